@@ -1,0 +1,5 @@
+"""Command line: arguments in, one call, exit code out."""
+
+
+def main() -> None:
+    """Runs the command line."""

@@ -1,0 +1,1 @@
+"""Reads a project directory and compiles it: one self-contained document and its assets."""

@@ -1,0 +1,231 @@
+"""All that can happen in a run, as frozen values, to and from the lines of events.jsonl.
+
+Pure: no I/O, no clock; whoever appends a line supplies the time. The schedule consumes some of these events,
+progress and report read all of them.
+"""
+
+import json
+from dataclasses import dataclass
+
+from capture import wire
+from capture.faults import Fault
+from capture.protocol import CaptureMode, FrameFile, FrameRange
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """First line of every log, also after a resume."""
+
+    run: str
+    composition: str
+    output: str
+    plan: str  # digest
+    frames: FrameRange
+    fps: str  # "num/den"
+    width: int
+    height: int
+    is_resumed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostReady:
+    """A host holds the bundle and its lock, and waits for a chunk."""
+
+    host: str
+    capacity: float  # workers it is expected to run, times its configured weight
+    cores: float
+    browser: str
+    gl_renderer: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostRefused:
+    """A host will not take part; the run goes on without it."""
+
+    host: str
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostLost:
+    """A working host went away; its missing frames go to others."""
+
+    host: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModeFixed:
+    """Capture mode and browser of the whole render, decided before the first chunk."""
+
+    mode: CaptureMode
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundlePushed:
+    """A host was given the blobs it lacked; zero when it had them all."""
+
+    host: str
+    blobs: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkOrdered:
+    """A chunk was given to a host. Files of the chunk count from `frames.start`."""
+
+    chunk: str
+    host: str
+    attempt: int
+    frames: FrameRange
+    todo: tuple[FrameRange, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkStarted:
+    """The host began, with this many workers, for this reason."""
+
+    chunk: str
+    host: str
+    attempt: int
+    workers: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FramesCaptured:
+    """A host says these frames are finished on its disk; nothing counts yet."""
+
+    chunk: str
+    host: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FramesVerified:
+    """These frames are here, under their final names, and equal to what was announced."""
+
+    chunk: str
+    host: str
+    frames: tuple[FrameFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkDone:
+    """Every frame of the order is verified here."""
+
+    chunk: str
+    host: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkFailed:
+    """The order ended early; what was verified stays."""
+
+    chunk: str
+    host: str
+    attempt: int
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentEncoded:
+    """One closed GOP group of the output is encoded."""
+
+    index: int
+    frames: FrameRange
+
+
+@dataclass(frozen=True, slots=True)
+class AudioMixed:
+    """The sound track is ready; `tracks` elements are in it."""
+
+    tracks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something a user should know and that stops nothing; `where` is a host, a file or empty."""
+
+    where: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished:
+    """Last line. `exit_code` 0 means that `output` is verified and in place."""
+
+    exit_code: int
+    output: str
+    sha256: str = ""
+    size_bytes: int = 0
+    message: str = ""
+    remedy: str = ""
+
+
+Event = (
+    RunStarted | HostReady | HostRefused | HostLost | ModeFixed | BundlePushed
+    | ChunkOrdered | ChunkStarted | FramesCaptured | FramesVerified | ChunkDone | ChunkFailed
+    | SegmentEncoded | AudioMixed | Warned | RunFinished
+)  # fmt: skip
+
+_KINDS: dict[str, type[Event]] = {
+    "run.started": RunStarted,
+    "run.finished": RunFinished,
+    "run.warned": Warned,
+    "mode.fixed": ModeFixed,
+    "host.ready": HostReady,
+    "host.refused": HostRefused,
+    "host.lost": HostLost,
+    "bundle.pushed": BundlePushed,
+    "chunk.ordered": ChunkOrdered,
+    "chunk.started": ChunkStarted,
+    "chunk.captured": FramesCaptured,
+    "chunk.verified": FramesVerified,
+    "chunk.done": ChunkDone,
+    "chunk.failed": ChunkFailed,
+    "segment.encoded": SegmentEncoded,
+    "audio.mixed": AudioMixed,
+}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One line of events.jsonl: an event, when it happened (RFC 3339) and how long after the run began."""
+
+    at: str
+    elapsed_s: float
+    event: Event
+
+
+def name_of(event: Event) -> str:
+    """The dotted name under which `event` is logged."""
+    return _NAMES[type(event)]
+
+
+def to_line(record: Record) -> str:
+    """The JSON line of `record`, without its newline."""
+    plain = {
+        "v": VERSION,
+        "at": record.at,
+        "elapsed_s": round(record.elapsed_s, 3),
+        "type": name_of(record.event),
+    }
+    return json.dumps(plain | wire.to_plain(record.event), separators=(",", ":"))
+
+
+def from_line(line: str) -> Record:
+    """The record on one line; ValueError when it is damaged, which a crash can do to the last line only."""
+    plain = json.loads(line)
+    if not isinstance(plain, dict) or plain.pop("v", None) != VERSION:
+        raise ValueError(f"not an event of version {VERSION}: {line[:80]!r}")
+    at, elapsed_s, name = plain.pop("at"), plain.pop("elapsed_s"), plain.pop("type")
+    if name not in _KINDS:
+        raise ValueError(f"unknown event: {name!r}")
+    return Record(str(at), float(elapsed_s), wire.from_plain(_KINDS[name], plain))

@@ -1,0 +1,155 @@
+"""Every noun as a frozen value. Pure: no I/O; paths are strings here."""
+
+import enum
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from capture.protocol import FrameRange, ImageFormat, Limits
+
+
+class Severity(enum.Enum):
+    """An error stops the render, a warning is shown, a note is for the curious."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One judgement about a host or a composition, with what to do about it."""
+
+    severity: Severity
+    code: str  # kebab-case, stable: scripts match on it
+    message: str
+    remedy: str
+    where: str = ""  # host name, or file:line
+
+
+class Quality(enum.Enum):
+    """How much to spend on encoding; `formats.py` says what each means."""
+
+    DRAFT = "draft"
+    STANDARD = "standard"
+    HIGH = "high"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asset:
+    """One file of the bundle: `path` inside it (posix, relative), `file` on the coordinator's disk."""
+
+    path: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioTrack:
+    """One sounding element, all times in seconds of the composition; `gain` is linear."""
+
+    id: str
+    file: str
+    start_s: Fraction
+    duration_s: Fraction
+    media_start_s: Fraction = Fraction(0)
+    rate: Fraction = Fraction(1)
+    gain: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composition:
+    """A compiled project: one self-contained document, its assets, and what the plan needs to know."""
+
+    name: str
+    document: str  # HTML
+    width: int
+    height: int
+    duration_s: Fraction
+    fps: Fraction | None = None  # data-fps of the root
+    assets: tuple[Asset, ...] = ()
+    audio: tuple[AudioTrack, ...] = ()
+    has_webgl: bool = True
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """One file of a bundle: path inside it, sha256, and where its bytes are on the coordinator."""
+
+    path: str
+    sha256: str
+    size_bytes: int
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Content-addressed document and assets; `digest` is the sha256 of the manifest that lists them."""
+
+    digest: str
+    blobs: tuple[Blob, ...]  # the manifest itself is the first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """One entry of hosts.toml after groups, ranges and defaults are resolved."""
+
+    name: str
+    transport: str = "ssh"  # a key of fleet.transports.TRANSPORTS
+    address: str = ""
+    port: int = 22
+    user: str | None = None
+    identity: str | None = None
+    known_hosts: str | None = None
+    ssh_config: str | None = None
+    jump: "Host | None" = None
+    tags: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    python: str = "python3"
+    rsync: str = "rsync"
+    chromium: str | None = None
+    chromium_args: tuple[str, ...] = ()
+    sandbox: bool = True
+    workdir: str = "~/.cache/fleetrender"
+    weight: float = 1.0
+    limits: Limits = field(default_factory=Limits)
+    bwlimit_bytes: int | None = None  # bytes per second, pull and push
+    connect_timeout_s: float = 10.0
+    keepalive_s: float = 5.0
+    keepalive_count: int = 3
+    env: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """Where the video goes and how it is encoded; `format` is a key of formats.FORMATS."""
+
+    path: str
+    format: str = "mp4"
+    quality: Quality = Quality.STANDARD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What will be captured and encoded. Independent of hosts: equal plans give equal files."""
+
+    bundle: str
+    agent: str  # sha256 of capture.pyz: the page runtime in it decides pixels
+    width: int
+    height: int
+    fps: Fraction
+    duration_s: Fraction
+    frame_count: int  # of the whole composition
+    frames: FrameRange  # of this render, absolute
+    segments: tuple[FrameRange, ...]  # closed GOPs, absolute, contiguous, covering `frames`
+    image: ImageFormat
+    jpeg_quality: int
+    has_webgl: bool
+    format: str
+    quality: Quality
+    audio: tuple[AudioTrack, ...] = ()
+    document: str = "index.html"
+
+    @property
+    def output_s(self) -> Fraction:
+        """Exact duration of the output: frames / fps."""
+        return len(self.frames) / self.fps
