@@ -51,10 +51,14 @@ class HostRefused:
 
 @dataclass(frozen=True, slots=True)
 class HostLost:
-    """A working host went away; its missing frames go to others."""
+    """A working host went away; its missing frames go to others.
+
+    `is_expected_back` while reconnecting goes on: HostReady, HostRefused or another HostLost will tell how it ended.
+    """
 
     host: str
     message: str
+    is_expected_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
