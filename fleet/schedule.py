@@ -307,11 +307,13 @@ class Schedule:
         idle = self._idle(speeds)
         if self._chunk_frames is not None:
             return dict.fromkeys(idle, self._chunk_frames)
-        return sizing.chunk_sizes(len(self._ledger.pending), idle, speeds, len(self._expected))
+        return sizing.chunk_sizes(len(self._ledger.pending), self._owned(), idle, speeds, len(self._expected))
 
     def _would_hold_up(self, name: str, speeds: dict[str, float]) -> bool:
-        work = len(self._ledger.pending) + sum(len(chunk.missing) for chunk in self._ledger.running)
-        return sizing.would_hold_up(work, name, speeds)
+        return sizing.would_hold_up(len(self._ledger.pending) + self._owned(), name, speeds)
+
+    def _owned(self) -> int:
+        return sum(len(chunk.missing) for chunk in self._ledger.running)
 
     def _steal(self, speeds: dict[str, float]) -> list[orders.Order]:
         """Cancels the chunk that would end last, when idle hosts and its owner together end it well before."""

@@ -4,8 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 
 # A further chunk on a warm host costs about half a second (order, page load, first pull): four seconds of frames keep
-# that near a tenth.
+# that near a tenth. Towards the end smaller ones are worth their cost, because hosts then end together.
 CHUNK_S_MIN = 4.0
+LAST_CHUNK_S_MIN = 1.0
 # Each chunk is half of the host's share of what is left (guided self-scheduling): errors in the speeds, and scenes
 # that cost more than others, are paid from the other half.
 GUIDED_DIVISOR = 2
@@ -15,23 +16,21 @@ STEAL_COST_S = 5.0
 STEAL_GAIN = 0.7
 
 
-def chunk_sizes(left: int, idle: Sequence[str], speeds: Mapping[str, float], expected: int) -> dict[str, int]:
-    """Frames for the next chunk of each idle host, all judged by the same remainder of `left` frames.
+def chunk_sizes(
+    pending: int, running: int, idle: Sequence[str], speeds: Mapping[str, float], expected: int
+) -> dict[str, int]:
+    """Frames for the next chunk of each idle host, all judged by the same remainder.
 
-    `speeds` has every usable host; `expected` more may join, and are taken for average ones.
+    `pending` frames are to be given out, `running` are owned and missing. `speeds` has every usable host; `expected`
+    more may join, and are taken for average ones.
     """
-    if len(speeds) + expected == 1:
+    if not idle or len(speeds) + expected == 1:
         return dict.fromkeys(idle, CHUNK_FRAMES_MAX)
-    to_come = expected * sum(speeds.values()) / max(1, len(speeds))
-    everyone = sum(speeds.values()) + to_come
-    at_hand = sum(speeds[name] for name in idle) + to_come
-    sizes = {}
-    for name in idle:
-        guided = left * speeds[name] / everyone / GUIDED_DIVISOR
-        fair = left * speeds[name] / at_hand
-        frames = min(max(guided, speeds[name] * CHUNK_S_MIN), fair)
-        sizes[name] = max(1, min(math.ceil(frames), CHUNK_FRAMES_MAX))
-    return sizes
+    everyone = sum(speeds.values()) * (1 + expected / len(speeds))
+    guided_s = pending / everyone / GUIDED_DIVISOR
+    left_s = max((pending + running) / everyone, LAST_CHUNK_S_MIN)
+    seconds = min(max(guided_s, CHUNK_S_MIN), left_s)
+    return {name: max(1, min(math.ceil(seconds * speeds[name]), CHUNK_FRAMES_MAX)) for name in idle}
 
 
 def would_hold_up(work: int, name: str, speeds: Mapping[str, float]) -> bool:
