@@ -51,7 +51,7 @@ def test_the_example_parses_and_resolves_every_setting() -> None:
         tags=("linux",),
         groups=("studio", "night"),
         chromium="/usr/bin/chromium",
-        chromium_args=("--lang=en-US",),
+        chromium_args=("--disable-dev-shm-usage",),
         limits=Limits(workers=4, memory_bytes=8 << 30, disk_bytes=20 << 30, nice=10),
         bwlimit_bytes=20_000_000,
         env=(("LANG", "C.UTF-8"),),

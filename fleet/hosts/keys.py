@@ -216,7 +216,9 @@ SETTINGS: dict[str, Key] = CONNECTION | {
     "tags": Key(_labels, 'tags = ["rack-a"]', "labels for --limit; those of groups and defaults are kept"),
     "python": Key(_program, 'python = "python3"', "Python 3.11 or newer on the host"),
     "chromium": Key(_program, 'chromium = "/usr/bin/chromium"', "browser on the host; default: searched for"),
-    "chromium_args": Key(_texts("flags", r"--[^\x00-\x1f\x7f]+"), 'chromium_args = ["--lang=en"]', "extra flags"),
+    "chromium_args": Key(
+        _texts("flags", r"--[^\x00-\x1f\x7f]+"), 'chromium_args = ["--disable-dev-shm-usage"]', "extra flags"
+    ),
     "sandbox": Key(_flag, "sandbox = true", "false only for hosts where Chromium's sandbox cannot work"),
     "rsync": Key(_program, 'rsync = "rsync"', "rsync on the host"),
     "workdir": Key(_file, 'workdir = "~/.cache/fleetrender"', "where the host keeps bundles and frames"),
