@@ -1,38 +1,16 @@
 """Facts give findings: one JSON file per kind of host says what it looks like and what we must say about it."""
 
-import dataclasses
-import json
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
+from hosts_support import FACTS, examined, read
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture import wire
 from fleet import checks
 from fleet.checks import Examined
 from fleet.model import Host, Severity
-
-FACTS = Path(__file__).parent / "facts"
-
-
-def read(name: str) -> dict[str, Any]:
-    plain: dict[str, Any] = json.loads((FACTS / f"{name}.json").read_text())
-    return plain
-
-
-def examined(name: str, **changes: Any) -> Examined:
-    """The host of that file, under that name; `facts_` and `browser_` prefix changes of those."""
-    found = wire.from_plain(Examined, read(name)["examined"])
-    for prefix in ("facts", "browser"):
-        inner = {
-            key.removeprefix(f"{prefix}_"): changes.pop(key) for key in tuple(changes) if key.startswith(f"{prefix}_")
-        }
-        if inner:
-            changes[prefix] = dataclasses.replace(getattr(found, prefix), **inner)
-    return dataclasses.replace(found, **changes)
 
 
 def fleet(**changes_by_host: dict[str, Any]) -> list[Examined]:

@@ -170,6 +170,7 @@ IN_HOST_A = [
     ('address = "h{m}"', "`address`", "{n+10}"),
     ('address = "h{n}"', '`address` uses {n}, but the name "a" is no range', "{n+10}"),
     ('python = "-c"', "`python`", "python = "),
+    ('python = "/opt/my python"', "`python`", "python = "),
     ('workdir = "~bob/x"', "`workdir`", "workdir = "),
     ('limits = { memory = "8 gigs" }', '`memory` in limits of [[host]] "a" must be a size', "memory = "),
     ('limits = { bwlimit = "20M" }', "`bwlimit`", "20MB/s"),

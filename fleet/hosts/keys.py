@@ -186,7 +186,9 @@ def _table(value: object) -> dict[str, Any]:
 
 # Neither a leading dash, which would be read as an option, nor control characters, which no path of ours needs.
 _file = _text("a path", r"(?:~/)?[^-~\x00-\x1f\x7f][^\x00-\x1f\x7f]*")
-_program = _text("a program", r"(?:~/)?[^-~\x00-\x1f\x7f][^\x00-\x1f\x7f]*")
+_remote_file = _text("a path", r"[^-~\x00-\x1f\x7f][^\x00-\x1f\x7f]*")
+# The login shell of the host reads these words, whichever shell that is: nothing that any of them would take apart.
+_command = _text("a command or path without blanks or quotes", r"[A-Za-z0-9_./+][A-Za-z0-9_./+-]*")
 _labels = _texts("names", NAME)
 
 VERSION = Key(_integer(1, 1), "version = 1", "format of this file")
@@ -214,13 +216,13 @@ CONNECTION: dict[str, Key] = {
 SETTINGS: dict[str, Key] = CONNECTION | {
     "transport": Key(_transport, 'transport = "ssh"', '"local" is this machine itself, without SSH'),
     "tags": Key(_labels, 'tags = ["rack-a"]', "labels for --limit; those of groups and defaults are kept"),
-    "python": Key(_program, 'python = "python3"', "Python 3.11 or newer on the host"),
-    "chromium": Key(_program, 'chromium = "/usr/bin/chromium"', "browser on the host; default: searched for"),
+    "python": Key(_command, 'python = "python3"', "Python 3.11 or newer on the host"),
+    "chromium": Key(_remote_file, 'chromium = "/usr/bin/chromium"', "browser on the host; default: searched for"),
     "chromium_args": Key(
         _texts("flags", r"--[^\x00-\x1f\x7f]+"), 'chromium_args = ["--disable-dev-shm-usage"]', "extra flags"
     ),
     "sandbox": Key(_flag, "sandbox = true", "false only for hosts where Chromium's sandbox cannot work"),
-    "rsync": Key(_program, 'rsync = "rsync"', "rsync on the host"),
+    "rsync": Key(_command, 'rsync = "rsync"', "rsync on the host"),
     "workdir": Key(_file, 'workdir = "~/.cache/fleetrender"', "where the host keeps bundles and frames"),
     "env": Key(_table, 'env = { LANG = "C.UTF-8" }', "environment of the host's workers; merged key by key"),
     "weight": Key(_number(0.01, 100), "weight = 1.5", "share of the frames before the host's speed is known"),
