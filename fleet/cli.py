@@ -97,9 +97,14 @@ def _interruptible(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
     received: list[signal.Signals] = []
 
     async def supervise() -> dict[str, Any]:
-        loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
+        task = asyncio.ensure_future(work)
+
+        def stop(number: signal.Signals) -> None:
+            received.append(number)
+            task.cancel()
+
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, lambda number=number: (received.append(number), task.cancel()))
+            asyncio.get_running_loop().add_signal_handler(number, stop, number)
         return await task
 
     try:

@@ -9,14 +9,15 @@ import contextlib
 from collections.abc import Callable, Sequence
 
 from capture.protocol import FrameRange
-from fleet import events, muster, schedule
+from fleet import events, muster, orders
 from fleet import plan as planning
 from fleet.errors import FleetError, FleetLost, HostError, HostLost, HostUnfit, HostUnreachable, TemporaryError
 from fleet.link import Link, Order, Work
 from fleet.model import Host
 from fleet.muster import Choice, Mustered
 from fleet.rundir import EventLog
-from fleet.transports import Dialer
+from fleet.schedule import Schedule
+from fleet.transports.base import Dialer
 
 # A blip of the network is worth waiting for; a host that is away longer has lost its frames to others by then.
 RECONNECT_DELAYS_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
@@ -35,7 +36,7 @@ class Dispatch:
         *,
         dialer: Dialer,
         log: EventLog,
-        schedule: schedule.Schedule,
+        schedule: Schedule,
         on_verified: Callable[[events.FramesVerified, FrameRange], None],
     ) -> None:
         self._work = work
@@ -45,7 +46,7 @@ class Dispatch:
         self._schedule = schedule
         self._on_verified = on_verified
         self._events: asyncio.Queue[tuple[events.Event, ...]] = asyncio.Queue()
-        self._orders: dict[str, asyncio.Queue[Order]] = {}
+        self._inboxes: dict[str, asyncio.Queue[Order]] = {}
         self._chunks: dict[str, FrameRange] = {}
         self._roll = Roll(hosts)
 
@@ -62,7 +63,7 @@ class Dispatch:
             while not self._obey(await self._next_orders()):
                 pass
 
-    async def _next_orders(self) -> Sequence[schedule.Order]:
+    async def _next_orders(self) -> Sequence[orders.Order]:
         batch: tuple[events.Event, ...] = ()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(TICK_S):
@@ -73,16 +74,16 @@ class Dispatch:
                 self._on_verified(event, self._chunks[event.chunk])
         return self._schedule.handle(*batch, now_s=self._log.now_s())
 
-    def _obey(self, orders: Sequence[schedule.Order]) -> bool:
+    def _obey(self, given: Sequence[orders.Order]) -> bool:
         """Hands orders to their hosts; True when the last one has been given."""
-        for order in orders:
-            if isinstance(order, schedule.GiveUp):
+        for order in given:
+            if isinstance(order, orders.GiveUp):
                 raise order.error
-            if isinstance(order, schedule.Finish):
-                for queue in self._orders.values():
+            if isinstance(order, orders.Finish):
+                for queue in self._inboxes.values():
                     queue.put_nowait(order)
                 return True
-            if isinstance(order, schedule.Capture):
+            if isinstance(order, orders.Capture):
                 self._chunks[order.chunk] = order.frames
                 self._log.emit(
                     events.ChunkOrdered(
@@ -93,7 +94,7 @@ class Dispatch:
                         todo=order.todo,
                     )
                 )
-            self._orders[order.host].put_nowait(order)
+            self._inboxes[order.host].put_nowait(order)
         return False
 
     async def _attend(self, host: Host) -> None:
@@ -120,14 +121,14 @@ class Dispatch:
         async with self._dialer.open(host) as transport, transport.start_agent() as channel:
             link = Link(host, self._work, transport=transport, channel=channel, emit=self._put)
             mustered = await link.muster()
-            orders: asyncio.Queue[Order] = asyncio.Queue()
-            self._orders[host.name] = orders
+            inbox: asyncio.Queue[Order] = asyncio.Queue()
+            self._inboxes[host.name] = inbox
             is_back = self._roll.is_called
             choice = await self._roll.answer(mustered)
             if is_back:
                 self._put(_ready(mustered))
             await link.bring_bundle()
-            await link.serve(orders, planning.spec(self._work.plan, choice.mode))
+            await link.serve(inbox, planning.spec(self._work.plan, choice.mode))
 
     def _put(self, *batch: events.Event) -> None:
         self._events.put_nowait(batch)

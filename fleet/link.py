@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from capture import protocol
 from capture.protocol import FromAgent, RenderSpec
-from fleet import checks, events, muster, schedule
+from fleet import checks, events, muster, orders
 from fleet.errors import HostBusy, HostError, HostLost, HostUnfit, cause_of
 from fleet.model import Bundle, Host, Plan, Severity
 from fleet.rundir import RunDirectory
@@ -29,7 +29,8 @@ PING_S = 10.0  # four chances within a lease
 SILENCE_S = 40.0  # pongs come every PING_S even from a busy agent
 
 T = TypeVar("T", bound=FromAgent)
-Order = schedule.Capture | schedule.Cancel | schedule.Finish
+_LEVELS = logging.getLevelNamesMapping()
+Order = orders.Capture | orders.Cancel | orders.Finish
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +64,11 @@ class Link:
         """Hello, facts, lock, probe; HostError with a remedy when the host cannot take part."""
         await self._channel.send(self._hello())
         facts = (await self._expect(protocol.Facts, HELLO_TIMEOUT_S)).facts
-        for finding in checks.host(self.host.name, facts):
+        for finding in checks.judge(checks.Examined(host=self.host, facts=facts)):
             if finding.severity is Severity.ERROR:
                 raise HostUnfit(self.host.name, finding.message, remedy=finding.remedy)
-            self._emit(events.Warned(self.host.name, finding.message))
+            if finding.severity is Severity.WARNING:
+                self._emit(events.Warned(self.host.name, finding.message))
         self._workspace = facts.workspace
         await self._channel.send(protocol.Acquire())
         await self._expect(protocol.Granted, ACQUIRE_TIMEOUT_S)
@@ -80,8 +82,8 @@ class Link:
         pushed: list[int] = []
         while True:
             await self._channel.send(protocol.Prepare(self._work.bundle.digest))
-            answer = await self._expect(protocol.Missing | protocol.Prepared, PREPARE_TIMEOUT_S)
-            if isinstance(answer, protocol.Prepared):
+            answer = await self._expect((protocol.Missing, protocol.Prepared), PREPARE_TIMEOUT_S)
+            if not isinstance(answer, protocol.Missing):
                 break
             wanted = [blobs[digest] for digest in answer.digests if digest in blobs]
             if not wanted or len(pushed) > 2 * len(blobs):
@@ -90,7 +92,7 @@ class Link:
             pushed += [blob.size_bytes for blob in wanted]
         self._emit(events.BundlePushed(host=self.host.name, blobs=len(pushed), size_bytes=sum(pushed)))
 
-    async def serve(self, orders: "asyncio.Queue[Order]", spec: RenderSpec) -> None:
+    async def serve(self, inbox: "asyncio.Queue[Order]", spec: RenderSpec) -> None:
         """Carries out orders until Finish; HostLost when the host goes away before."""
         try:
             async with asyncio.TaskGroup() as group:
@@ -99,16 +101,16 @@ class Link:
                     group.create_task(self._ping()),
                     group.create_task(self._puller.run(self._transport, self._channel.send)),
                 ]
-                await self._obey(orders, spec)
+                await self._obey(inbox, spec)
                 for helper in helpers:
                     helper.cancel()
         except BaseExceptionGroup as group_error:
             raise cause_of(group_error) from group_error
         await self._say_goodbye()
 
-    async def _obey(self, orders: "asyncio.Queue[Order]", spec: RenderSpec) -> None:
-        while not isinstance(order := await orders.get(), schedule.Finish):
-            if isinstance(order, schedule.Cancel):
+    async def _obey(self, inbox: "asyncio.Queue[Order]", spec: RenderSpec) -> None:
+        while not isinstance(order := await inbox.get(), orders.Finish):
+            if isinstance(order, orders.Cancel):
                 await self._channel.send(protocol.Cancel(order.chunk))
                 continue
             self._puller.expect(order, f"{self._workspace}/runs/{self._work.directory.name}/{order.chunk}")
@@ -150,7 +152,19 @@ class Link:
         except (TimeoutError, HostError) as error:
             self._log.warning("goodbye: %s", error)
 
-    async def _expect(self, kind: type[T], timeout_s: float) -> T:
+    def _hello(self) -> protocol.Hello:
+        return protocol.Hello(
+            version=protocol.VERSION,
+            run=self._work.directory.name,
+            lease_s=LEASE_S,
+            limits=self.host.limits,
+            workers=self._work.workers,
+            chromium=self.host.chromium,
+            chromium_args=self.host.chromium_args,
+            sandbox=self.host.sandbox,
+        )
+
+    async def _expect(self, kind: type[T] | tuple[type[T], ...], timeout_s: float) -> T:
         try:
             async with asyncio.timeout(timeout_s):
                 while not isinstance(message := await self._next(timeout_s), kind):

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +78,7 @@ async def run(request: Request, prepared: Prepared, readers: Sequence[Reader]) -
             log.emit(await asyncio.to_thread(_success, request.output))
         if not request.keep:
             directory.drop_frames()
-        return json.loads(directory.report.read_text(encoding="utf-8"))
+        return report.fold(rundir.read_events(directory.events))
 
 
 async def _render(

@@ -6,14 +6,14 @@ Batches, retries and quarantine live here; what makes a frame count is in `inges
 import asyncio
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from capture import protocol
 from capture.faults import Fault, FaultCode
 from capture.protocol import FrameFile
-from fleet import events, ingest, schedule
+from fleet import events, ingest, orders
 from fleet.model import Plan
 from fleet.rundir import RunDirectory
 from fleet.transports.base import Transport
@@ -30,7 +30,7 @@ PULL_ATTEMPTS = 3
 class Delivery:
     """One order on its way home: what was announced, what is here, and how the host ended it."""
 
-    order: schedule.Capture
+    order: orders.Capture
     directory: str  # on the host, absolute
     announced: dict[int, FrameFile] = field(default_factory=dict)
     arrived: set[int] = field(default_factory=set)
@@ -75,7 +75,7 @@ class Puller:
         self._numbers = itertools.count()
         self._news = asyncio.Event()
 
-    def expect(self, order: schedule.Capture, directory: str) -> None:
+    def expect(self, order: orders.Capture, directory: str) -> None:
         """A new order begins; its frames will appear in `directory` on the host."""
         self._deliveries[order.chunk] = Delivery(order=order, directory=directory)
 
@@ -92,7 +92,7 @@ class Puller:
             delivery.end = message
         self._news.set()
 
-    async def run(self, transport: Transport, send: Callable[[protocol.Ack], "asyncio.Future[None]"]) -> None:
+    async def run(self, transport: Transport, send: Callable[[protocol.Ack], Awaitable[None]]) -> None:
         """Pulls what is due, oldest order first, and acknowledges what counts, until cancelled."""
         while True:
             self._news.clear()
