@@ -83,6 +83,10 @@ class Sshd:
             if _comm(pid).startswith("sshd"):
                 _kill(pid)
 
+    def set_shell(self, shell: str) -> None:
+        """Changes the login shell of the user."""
+        subprocess.run(["usermod", "-s", shell, self.user], check=True, capture_output=True)
+
     def rotate_host_key(self) -> None:
         """Gives the server a new host key, as after a reinstallation."""
         self.host_key = asyncssh.generate_private_key("ssh-ed25519")
