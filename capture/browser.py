@@ -16,13 +16,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from capture import cdp
+from capture.console import clean
 from capture.faults import CaptureError, FaultCode
 from capture.protocol import CaptureMode
 
 START_TIMEOUT_S = 45.0  # 0.1 s on an idle machine; with a page's 60 s it stays below the agent's patience of 120 s
 DEATH_TIMEOUT_S = 5.0  # SIGKILL is a matter of milliseconds unless the kernel is stuck in I/O
+ENDING_TIMEOUT_S = 0.5  # from a closed pipe to a status that can be read
 VERSION_TIMEOUT_S = 20.0
 STDERR_TAIL_BYTES = 2000
+STDERR_TAIL_LINES = 3
 REPLY_PIPE_BYTES = 1 << 20  # a 1080p frame then arrives in one or two reads instead of dozens
 SHM_BYTES_MIN = 256 << 20  # a 1080p worker was seen to use under 100 MiB; containers default to 64 MiB
 OOM_SCORE = b"500"  # the kernel then picks a browser before it picks the agent
@@ -109,7 +112,13 @@ QUIET_FLAGS = (
     "--use-mock-keychain",
     "--noerrdialogs",
     "--enable-logging=stderr",
-    "--log-level=3",
+    "--log-level=2",
+)
+
+NO_SANDBOX_TEXT = "No usable sandbox"
+NO_SANDBOX_MESSAGE = (
+    "Chromium has no sandbox here: this host refuses unprivileged user namespaces; "
+    "allow them, or set `sandbox = false` for this host"
 )
 
 _PR_SET_PDEATHSIG = 1
@@ -164,9 +173,9 @@ class Browser:
     def ending(self) -> str:
         """How it ended, for a message: exit status or signal, and the last words on its stderr."""
         try:
-            status = self._process.wait(1.0)
+            status = self._process.wait(ENDING_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            return "its pipe closed while it still ran"
+            return "the browser itself still runs"
         how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
         said = _tail(self._log)
         return f"it ended with {how}{': ' if said else ''}{said}"
@@ -321,7 +330,9 @@ def _handshake(browser: Browser) -> str:
     try:
         found = browser.connection.reply(browser.connection.send("Browser.getVersion"), deadline)
     except cdp.Closed:
-        raise CaptureError(FaultCode.BROWSER_LAUNCH, f"Chromium did not start: {browser.ending()}") from None
+        ending = browser.ending()
+        message = NO_SANDBOX_MESSAGE if NO_SANDBOX_TEXT in ending else f"Chromium did not start: {ending}"
+        raise CaptureError(FaultCode.BROWSER_LAUNCH, message) from None
     except cdp.TimedOut:
         message = f"Chromium said nothing for {START_TIMEOUT_S:.0f} s after its start"
         raise CaptureError(FaultCode.BROWSER_LAUNCH, message) from None
@@ -333,4 +344,4 @@ def _tail(log: Path) -> str:
         words = log.read_bytes()[-STDERR_TAIL_BYTES:].decode(errors="replace")
     except OSError:
         return ""
-    return " | ".join(line.strip() for line in words.splitlines() if line.strip())
+    return " | ".join(clean(line) for line in words.splitlines()[-STDERR_TAIL_LINES:])

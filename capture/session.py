@@ -53,7 +53,7 @@ class Session:
         Raises CaptureError: PAGE_NOT_READY, BROWSER_CRASHED, or the code that the page gave.
         """
         deadline = time.monotonic() + READY_TIMEOUT_S
-        with _translated(FaultCode.PAGE_NOT_READY, f"the page was not ready after {READY_TIMEOUT_S:.0f} s"):
+        with _page_errors():
             self._attach()
             self._prepare(runtime)
             self._command("Page.navigate", {"url": self._server.document_url})
@@ -202,23 +202,29 @@ class _Notes:
         self._note(Note("warning", note.source, "more notes follow and are left out") if is_last else note)
 
 
+def _page_errors() -> AbstractContextManager[None]:
+    message = f"the page was not ready after {READY_TIMEOUT_S:.0f} s"
+    return _translated(late=FaultCode.PAGE_NOT_READY, refused=FaultCode.PAGE_NOT_READY, message=message)
+
+
+def _frame_errors(frame: int) -> AbstractContextManager[None]:
+    message = f"frame {frame} was not captured within {FRAME_TIMEOUT_S:.0f} s"
+    return _translated(late=FaultCode.FRAME_TIMEOUT, refused=FaultCode.SEEK_FAILED, message=message)
+
+
 @contextmanager
-def _translated(code: FaultCode, too_late: str) -> Iterator[None]:
-    """DevTools' failures as ours: `code` is for what the page is to blame for."""
+def _translated(*, late: FaultCode, refused: FaultCode, message: str) -> Iterator[None]:
+    """DevTools' failures as ours; `message` says what is late."""
     try:
         yield
     except cdp.Closed as error:
         raise CaptureError(FaultCode.BROWSER_CRASHED, f"the browser went away: {error}") from error
     except cdp.TimedOut as error:
-        raise CaptureError(code, f"{too_late} ({error})") from error
+        raise CaptureError(late, f"{message} ({error})") from error
     except cdp.Refused as error:
         # Only a command that runs the page's own code can fail because of the page, e.g. because it left.
-        is_page = error.method == "Runtime.evaluate"
-        raise CaptureError(code if is_page else FaultCode.BROWSER_CRASHED, str(error)) from error
-
-
-def _frame_errors(frame: int) -> AbstractContextManager[None]:
-    return _translated(FaultCode.FRAME_TIMEOUT, f"frame {frame} was not captured within {FRAME_TIMEOUT_S:.0f} s")
+        code = refused if error.method == "Runtime.evaluate" else FaultCode.BROWSER_CRASHED
+        raise CaptureError(code, str(error)) from error
 
 
 def _value(reply: cdp.Params, code: FaultCode) -> Any:
