@@ -66,6 +66,7 @@ class ModeFixed:
     """Capture mode and browser of the whole render, decided before the first chunk."""
 
     mode: CaptureMode
+    browser: str
     why: str
 
 
