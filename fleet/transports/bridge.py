@@ -203,6 +203,8 @@ async def _carry(
     except (Broken, OSError, asyncssh.Error) as error:
         transfer.failure = str(error) or type(error).__name__
     finally:
+        with contextlib.suppress(OSError, asyncssh.Error):
+            process.terminate()
         process.channel.abort()
     return LOST if transfer.status is None else transfer.status
 
