@@ -242,16 +242,16 @@ def descendants(pid: int) -> list[int]:
 def _candidates() -> Iterator[str]:
     root = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or Path.home() / ".cache" / "ms-playwright")
     for pattern in PLAYWRIGHT_PATTERNS:
-        builds = sorted(root.glob(pattern), key=_revision, reverse=True)
-        yield from (str(build) for build in builds if os.access(build, os.X_OK))
+        builds = [build for build in root.glob(pattern) if os.access(build, os.X_OK)]
+        yield from map(str, sorted(builds, key=lambda build: _revision(build.relative_to(root)), reverse=True))
     for name in NAMES:
         if path := shutil.which(name):
             yield path
 
 
 def _revision(build: Path) -> int:
-    match = re.search(r"-(\d+)/", str(build))
-    return int(match[1]) if match else 0
+    digits = build.parts[0].rpartition("-")[2]
+    return int(digits) if digits.isdecimal() else 0
 
 
 def _shm_free_bytes() -> int:
