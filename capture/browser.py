@@ -169,6 +169,17 @@ class Browser:
         self.version = ""
         self._process = process
         self._log = log
+        self._graphics: int | None = None
+
+    def find_graphics(self) -> None:
+        """Remembers the process that draws WebGL, as soon as there is one."""
+        if self._graphics is None:
+            below = descendants(self.pid)
+            self._graphics = next((pid for pid in below if "--type=gpu-process" in command_line(pid)), None)
+
+    def has_lost_graphics(self) -> bool:
+        """Whether that process has ended. Chromium starts another one, and pages go on with empty canvases."""
+        return self._graphics is not None and "--type=gpu-process" not in command_line(self._graphics)
 
     def ending(self) -> str:
         """How it ended, for a message: exit status or signal, and the last words on its stderr."""
@@ -237,6 +248,14 @@ def descendants(pid: int) -> list[int]:
         found += below
         waiting += below
     return found
+
+
+def command_line(pid: int) -> str:
+    """The arguments of a process, separated by NUL or by spaces; empty when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def _candidates() -> Iterator[str]:
