@@ -83,7 +83,8 @@ fleet.ready = (() => {
     window.gsap?.ticker?.sleep?.();
     const callbacks = fleet.clock.pending();
     window.gsap?.ticker?.wake?.();
-    if (callbacks === 0) return;
+    const own = fleet.adapters.reduce((sum, { name, loops }) => sum + (active.includes(name) ? (loops ?? 0) : 0), 0);
+    if (callbacks <= own) return;
     const text = "the page runs its own requestAnimationFrame loop: state that it keeps between frames is not seekable";
     fleet.failure.warn("frame_loop", text);
   };
