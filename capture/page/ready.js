@@ -73,6 +73,10 @@ fleet.ready = (() => {
   /** @returns {number} */
   const length = () => {
     const seconds = fleet.timeline.filmLength();
+    const { durationS, fpsNumerator, fpsDenominator } = fleet.config;
+    if (Math.abs(seconds - durationS) > fpsDenominator / fpsNumerator) {
+      fleet.failure.warn("duration_mismatch", `the page lasts ${seconds} s, the render ${durationS} s`);
+    }
     if (seconds > 0) return seconds;
     const hint = "set data-duration on the root element, or register a timeline under its data-composition-id";
     throw fleet.failure.make("zero_duration", `the composition has no duration: ${hint}`);
