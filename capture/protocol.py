@@ -177,6 +177,7 @@ class Hello:
     run: str
     lease_s: float  # silence longer than this and the agent kills its tree
     limits: Limits
+    workers: int | None = None  # asked for by the user: wins over everything that the host would decide
     chromium: str | None = None  # configured path; None searches
     chromium_args: tuple[str, ...] = ()
     sandbox: bool = True

@@ -51,10 +51,14 @@ class HostRefused:
 
 @dataclass(frozen=True, slots=True)
 class HostLost:
-    """A working host went away; its missing frames go to others."""
+    """A working host went away; its missing frames go to others.
+
+    `is_expected_back` while reconnecting goes on: HostReady, HostRefused or another HostLost will tell how it ended.
+    """
 
     host: str
     message: str
+    is_expected_back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ class ModeFixed:
     """Capture mode and browser of the whole render, decided before the first chunk."""
 
     mode: CaptureMode
+    browser: str
     why: str
 
 

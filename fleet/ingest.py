@@ -1,0 +1,86 @@
+"""Verified ingest: a pulled frame counts only after its name, kind, size, digest and image data are right.
+
+Everything in the quarantine came from a host and is untrusted; names are made here, from integers.
+"""
+
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from capture import images, protocol
+from capture.protocol import FrameFile, FrameRange
+from fleet.model import Plan
+
+# A 1080p PNG of noise is 6 MB; anything above this is not a frame.
+FRAME_LIMIT_BYTES = 64 << 20
+# rsync's own chatter on top of the files' bytes, per file and per transfer.
+OVERHEAD_BYTES_PER_FILE = 512
+OVERHEAD_BYTES = 256 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What became of one batch: frames that count now, and for the others one sentence each."""
+
+    verified: tuple[FrameFile, ...]
+    rejected: tuple[tuple[FrameFile, str], ...]
+
+
+class FrameRejected(Exception):
+    """The file is not the frame that was announced."""
+
+
+def names(frames: Iterable[FrameFile], chunk: FrameRange, plan: Plan) -> list[str]:
+    """File names of `frames` within `chunk`."""
+    return [protocol.frame_name(frame.index - chunk.start, plan.image) for frame in frames]
+
+
+def byte_limit(frames: Iterable[FrameFile]) -> int:
+    """The most bytes that an honest transfer of `frames` can take."""
+    return sum(frame.size_bytes + OVERHEAD_BYTES_PER_FILE for frame in frames) + OVERHEAD_BYTES
+
+
+def ingest(quarantine: Path, frames: Iterable[FrameFile], *, chunk: FrameRange, plan: Plan, to: Path) -> Ingested:
+    """Moves every frame that is what its host announced from `quarantine` into `to`, then empties the quarantine."""
+    to.mkdir(mode=0o700, parents=True, exist_ok=True)
+    verified, rejected = [], []
+    for frame in frames:
+        name = protocol.frame_name(frame.index - chunk.start, plan.image)
+        try:
+            verify(quarantine / name, frame, plan)
+        except FrameRejected as error:
+            rejected.append((frame, str(error)))
+        else:
+            (quarantine / name).rename(to / name)
+            verified.append(frame)
+    shutil.rmtree(quarantine, ignore_errors=True)
+    return Ingested(tuple(verified), tuple(rejected))
+
+
+def verify(path: Path, frame: FrameFile, plan: Plan) -> None:
+    """FrameRejected unless `path` is a plain file with the announced bytes and a whole image of the plan's size."""
+    data = _read_plain_file(path, frame.size_bytes)
+    if len(data) != frame.size_bytes:
+        raise FrameRejected(f"frame {frame.index}: {len(data)} bytes came, {frame.size_bytes} were announced")
+    if (digest := hashlib.sha256(data).hexdigest()) != frame.sha256:
+        raise FrameRejected(f"frame {frame.index}: sha256 is {digest[:12]}, {frame.sha256[:12]} was announced")
+    if fault := images.fault(data, plan.image, width=plan.width, height=plan.height):
+        raise FrameRejected(f"frame {frame.index}: {fault}")
+
+
+def _read_plain_file(path: Path, expected_bytes: int) -> bytes:
+    if expected_bytes > FRAME_LIMIT_BYTES:
+        raise FrameRejected(f"{path.name}: {expected_bytes} bytes is no frame")
+    try:
+        # O_NOFOLLOW and O_NONBLOCK: a link or a FIFO planted as a frame must neither be followed nor hang us.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise FrameRejected(f"{path.name}: {error.strerror}") from error
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise FrameRejected(f"{path.name}: not a regular file")
+        return file.read(expected_bytes + 1)

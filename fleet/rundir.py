@@ -1,0 +1,176 @@
+"""One run's directory (plan, events, frames, segments, logs) and the lock on its output file.
+
+Layout: plan.json, events.jsonl, report.json, chunks/<chunk>/, segments/, quarantine/, logs/<host>.log. Decides nothing.
+"""
+
+import contextlib
+import datetime as dt
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import platformdirs
+
+from fleet import events
+from fleet.errors import LockHeld
+
+log = logging.getLogger(__name__)
+
+
+def state_root() -> Path:
+    """Where runs and locks live: $FLEETRENDER_STATE, else the platform's state directory."""
+    return Path(os.environ.get("FLEETRENDER_STATE") or platformdirs.user_state_dir("fleetrender"))
+
+
+def cache_root() -> Path:
+    """Where downloads and built agents live: $FLEETRENDER_CACHE, else the platform's cache directory."""
+    return Path(os.environ.get("FLEETRENDER_CACHE") or platformdirs.user_cache_dir("fleetrender")) / "coordinator"
+
+
+class RunDirectory:
+    """Paths of one run. Creating it creates the directories, private to the user."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.name
+        for directory in (path, self.chunks, self.segments, self.quarantine, self.logs):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    @property
+    def plan(self) -> Path:
+        """The plan as JSON."""
+        return self.path / "plan.json"
+
+    @property
+    def events(self) -> Path:
+        """The event log, one JSON object a line."""
+        return self.path / "events.jsonl"
+
+    @property
+    def report(self) -> Path:
+        """The report as JSON."""
+        return self.path / "report.json"
+
+    @property
+    def chunks(self) -> Path:
+        """Verified frames: one directory per chunk, files numbered from 0 within it."""
+        return self.path / "chunks"
+
+    @property
+    def segments(self) -> Path:
+        """Encoded segments and the sound track."""
+        return self.path / "segments"
+
+    @property
+    def quarantine(self) -> Path:
+        """Where pulled files wait to be verified."""
+        return self.path / "quarantine"
+
+    @property
+    def logs(self) -> Path:
+        """One log per host."""
+        return self.path / "logs"
+
+    def write_report(self, folded: object) -> None:
+        """Publishes report.json."""
+        part = self.report.with_suffix(".part")
+        part.write_text(json.dumps(folded, indent=1) + "\n", encoding="utf-8")
+        part.replace(self.report)
+
+    def drop_frames(self) -> None:
+        """Deletes what a finished run needs no more: frames, segments, quarantine."""
+        for directory in (self.chunks, self.segments, self.quarantine):
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def create(root: Path, plan_digest: str) -> RunDirectory:
+    """A fresh run directory, named by time, plan and a random suffix."""
+    stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S")
+    return RunDirectory(root / "runs" / f"{stamp}-{plan_digest[:8]}-{secrets.token_hex(2)}")
+
+
+def find_unfinished(root: Path, plan_digest: str, output: str) -> RunDirectory | None:
+    """The newest run of this very plan and output that did not end with a verified file."""
+    candidates = sorted((root / "runs").glob(f"*-{plan_digest[:8]}-*"), reverse=True)
+    for path in candidates:
+        records = read_events(path / "events.jsonl")
+        if records and _is_unfinished(records, plan_digest, output):
+            return RunDirectory(path)
+    return None
+
+
+def _is_unfinished(records: list[events.Record], plan_digest: str, output: str) -> bool:
+    first, last = records[0].event, records[-1].event
+    if not isinstance(first, events.RunStarted) or (first.plan, first.output) != (plan_digest, output):
+        return False
+    return not (isinstance(last, events.RunFinished) and last.exit_code == 0)
+
+
+def read_events(path: Path) -> list[events.Record]:
+    """All records of a log. A damaged last line, which a crash can leave, is dropped."""
+    if not path.exists():
+        return []
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            records.append(events.from_line(line))
+        except (ValueError, KeyError):
+            log.warning("%s: dropped a damaged line", path)
+    return records
+
+
+class EventLog:
+    """Stamps events, appends them to events.jsonl, and hands each record to every reader, in order."""
+
+    def __init__(
+        self, path: Path, readers: Sequence[Callable[[events.Record], None]], *, resumed_at_s: float = 0.0
+    ) -> None:
+        self._file = path.open("a", encoding="utf-8")
+        self._readers = readers
+        # A resumed log continues the clock of the run it resumes, so that replay sees time move forward only.
+        self._began_s = time.monotonic() - resumed_at_s
+
+    def now_s(self) -> float:
+        """Seconds since the run began, not counting the time between a crash and its resume."""
+        return time.monotonic() - self._began_s
+
+    def emit(self, event: events.Event) -> None:
+        """Records that `event` happened now."""
+        at = dt.datetime.now().astimezone().isoformat(timespec="seconds")
+        record = events.Record(at, self.now_s(), event)
+        self._file.write(events.to_line(record) + "\n")
+        self._file.flush()
+        for reader in self._readers:
+            reader(record)
+
+    def close(self) -> None:
+        """Ends the log; emitting afterwards is a bug."""
+        self._file.close()
+
+
+@contextlib.contextmanager
+def output_lock(root: Path, output: Path) -> Iterator[None]:
+    """Holds the lock of one output file; LockHeld names its holder. The kernel frees it when we die."""
+    directory = root / "locks"
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = directory / hashlib.sha256(str(output.resolve()).encode()).hexdigest()[:32]
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise LockHeld(
+                f"{output} is being written by another run: {file.read().strip()}",
+                remedy="wait for it, or choose another `--output`",
+            ) from None
+        file.truncate(0)
+        file.write(f"pid {os.getpid()} since {dt.datetime.now().astimezone().isoformat(timespec='seconds')}\n")
+        file.flush()
+        yield
