@@ -104,22 +104,20 @@ def _begin_frame_fault(connection: cdp.Connection, session: str) -> str:
     for frame in range(PICTURES_MAX):
         camera.enter(frame)
         try:
-            fault = _picture_fault(shutter.decode(camera.shoot(deadline)))
+            fault = _picture_fault(camera.shoot(deadline))
         except cdp.TimedOut:
             return f"a frame was not drawn within {TIMEOUT_S:.0f} s"
         except cdp.Refused as error:
             return f"frames are refused ({error.message})"
-        except CaptureError as error:
-            fault = error.message
         if not fault:
             break
         time.sleep(PICTURE_PAUSE_S)
     return fault
 
 
-def _picture_fault(picture: bytes) -> str:
+def _picture_fault(picture: str) -> str:
     try:
-        rows = png.rows(picture)
+        rows = png.rows(shutter.decode(picture))
     except ValueError as error:
         return f"the picture of the test page is unreadable: {error}"
     size = (len(rows[0]), len(rows)) if rows else (0, 0)

@@ -8,6 +8,7 @@ import os
 import selectors
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 Params = dict[str, Any]
@@ -110,6 +111,11 @@ class Connection:
         """Handles events until `is_met`; TimedOut with `what` in its message."""
         while not is_met():
             self._step(deadline, what)
+
+    def linger(self, timeout_s: float) -> None:
+        """Handles the events of the next `timeout_s`: an answer can be ahead of the event that explains it."""
+        with suppress(TimedOut):
+            self.wait_until(lambda: False, time.monotonic() + timeout_s, "")
 
     def close(self) -> None:
         """Closes both ends, which is Chromium's order to exit. May be called twice."""

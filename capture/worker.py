@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from capture import browser, cdp, frames, page, protocol
+from capture import browser, cdp, frames, images, page, protocol
 from capture.faults import CaptureError, Fault, FaultCode
 from capture.protocol import Block, BlockDone, BlockFailed, FrameWritten, FromWorker, Ready, Setup, ToWorker
 from capture.session import Session
@@ -177,10 +177,8 @@ class Worker:
         directory = Path(block.directory)
         self._frame = block.frames.start
         for frame, picture in session.capture(block.frames):
-            if not frames.is_whole_image(picture, spec.image, (spec.width, spec.height)):
-                size = frames.image_size(picture, spec.image)
-                message = f"frame {frame}: the browser returned {len(picture)} bytes with an image of {size}"
-                raise CaptureError(FaultCode.FRAME_DAMAGED, message)
+            if damage := images.fault(picture, spec.image, width=spec.width, height=spec.height):
+                raise CaptureError(FaultCode.FRAME_DAMAGED, f"the browser's picture of frame {frame} is {damage}")
             written = frames.write(picture, directory=directory, frame=frame, offset=block.offset, image=spec.image)
             self._send(FrameWritten(written))
             self._frame = frame + 1

@@ -6,7 +6,8 @@ from typing import Any
 
 from fleet import model
 from fleet.assets import Library
-from fleet.composition import assets, entry, markup, project, refuse, root, scripts
+from fleet.composition import assets, entry, markup, mount, project, refuse, root, scripts
+from fleet.composition.variables import apply as apply_variables
 
 
 def read(path: Path, *, variables: Mapping[str, Any], cache: Path, offline: bool = False) -> model.Composition:
@@ -19,9 +20,12 @@ def read(path: Path, *, variables: Mapping[str, Any], cache: Path, offline: bool
     page = _open(source, source.entry, files)
     entry.complete(page.document)
     facts = root.facts(page.document, page.path)
+    mounting = mount.Mounting(page.document, lambda inner: _open(source, inner, files), source)
+    mounting.run(page.path)
     files.check()
+    apply_variables(page.document, page.path, variables, mounting.table)
+    scripts.settle(page.document)
     scripts.inline(page.document, files.scripts)
-    del variables
     entry.finish(page.document)
     return model.Composition(
         name=source.name,
@@ -31,6 +35,7 @@ def read(path: Path, *, variables: Mapping[str, Any], cache: Path, offline: bool
         duration_s=facts.duration_s,
         fps=facts.fps,
         assets=files.all(),
+        findings=tuple(mounting.table.findings),
     )
 
 
