@@ -3,6 +3,7 @@
 Chunks are `foreman.py`'s; here are hello, lock, bundle, probe, and the certainty that all ends with the connection.
 """
 
+import contextlib
 import datetime as dt
 import errno
 import json
@@ -98,11 +99,10 @@ class _Life:
             self.last_words.send(Stopping(reason))
         if self.last_words is not None:
             self.last_words.close(_FLUSH_S)
-        sys.stderr.write(f"agent ends: {reason}\n")
+        _complain(f"agent ends: {reason}")
         if left := tree.kill_all():
-            sys.stderr.write(f"agent leaves processes that cannot be killed: {left}\n")
+            _complain(f"agent leaves processes that cannot be killed: {left}")
         finish()
-        sys.stderr.flush()
         os._exit(code)
 
     def watch(self) -> None:
@@ -118,6 +118,13 @@ class _Life:
     def _terminated(self, *_: object) -> None:
         if not self._ending.locked():
             self.end(EXIT_LOST, "terminated", is_said=True)
+
+
+def _complain(text: str) -> None:
+    """One line of standard error, which a lost connection takes with it: then dying matters more than saying so."""
+    with contextlib.suppress(OSError):
+        os.set_blocking(2, False)  # nor may a full pipe hold us
+        os.write(2, f"{text}\n".encode())
 
 
 class _Conversation:
