@@ -56,13 +56,13 @@ class Place:
         return file
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[agentzip.AgentZip]:
     with support.echo_agent(tmp_path_factory.mktemp("agent")) as built:
         yield built
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server() -> Iterator[sshd.Sshd]:
     if not sshd.IS_AVAILABLE:
         pytest.skip(sshd.WHY_NOT)
