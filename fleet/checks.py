@@ -282,6 +282,13 @@ def _browser_version(it: Examined) -> str | None:
     return _dotted(version(told)) if told else None
 
 
+def _gl_label(it: Examined) -> str | None:
+    """SwiftShader is part of the browser build, so its own version adds nothing."""
+    if it.browser is None:
+        return None
+    return SOFTWARE_GL if SOFTWARE_GL in it.browser.gl_renderer else it.browser.gl_renderer or "nothing"
+
+
 Value = Callable[[Examined], str | None]
 
 # What must be one for all hosts of a render, how bad it is when it is not, and what makes it so.
@@ -293,7 +300,7 @@ _SHARED: tuple[tuple[Severity, str, str, Value, str], ...] = (
     ),
     (
         Severity.ERROR, "gl-differs", "WebGL renderer",
-        lambda it: it.browser.gl_renderer if it.browser else None,
+        _gl_label,
         "remove GL flags from `chromium_args`, or leave it out: --limit '!{host}'",
     ),
     (
@@ -303,7 +310,7 @@ _SHARED: tuple[tuple[Severity, str, str, Value, str], ...] = (
     ),
     (
         Severity.WARNING, "fonts-differ", "fonts digest",
-        lambda it: it.facts.fonts_digest if it.facts else None,
+        lambda it: it.facts.fonts_digest[:12] if it.facts else None,
         "install the same fonts on all hosts, or let the composition bring its own with @font-face",
     ),
 )  # fmt: skip
@@ -323,7 +330,7 @@ def _unlike_most(
             each,
             severity,
             code,
-            f"{what} {found[:40]} is unlike that of {count} other {'host' if count == 1 else 'hosts'}: {common[:40]}",
+            f"{what} {found[:80]} is unlike that of {count} other {'host' if count == 1 else 'hosts'}: {common[:40]}",
             remedy.format(host=each.host.name),
         )
         for each, found in values

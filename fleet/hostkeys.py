@@ -52,7 +52,13 @@ async def scan(host: model.Host) -> ScannedKey:
             jump = host.jump
             tunnel = await stack.enter_async_context(dial.Connections().open(jump)) if jump else None
             async with asyncio.timeout(host.connect_timeout_s):
-                key = await asyncssh.get_server_host_key(host.address, host.port, tunnel=tunnel, config=config)
+                key = await asyncssh.get_server_host_key(
+                    host.address,
+                    host.port,
+                    tunnel=tunnel,
+                    config=config,
+                    server_host_key_algs=knownhosts.ALGORITHMS,
+                )
     except (OSError, asyncssh.Error) as error:
         raise refusal.translate(host, error, None, knownhosts.Known(), identity.Credentials()) from error
     if key is None:

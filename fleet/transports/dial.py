@@ -106,7 +106,7 @@ class Connections:
             del self._jumps[jump]
         if lease.task is not None:
             lease.task.cancel()
-            await asyncio.wait([lease.task], timeout=CLOSE_S)
+            await asyncio.gather(lease.task, return_exceptions=True)
         await lease.stack.aclose()
 
     async def _dial(
@@ -159,6 +159,7 @@ def _options(host: model.Host, known: knownhosts.Known, credentials: identity.Cr
         # None reads no file; () would read ~/.ssh/config behind the user's back.
         "config": [str(host.ssh_config)] if host.ssh_config else None,
         "known_hosts": (list(known.keys), list(known.authorities), list(known.revoked), [], [], [], []),
+        "server_host_key_algs": _host_key_algorithms(known),
         "host_key_alias": knownhosts.alias(host.name),
         "username": host.user or (),
         "client_keys": list(credentials.client_keys) or (),
@@ -184,6 +185,12 @@ def _options(host: model.Host, known: knownhosts.Known, credentials: identity.Cr
         "tcp_keepalive": True,
         "utf8_decode_errors": "replace",
     }
+
+
+def _host_key_algorithms(known: knownhosts.Known) -> str | tuple[str, ...]:
+    """Kinds of the known keys first, but all others too: a host that lost its key must be able to show its new one."""
+    is_known = known.keys or known.authorities
+    return "+" + ",".join(knownhosts.ALGORITHMS) if is_known else knownhosts.ALGORITHMS
 
 
 def _port(host: model.Host) -> int | tuple[()]:

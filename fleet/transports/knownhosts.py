@@ -11,6 +11,11 @@ import asyncssh
 
 from fleet import errors, model
 
+# In this order, so that scanning and dialling an unknown host show a person the same key.
+ALGORITHMS = (
+    "ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-512", "rsa-sha2-256",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Known:

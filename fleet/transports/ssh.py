@@ -1,6 +1,7 @@
 """Hosts by SSH: one connection each, which carries the agent's lines and rsync's bytes."""
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import AsyncIterator, Sequence
@@ -71,10 +72,12 @@ class SshTransport:
         process = SshProcess(session)
         following = asyncio.create_task(tail.follow(process.stderr))
         try:
-            begun = await bootstrap.bring(self.host, process, tail, self._agent, nonce)
+            begun = await _brought(self.host, session, tail, self._agent, nonce)
             async with channel.converse(self.host.name, process, tail, begun) as messages:
                 yield messages
         finally:
+            if session.returncode is None:
+                _terminate(session)
             session.channel.abort()
             following.cancel()
             await asyncio.wait([following])
@@ -110,6 +113,23 @@ class SshTransport:
 
     def _lost(self, message: str) -> errors.HostLost:
         return errors.HostLost(self.host.name, message, remedy="see the log of sshd on the host")
+
+
+async def _brought(
+    host: model.Host, session: Session, tail: channel.Tail, agent: agentzip.AgentZip, nonce: str
+) -> bytes:
+    try:
+        return await bootstrap.bring(host, SshProcess(session), tail, agent, nonce)
+    except BaseException:
+        # Nothing of ours runs yet that would notice the end of its input: a shell stuck in an rc file would stay.
+        _terminate(session)
+        raise
+
+
+def _terminate(session: Session) -> None:
+    """Asks for the command's end; servers before OpenSSH 7.9 ignore it, and so do root's logins."""
+    with contextlib.suppress(OSError, asyncssh.Error):
+        session.terminate()
 
 
 class SshDialer:
