@@ -169,6 +169,17 @@ class Browser:
         self.version = ""
         self._process = process
         self._log = log
+        self._graphics: int | None = None
+
+    def find_graphics(self) -> None:
+        """Remembers the process that draws WebGL, as soon as there is one."""
+        if self._graphics is None:
+            below = descendants(self.pid)
+            self._graphics = next((pid for pid in below if "--type=gpu-process" in command_line(pid)), None)
+
+    def has_lost_graphics(self) -> bool:
+        """Whether that process has ended. Chromium starts another one, and pages go on with empty canvases."""
+        return self._graphics is not None and "--type=gpu-process" not in command_line(self._graphics)
 
     def ending(self) -> str:
         """How it ended, for a message: exit status or signal, and the last words on its stderr."""
@@ -239,19 +250,27 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def command_line(pid: int) -> str:
+    """The arguments of a process, separated by NUL or by spaces; empty when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+    except OSError:
+        return ""
+
+
 def _candidates() -> Iterator[str]:
     root = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or Path.home() / ".cache" / "ms-playwright")
     for pattern in PLAYWRIGHT_PATTERNS:
-        builds = sorted(root.glob(pattern), key=_revision, reverse=True)
-        yield from (str(build) for build in builds if os.access(build, os.X_OK))
+        builds = [build for build in root.glob(pattern) if os.access(build, os.X_OK)]
+        yield from map(str, sorted(builds, key=lambda build: _revision(build.relative_to(root)), reverse=True))
     for name in NAMES:
         if path := shutil.which(name):
             yield path
 
 
 def _revision(build: Path) -> int:
-    match = re.search(r"-(\d+)/", str(build))
-    return int(match[1]) if match else 0
+    digits = build.parts[0].rpartition("-")[2]
+    return int(digits) if digits.isdecimal() else 0
 
 
 def _shm_free_bytes() -> int:

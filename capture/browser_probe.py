@@ -104,22 +104,20 @@ def _begin_frame_fault(connection: cdp.Connection, session: str) -> str:
     for frame in range(PICTURES_MAX):
         camera.enter(frame)
         try:
-            fault = _picture_fault(shutter.decode(camera.shoot(deadline)))
+            fault = _picture_fault(camera.shoot(deadline))
         except cdp.TimedOut:
             return f"a frame was not drawn within {TIMEOUT_S:.0f} s"
         except cdp.Refused as error:
             return f"frames are refused ({error.message})"
-        except CaptureError as error:
-            fault = error.message
         if not fault:
             break
         time.sleep(PICTURE_PAUSE_S)
     return fault
 
 
-def _picture_fault(picture: bytes) -> str:
+def _picture_fault(picture: str) -> str:
     try:
-        rows = png.rows(picture)
+        rows = png.rows(shutter.decode(picture))
     except ValueError as error:
         return f"the picture of the test page is unreadable: {error}"
     size = (len(rows[0]), len(rows)) if rows else (0, 0)
@@ -133,7 +131,9 @@ def _picture_fault(picture: bytes) -> str:
 
 def has_sandbox(pid: int) -> bool:
     """Whether a renderer below the browser `pid` has a process namespace of its own and a system call filter."""
-    return any(_is_confined(child) for child in browser.descendants(pid) if "--type=renderer" in _command_line(child))
+    return any(
+        _is_confined(child) for child in browser.descendants(pid) if "--type=renderer" in browser.command_line(child)
+    )
 
 
 def _is_confined(pid: int) -> bool:
@@ -149,10 +149,3 @@ def _is_confined(pid: int) -> bool:
 def _own_pids() -> list[str]:
     status = Path(f"/proc/{os.getpid()}/status").read_text()
     return next((line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:")), [""])
-
-
-def _command_line(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
-    except OSError:
-        return ""

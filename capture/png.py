@@ -7,16 +7,17 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from capture.frames import PNG_SIGNATURE
-
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CHANNELS = {2: 3, 6: 4}  # colour type -> bytes per pixel
 
 
 def rows(data: bytes) -> list[list[tuple[int, int, int]]]:
     """RGB of every pixel, row by row; ValueError when `data` is not such a PNG or is damaged."""
-    if not data.startswith(PNG_SIGNATURE):
+    if not data.startswith(SIGNATURE):
         raise ValueError("not a PNG")
     chunks = list(_chunks(data))
+    if chunks[0][0] != b"IHDR" or len(chunks[0][1]) != 13:
+        raise ValueError("damaged PNG: no header")
     width, height, depth, colour, _, _, interlace = struct.unpack(">IIBBBBB", chunks[0][1])
     if depth != 8 or colour not in CHANNELS or interlace:
         raise ValueError(f"PNG of depth {depth}, colour type {colour}, interlace {interlace} is not supported")
@@ -33,7 +34,7 @@ def rows(data: bytes) -> list[list[tuple[int, int, int]]]:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    at = len(PNG_SIGNATURE)
+    at = len(SIGNATURE)
     while at + 12 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
         body = data[at + 8 : at + 8 + length]
@@ -41,7 +42,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
             raise ValueError(f"damaged PNG: checksum of {kind!r}")
         yield kind, body
         at += 12 + length
-    if at != len(data) or at == len(PNG_SIGNATURE):
+    if at != len(data) or at == len(SIGNATURE):
         raise ValueError("damaged PNG: it ends inside a chunk")
 
 

@@ -21,6 +21,7 @@ READY_TIMEOUT_S = 60.0
 FRAME_TIMEOUT_S = 60.0
 COMMAND_TIMEOUT_S = 30.0  # commands that change no page; a loaded host has needed 3 s
 EVIDENCE_TIMEOUT_S = 5.0
+CRASH_NEWS_S = 0.5  # a killed page still "draws" a frame, without a picture, a moment before its death is told
 # Two equal pictures in a row are wanted; with <video> stills the first one after a jump was stale once.
 SETTLE_PICTURES_MAX = 6
 NOTES_MAX = 100  # a page that asks for a tracker in every frame would fill the log
@@ -147,22 +148,28 @@ class Session:
             else:
                 if seek.frame > self.last + 1:
                     self._camera.commit(seek.deadline)  # what a jump made the page decode gets a frame to arrive in
-                picture = self._camera.shoot(seek.deadline)
+                picture = self._shoot(seek.deadline)
         self.last = seek.frame
         return picture
 
     def _settle(self, seek: "_Seek") -> str:
         self._camera.commit(seek.deadline)
-        before = self._camera.shoot(seek.deadline, is_last=False)
+        before = self._shoot(seek.deadline, is_last=False)
         for _ in range(SETTLE_PICTURES_MAX - 2):
-            picture = self._camera.shoot(seek.deadline, is_last=False)
+            picture = self._shoot(seek.deadline, is_last=False)
             if picture == before:
                 break
             before = picture
         else:
             text = f"frame {seek.frame} still changes after {SETTLE_PICTURES_MAX} pictures of it"
             self._notes.add(Note("warning", "page", text))
-        return self._camera.shoot(seek.deadline)
+        return self._shoot(seek.deadline)
+
+    def _shoot(self, deadline: float, *, is_last: bool = True) -> str:
+        if picture := self._camera.shoot(deadline, is_last=is_last):
+            return picture
+        self._connection.linger(CRASH_NEWS_S)
+        raise CaptureError(FaultCode.FRAME_DAMAGED, "the browser drew a frame and returned no picture of it")
 
     def _crashed(self, params: cdp.Params, _session: str | None) -> None:
         status = str(params.get("status", "crashed"))

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,8 +73,8 @@ async def run(request: Request, prepared: Prepared, readers: Sequence[Reader]) -
     with rundir.output_lock(rundir.state_root(), request.output):
         directory, history = _open_run(request, prepared.plan)
         with _logged(request, prepared, directory, history, readers) as log:
-            await _render(request, prepared, directory, history, log)
-            log.emit(await asyncio.to_thread(_success, request.output))
+            delivered = await _render(request, prepared, directory, history, log)
+            log.emit(_success(request, delivered))
         if not request.keep:
             directory.drop_frames()
         return report.fold(rundir.read_events(directory.events))
@@ -83,7 +82,7 @@ async def run(request: Request, prepared: Prepared, readers: Sequence[Reader]) -
 
 async def _render(
     request: Request, prepared: Prepared, directory: RunDirectory, history: list[events.Record], log: EventLog
-) -> None:
+) -> assemble.Delivered:
     plan = prepared.plan
     schedule = _schedule(request, plan, directory, history)
     pipeline = Pipeline(plan, directory, log.emit)
@@ -100,14 +99,14 @@ async def _render(
             await dispatch.run(resume.fixed_browser(history))
     except BaseExceptionGroup as error:
         raise cause_of(error) from error
-    await assemble.run(plan, segments.result(), sound.result(), request.output)
+    return await assemble.run(plan, segments.result(), sound.result(), request.output)
 
 
 async def _mix(plan: Plan, directory: RunDirectory, log: EventLog) -> Path | None:
     mixed = await audio.mix(plan, directory.segments)
     for warning in mixed.warnings:
         log.emit(events.Warned("audio", warning))
-    log.emit(events.AudioMixed(len(plan.audio) - len(mixed.warnings)))
+    log.emit(events.AudioMixed(mixed.tracks))
     return mixed.file
 
 
@@ -166,11 +165,12 @@ def _failure(request: Request, code: ExitCode, message: str, remedy: str) -> eve
     return events.RunFinished(exit_code=code, output=str(request.output), message=message, remedy=remedy)
 
 
-def _success(output: Path) -> events.RunFinished:
-    with output.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+def _success(request: Request, delivered: assemble.Delivered) -> events.RunFinished:
     return events.RunFinished(
-        exit_code=ExitCode.OK, output=str(output), sha256=digest, size_bytes=output.stat().st_size
+        exit_code=ExitCode.OK,
+        output=str(request.output),
+        sha256=delivered.sha256,
+        size_bytes=delivered.size_bytes,
     )
 
 

@@ -19,6 +19,8 @@ from fleet.pace import Pace
 
 # One failure is an accident, two may be; after three in a row the host is wasting the others' time.
 STRIKES_MAX = 3
+# A frame may be taken away from hosts this often; without an end to it slow hosts could play catch with it for ever.
+STEALS_MAX = 3
 
 _ChunkEvent = events.ChunkOrdered | events.ChunkStarted | events.FramesVerified | events.ChunkDone | events.ChunkFailed
 
@@ -47,7 +49,7 @@ class Schedule:
         self._hosts: dict[str, _Host] = {}
         self._troubles: dict[str, str] = {}  # why a host is of no use, or what it last failed with
         self._failures: list[verdict.Failure] = []
-        self._stolen = FrameSet()  # cancelled once: never again, or two slow hosts could play catch for ever
+        self._stolen = [FrameSet()] * STEALS_MAX  # frames taken away at least once, at least twice, ...
         self._end: orders.Finish | orders.GiveUp | None = None
         self._stories: dict[str, list[str]] = {}
 
@@ -152,7 +154,7 @@ class Schedule:
         self._hosts.clear()
         self._troubles.clear()
         self._failures.clear()
-        self._stolen = FrameSet()
+        self._stolen = [FrameSet()] * STEALS_MAX
         self._end = None
 
     def _meet(self, event: events.HostReady, now_s: float) -> None:
@@ -324,7 +326,7 @@ class Schedule:
         owned = [
             (len(chunk.missing) / speeds[chunk.host], chunk.host, chunk)
             for chunk in running
-            if chunk.host in speeds and chunk.missing and not chunk.missing & self._stolen
+            if chunk.host in speeds and chunk.missing and not chunk.missing & self._stolen[-1]
         ]
         if not owned:
             return []
@@ -332,5 +334,7 @@ class Schedule:
         if not sizing.is_worth_stealing(len(chunk.missing), speeds[owner], help_speed):
             return []
         chunk.is_cancelled = True
-        self._stolen |= chunk.missing
+        again = chunk.missing
+        for times, stolen in enumerate(self._stolen):
+            self._stolen[times], again = stolen | again, stolen & again
         return [orders.Cancel(owner, chunk.name)]

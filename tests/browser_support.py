@@ -1,7 +1,6 @@
 """A small page runtime, pages and shorthands for tests that drive a real Chromium."""
 
 import hashlib
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -46,6 +45,16 @@ BARCODE = """<!doctype html><meta charset="utf-8">
 </script>
 """
 
+
+# The same page as a composition that moves by the clock of its animation frames, for the real page runtime.
+COMPOSITION = BARCODE.replace(
+    '<div id="box">',
+    '<div data-composition-id="barcode" data-no-timeline data-width="320" data-height="180" data-start="0" '
+    'data-duration="10"></div><div id="box">',
+) + (
+    "<script>const loop = ms => { draw(Math.round(ms * 30 / 1000)); requestAnimationFrame(loop); };"
+    "requestAnimationFrame(loop);</script>"
+)
 
 # What a page found, told as the message of a failure: the one way out that every mode has.
 TELL = 'const tell = found => { throw new Error(JSON.stringify({code: "internal", message: JSON.stringify(found)})) };'
@@ -128,9 +137,6 @@ def wait_until(is_met: Callable[[], bool], timeout_s: float) -> bool:
 
 
 def browser_of(pid: int) -> int:
-    """The Chromium main process below `pid`."""
-    for child in browser.descendants(pid):
-        words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
-        if b"--remote-debugging-pipe" in words and b"chrom" in os.path.basename(words[0]):  # noqa: PTH119
-            return child
-    raise AssertionError("no Chromium is running")
+    """The main process of the browser below `pid`; the others have a type."""
+    lines = {child: browser.command_line(child) for child in browser.descendants(pid)}
+    return next(child for child, line in lines.items() if "--remote-debugging-pipe" in line and "--type=" not in line)

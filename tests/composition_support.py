@@ -1,6 +1,7 @@
 """Projects on disk for the tests of the composition reader, and the compiled tree to look at."""
 
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from fleet.composition import markup
 
 # Kept between runs: what npm answered once need not be asked again.
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fleetrender-tests"
+# The system's own; None lets Playwright use the one it installed.
+CHROMIUM = shutil.which("chromium-headless-shell")
 ROOT = '<div id="root" data-composition-id="main" data-width="640" data-height="360" data-duration="2">'
 
 

@@ -7,6 +7,7 @@
         server.processes()          # what the user still runs
 
 A server, its sessions and everything that its user runs end with the `with`; the listener also when pytest is killed.
+A number is taken while its server runs, by this and every other test run: keep fixtures no wider than a module.
 """
 
 import contextlib
@@ -76,12 +77,12 @@ class Sshd:
         }
         return model.Host(**values | changes)
 
-    def kill_sessions(self) -> None:
-        """Kills the server's side of every connection; the listener stays."""
+    def kill_sessions(self, number: int = signal.SIGKILL) -> None:
+        """Kills (or stops, with SIGSTOP) the server's side of every connection; the listener stays."""
         assert self.process is not None
         for pid in _descendants(self.process.pid):
             if _comm(pid).startswith("sshd"):
-                _kill(pid)
+                _kill(pid, number)
 
     def set_shell(self, shell: str) -> None:
         """Changes the login shell of the user."""
@@ -253,6 +254,6 @@ def _descendants(root: int) -> list[int]:
     return found
 
 
-def _kill(pid: int) -> None:
+def _kill(pid: int, number: int = signal.SIGKILL) -> None:
     with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)

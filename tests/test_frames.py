@@ -25,7 +25,7 @@ def png_of(rows: list[list[tuple[int, int, int]]]) -> bytes:
 
     header = struct.pack(">IIBBBBB", len(rows[0]), len(rows), 8, 2, 0, 0, 0)
     raw = b"".join(b"\0" + bytes(value for pixel in row for value in pixel) for row in rows)
-    return frames.PNG_SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
+    return png.SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
 
 
 def jpeg_of(size: tuple[int, int]) -> bytes:
@@ -33,7 +33,7 @@ def jpeg_of(size: tuple[int, int]) -> bytes:
     width, height = size
     start = b"\xff\xd8" + b"\xff\xe0" + struct.pack(">H", 16) + bytes(14)
     frame = b"\xff\xc0" + struct.pack(">HBHHB", 17, 8, height, width, 3) + bytes(9)
-    return start + frame + b"\xff\xda" + bytes(200) + frames.JPEG_END
+    return start + frame + b"\xff\xda" + bytes(200) + b"\xff\xd9"
 
 
 WHOLE = {ImageFormat.PNG: png_of(RGB), ImageFormat.JPEG: jpeg_of(SIZE)}
@@ -51,7 +51,7 @@ def test_absent_empty_tiny_truncated_and_wrong_sized_files_are_missing(tmp_path:
 
 
 def test_every_file_of_a_directory_that_is_not_there_is_missing(tmp_path: Path) -> None:
-    assert frames.find_missing(tmp_path / "nowhere", 2, ImageFormat.PNG) == (0, 1)
+    assert frames.find_missing(tmp_path / "nowhere", 2, ImageFormat.PNG, SIZE) == (0, 1)
 
 
 @pytest.mark.parametrize("image", list(ImageFormat))

@@ -6,12 +6,12 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import browser_support as support
 import pytest
 
 from capture import frames, png, session
 from capture.faults import CaptureError, FaultCode
 from capture.protocol import CaptureMode, ImageFormat, Note
-from tests import browser_support as support
 
 pytestmark = pytest.mark.browser
 

@@ -18,7 +18,7 @@ import transport_support as support
 
 from capture import protocol
 from fleet import agentzip, errors, model, transports
-from fleet.transports import base, bootstrap, bridge, dial, openssh
+from fleet.transports import base, bootstrap, bridge, channel, dial, openssh
 
 pytestmark = [pytest.mark.sshd, pytest.mark.skipif(not sshd.IS_AVAILABLE, reason=sshd.WHY_NOT)]
 
@@ -66,8 +66,8 @@ class Run:
         """Starts the agent and hears it once."""
 
         async def main() -> None:
-            async with self.open(host) as transport, transport.start_agent() as channel:
-                await greet(channel)
+            async with self.open(host) as transport, transport.start_agent() as messages:
+                await greet(messages)
 
         asyncio.run(main())
 
@@ -83,10 +83,10 @@ class Run:
         return {file.name: file.read_bytes() for file in quarantine.iterdir()}
 
 
-async def greet(channel: base.Channel) -> None:
-    await channel.send(support.HELLO)
+async def greet(messages: base.Channel) -> None:
+    await messages.send(support.HELLO)
     async with asyncio.timeout(30):
-        assert await anext(aiter(channel.receive())) == support.FACTS
+        assert await anext(aiter(messages.receive())) == support.FACTS
 
 
 async def until(holds: Callable[[], bool], limit_s: float = 30) -> None:
@@ -305,8 +305,8 @@ def test_hosts_behind_one_jump_share_one_connection_to_it(
         before = log.read_text().count("Accepted publickey")
 
         async def greet_one(dialer: base.Dialer) -> None:
-            async with dialer.open(host) as transport, transport.start_agent() as channel:
-                await greet(channel)
+            async with dialer.open(host) as transport, transport.start_agent() as messages:
+                await greet(messages)
 
         async def main() -> None:
             async with transports.dialer(tmp_path, agent) as dialer, asyncio.TaskGroup() as group:
@@ -356,10 +356,10 @@ def test_the_work_directory_reaches_the_agent_unharmed(
     server: sshd.Sshd, tmp_path: Path, run: Run, workdir: str
 ) -> None:
     async def main() -> protocol.FromAgent:
-        async with run.open(server.host(tmp_path, workdir=workdir)) as transport, transport.start_agent() as channel:
-            await greet(channel)
-            await channel.send(protocol.Prepare("workspace"))
-            return await anext(aiter(channel.receive()))
+        async with run.open(server.host(tmp_path, workdir=workdir)) as transport, transport.start_agent() as messages:
+            await greet(messages)
+            await messages.send(protocol.Prepare("workspace"))
+            return await anext(aiter(messages.receive()))
 
     assert asyncio.run(main()) == protocol.Note("info", "agent", workdir)
     assert (server.home / workdir[2:] / "agent").is_dir()
@@ -446,15 +446,50 @@ def test_a_work_directory_that_others_may_write_is_refused(server: sshd.Sshd, tm
 
 def test_a_killed_session_loses_the_host_and_its_agent_dies(server: sshd.Sshd, tmp_path: Path, run: Run) -> None:
     async def main() -> None:
-        async with run.open(server.host(tmp_path)) as transport, transport.start_agent() as channel:
-            await greet(channel)
+        async with run.open(server.host(tmp_path)) as transport, transport.start_agent() as messages:
+            await greet(messages)
             assert server.processes()
             server.kill_sessions()
-            await anext(aiter(channel.receive()))
+            await anext(aiter(messages.receive()))
 
     with pytest.raises(errors.HostLost, match="the connection broke"):
         asyncio.run(main())
     asyncio.run(until(lambda: not server.processes(), 5))
+
+
+def test_the_host_half_itself_leaves_nothing_behind(server: sshd.Sshd, tmp_path: Path) -> None:
+    run = Run(tmp_path, agentzip.build(tmp_path))
+
+    async def main() -> None:
+        async with run.open(server.host(tmp_path)) as transport, transport.start_agent() as messages:
+            await messages.send(support.HELLO)
+            assert isinstance(await anext(aiter(messages.receive())), protocol.Facts)
+            server.kill_sessions()
+            await anext(aiter(messages.receive()))
+
+    with pytest.raises(errors.HostLost):
+        asyncio.run(main())
+    asyncio.run(until(lambda: not server.processes(), 5))
+
+
+def test_a_session_that_freezes_is_given_up_after_its_keepalives(
+    server: sshd.Sshd, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel, "FAREWELL_S", 1.0)
+
+    async def main() -> None:
+        host = server.host(tmp_path, keepalive_s=0.3, keepalive_count=2)
+        async with run.open(host) as transport, transport.start_agent() as messages:
+            await greet(messages)
+            server.kill_sessions(signal.SIGSTOP)
+            async with asyncio.timeout(20):
+                await anext(aiter(messages.receive()))
+
+    try:
+        with pytest.raises(errors.HostLost, match=r"the connection broke: .*keepalive"):
+            asyncio.run(main())
+    finally:
+        server.kill_sessions()
 
 
 def test_a_session_killed_during_a_pull_leaves_no_half_file(server: sshd.Sshd, tmp_path: Path, run: Run) -> None:
@@ -523,11 +558,11 @@ def test_a_server_that_allows_one_session_gets_a_second_connection(tmp_path: Pat
         (tmp_path / "quarantine").mkdir()
 
         async def main() -> None:
-            async with run.open(server.host(tmp_path)) as transport, transport.start_agent() as channel:
-                await greet(channel)
+            async with run.open(server.host(tmp_path)) as transport, transport.start_agent() as messages:
+                await greet(messages)
                 for _ in range(2):
                     await transport.pull(str(server.home), ["frame"], tmp_path / "quarantine", limit_bytes=1)
-                await channel.send(protocol.Ping(1))
+                await messages.send(protocol.Ping(1))
 
         asyncio.run(main())
         assert (tmp_path / "quarantine" / "frame").read_bytes() == b"1"

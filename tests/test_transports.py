@@ -16,7 +16,7 @@ import transport_support as support
 
 from capture import protocol
 from fleet import agentzip, errors, model, transports
-from fleet.transports import base
+from fleet.transports import base, channel
 
 ODD_NAMES = (
     "frame_000000.jpg",
@@ -56,13 +56,13 @@ class Place:
         return file
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[agentzip.AgentZip]:
     with support.echo_agent(tmp_path_factory.mktemp("agent")) as built:
         yield built
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server() -> Iterator[sshd.Sshd]:
     if not sshd.IS_AVAILABLE:
         pytest.skip(sshd.WHY_NOT)
@@ -105,18 +105,18 @@ def blob(file: Path) -> model.Blob:
     return model.Blob(file.name, hashlib.sha256(data).hexdigest(), len(data), str(file))
 
 
-async def first(channel: base.Channel) -> protocol.FromAgent:
+async def first(messages: base.Channel) -> protocol.FromAgent:
     async with asyncio.timeout(30):
-        return await anext(aiter(channel.receive()))
+        return await anext(aiter(messages.receive()))
 
 
 async def order(place: Place, text: str) -> protocol.FromAgent:
     """What the agent answers to `text`."""
-    async with place.open() as transport, transport.start_agent() as channel:
-        await channel.send(support.HELLO)
-        assert await first(channel) == support.FACTS
-        await channel.send(protocol.Prepare(text))
-        return await first(channel)
+    async with place.open() as transport, transport.start_agent() as messages:
+        await messages.send(support.HELLO)
+        assert await first(messages) == support.FACTS
+        await messages.send(protocol.Prepare(text))
+        return await first(messages)
 
 
 def pull(place: Place, names: list[str], quarantine: Path, limit_bytes: int = 1 << 30) -> dict[str, bytes]:
@@ -132,13 +132,40 @@ def pull(place: Place, names: list[str], quarantine: Path, limit_bytes: int = 1 
 
 def test_the_agent_answers_and_ends_after_bye(place: Place) -> None:
     async def main() -> list[protocol.FromAgent]:
-        async with place.open() as transport, transport.start_agent() as channel:
-            await channel.send(support.HELLO)
-            await channel.send(protocol.Ping(1))
-            await channel.send(protocol.Bye())
-            return [message async for message in channel.receive()]
+        async with place.open() as transport, transport.start_agent() as messages:
+            await messages.send(support.HELLO)
+            await messages.send(protocol.Ping(1))
+            await messages.send(protocol.Bye())
+            return [message async for message in messages.receive()]
 
     assert asyncio.run(main()) == [support.FACTS, protocol.Pong(1)]
+
+
+def test_the_host_half_itself_says_its_facts(place: Place) -> None:
+    real = Place(place.host, place.directory, place.run, agentzip.build(place.run))
+
+    async def main() -> list[protocol.FromAgent]:
+        async with real.open() as transport, transport.start_agent() as messages:
+            await messages.send(support.HELLO)
+            await messages.send(protocol.Bye())
+            return [message async for message in messages.receive() if not isinstance(message, protocol.Note)]
+
+    (answer,) = asyncio.run(main())
+    assert isinstance(answer, protocol.Facts)
+    assert answer.version == protocol.VERSION
+
+
+def test_waiting_for_a_message_may_be_cancelled_and_resumed(place: Place) -> None:
+    async def main() -> protocol.FromAgent:
+        async with place.open() as transport, transport.start_agent() as messages:
+            stream = aiter(messages.receive())
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await anext(stream)
+            await messages.send(support.HELLO)
+            return await anext(stream)
+
+    assert asyncio.run(main()) == support.FACTS
 
 
 def test_an_agent_that_exits_is_lost_with_its_status_and_last_words(place: Place) -> None:
@@ -148,10 +175,10 @@ def test_an_agent_that_exits_is_lost_with_its_status_and_last_words(place: Place
 
 def test_an_agent_that_says_why_it_stops_is_quoted(place: Place) -> None:
     async def main() -> None:
-        async with place.open() as transport, transport.start_agent() as channel:
-            await channel.send(support.HELLO)
-            await channel.send(protocol.Prepare("stopping"))
-            async for message in channel.receive():
+        async with place.open() as transport, transport.start_agent() as messages:
+            await messages.send(support.HELLO)
+            await messages.send(protocol.Prepare("stopping"))
+            async for message in messages.receive():
                 assert message in (support.FACTS, protocol.Stopping("no heartbeat"))
 
     with pytest.raises(errors.HostLost, match="status 0: no heartbeat"):
@@ -180,18 +207,25 @@ def test_the_environment_of_the_host_reaches_the_agent_unharmed(place: Place) ->
     assert answer == protocol.Note("info", "agent", value)
 
 
-def test_a_deaf_agent_is_gone_when_the_channel_is_closed(place: Place) -> None:
+@pytest.mark.parametrize("is_deaf", [False, True])
+def test_the_agent_is_gone_when_the_channel_is_closed(
+    place: Place, is_deaf: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel, "FAREWELL_S", 1.0)
+
     async def main() -> int:
-        async with place.open() as transport, transport.start_agent() as channel:
-            await channel.send(support.HELLO)
-            await first(channel)
-            await channel.send(protocol.Prepare("pid"))
-            answer = await first(channel)
+        async with place.open() as transport, transport.start_agent() as messages:
+            await messages.send(support.HELLO)
+            await first(messages)
+            await messages.send(protocol.Prepare("pid"))
+            answer = await first(messages)
             assert isinstance(answer, protocol.Note)
+            if is_deaf:
+                await messages.send(protocol.Prepare("deaf"))
             return int(answer.text)
 
     pid = asyncio.run(main())
-    assert not Path(f"/proc/{pid}").exists()
+    asyncio.run(until(lambda: not Path(f"/proc/{pid}").exists()))
 
 
 def test_blobs_are_stored_under_their_digests(place: Place, tmp_path: Path) -> None:

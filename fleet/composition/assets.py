@@ -237,7 +237,7 @@ class Assets:
             return value
         file = self.source.file(path)
         if file is None:
-            self.problems.append(f"{where}: {value}: {_why_missing(value)}")
+            self.problems.append(f"{where}: {value}: {why_missing(value)}")
             return value
         self.files.setdefault(path, file)
         return value if path == written else assets.quoted(path) + suffix
@@ -272,7 +272,8 @@ def _is_inside(element: Element, name: str, value: str) -> bool:
     return value.startswith("#") or (element.name == "input" and name == "src" and element.attrs.get("type") != "image")
 
 
-def _why_missing(value: str) -> str:
+def why_missing(value: str) -> str:
+    """What to say of a reference to a file that is not there."""
     name = posixpath.basename(value)
     if any(mark in value for mark in _PLACEHOLDERS) or (name.startswith("__") and name.endswith("__")):
         return "a template placeholder that nothing has filled in"

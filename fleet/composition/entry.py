@@ -44,7 +44,7 @@ def _doctype() -> Element:
 
 
 def _mount_lone_template(document: Document) -> None:
-    if root.choose(document) is not None:
+    if not _shows_nothing(document):
         return
     for template in markup.find(document, "template"):
         name = markup.get(template, "id") or ""
@@ -52,12 +52,20 @@ def _mount_lone_template(document: Document) -> None:
         if inner is None or template.template_content is None:
             continue
         identity = name.removesuffix(_TEMPLATE_SUFFIX) or markup.get(inner, root.ID) or "root"
+        template.attrs["id"] = f"{identity}{_TEMPLATE_SUFFIX}"
+        html = markup.part(document, "html")
+        html.attrs.pop(root.ID, None)
         host = markup.new("div", {"id": "root", root.ID: identity, "data-start": "0"})
         for attribute in _KEPT:
-            if (value := markup.get(inner, attribute)) is not None:
+            if (value := markup.get(inner, attribute) or markup.get(html, attribute)) is not None:
                 host.attrs[attribute] = value
         markup.part(document, "body").append_child(host)
         return
+
+
+def _shows_nothing(document: Document) -> bool:
+    elements = markup.walk(markup.part(document, "body"))
+    return all(element.name in {"template", "script", "style", "link"} for element in elements)
 
 
 def _inner_root(template: Element) -> Element | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from justhtml import Document, Element
 
-from fleet.composition import markup
+from fleet.composition import css, markup
 
 # File names and texts by which pages that were exported with a HyperFrames runtime inside are known. Two runtimes
 # would fight over every element.
@@ -91,6 +91,20 @@ def _replace_ignoring_case(text: str, needle: str, replace: Any) -> str:
 def literal(value: Any) -> str:
     """A JavaScript expression, safe inside a script element; keys are sorted, so equal values are equal text."""
     return json.dumps(value, sort_keys=True, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def mounted(source: str, scope: css.Scope) -> str:
+    """The script of a mounted composition as a call that confines it; the line that opens it is not its first."""
+    names = {"authored": scope.authored_id, "runtime": scope.runtime_id, "root": scope.root_id}
+    return f"__fleetMounted({literal(names)},function(document,gsap,window,__hyperframes){{\n{embeddable(source)}\n}});"
+
+
+def settle(document: Document) -> None:
+    """Moves inline scripts of the body to its end, in order: authors' scripts see the whole page, as in HyperFrames."""
+    body = markup.part(document, "body")
+    for script in markup.find(body, "script"):
+        if is_immediate(script) and "src" not in script.attrs and script.namespace == "html":
+            body.append_child(script)
 
 
 def scoping_source() -> str:

@@ -34,7 +34,8 @@ class Transport(Protocol):
         """Copies the named files from the host's absolute `directory`; what arrived is for the caller to judge.
 
         Files land under their own names in `destination`, an empty quarantine: their content is untrusted.
-        Names that the host lacks are simply absent afterwards. HostLost when the connection breaks.
+        Names that the host lacks are simply absent afterwards. HostLost when the connection breaks, HostUnfit when
+        the host sends more than `limit_bytes`.
         """
 
 

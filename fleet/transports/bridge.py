@@ -108,7 +108,7 @@ class Bridge:
                 with _received(control) as (request, source, sink):
                     transfer, command = self._authorize(request)
                     status = await _carry(transfer, command, source, sink, control)
-            except (Broken, OSError, ValueError) as error:
+            except (Broken, OSError, ValueError, KeyError, TypeError) as error:
                 logger.warning("a helper of rsync was turned away: %s", error)
             with contextlib.suppress(OSError):
                 await loop.sock_sendall(control, b"%d\n" % status)

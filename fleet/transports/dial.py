@@ -106,7 +106,7 @@ class Connections:
             del self._jumps[jump]
         if lease.task is not None:
             lease.task.cancel()
-            await asyncio.wait([lease.task], timeout=CLOSE_S)
+            await asyncio.gather(lease.task, return_exceptions=True)
         await lease.stack.aclose()
 
     async def _dial(

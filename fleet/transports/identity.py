@@ -3,6 +3,7 @@
 Asks for no passphrase: an encrypted identity works through the ssh agent or not at all.
 """
 
+import asyncio
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import asyncssh
 
 from fleet import errors, model
+
+AGENT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +81,7 @@ def _public_key(path: Path) -> asyncssh.SSHKey | None:
 
 async def _agent_holds(socket: str, public: asyncssh.SSHKey) -> bool:
     try:
-        async with asyncssh.connect_agent(socket) as agent:
+        async with asyncio.timeout(AGENT_S), asyncssh.connect_agent(socket) as agent:
             return bool(await agent.get_keys(identities=[public.public_data]))
     except (OSError, ValueError):
         return False

@@ -24,6 +24,7 @@ OVERHEAD_BYTES_PER_FILE = 1024
 # Exit codes of rsync that speak of single files; which of them are missing is seen by looking.
 PARTIAL = (0, 23, 24)
 FILE_IO = 11
+CANNOT = (1, 2, 4)  # usage, protocol, "action not supported": trying again cannot help
 
 PULL = (
     "-s", "-t", "--no-inc-recursive", "--files-from=-", "--from0", "--no-implied-dirs",
@@ -63,6 +64,12 @@ def verdict(host: model.Host, code: int, transfer: bridge.Transfer, said: str, *
         )
     if code == FILE_IO:
         raise errors.HostUnfit(host.name, f"cannot store files: {said}", remedy="free some space on the host")
+    if code in CANNOT:
+        raise errors.HostUnfit(
+            host.name,
+            f"its rsync and ours do not understand each other: {said or transfer.tail}",
+            remedy="compare `rsync --version` here and there; the host's rc files must print nothing",
+        )
     if "that were agreed" in transfer.failure:
         raise errors.HostUnfit(
             host.name, transfer.failure, remedy="its files are larger than it announced: do not trust this host"
@@ -84,7 +91,7 @@ async def pull(
     """Fetches `names`; see `base.Transport.pull`."""
     budget = limit_bytes + OVERHEAD_BYTES + OVERHEAD_BYTES_PER_FILE * len(names)
     with over.admit(host.name, _plain(host), execute, budget) as transfer:
-        argv = pull_command(host, rsh_command(over, transfer), directory, destination)
+        argv = pull_command(host, rsh_command(over, transfer), directory, destination.absolute())
         code, said = await _run(argv, names, _limit_s(host, budget))
         verdict(host, code, transfer, said, pulls=True)
 
@@ -143,6 +150,8 @@ async def _run(argv: Sequence[str], names: Iterable[str], limit_s: float) -> tup
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
+            # Without HOME and RSYNC_*: neither ~/.popt nor the environment may add options.
+            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"},
         )
     except FileNotFoundError as error:
         raise errors.ConfigError("rsync is not installed here", remedy="`apt install rsync`") from error

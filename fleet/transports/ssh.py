@@ -76,6 +76,8 @@ class SshTransport:
             async with channel.converse(self.host.name, process, tail, begun) as messages:
                 yield messages
         finally:
+            if session.returncode is None:
+                _terminate(session)
             session.channel.abort()
             following.cancel()
             await asyncio.wait([following])
@@ -120,9 +122,14 @@ async def _brought(
         return await bootstrap.bring(host, SshProcess(session), tail, agent, nonce)
     except BaseException:
         # Nothing of ours runs yet that would notice the end of its input: a shell stuck in an rc file would stay.
-        with contextlib.suppress(OSError, asyncssh.Error):
-            session.terminate()
+        _terminate(session)
         raise
+
+
+def _terminate(session: Session) -> None:
+    """Asks for the command's end; servers before OpenSSH 7.9 ignore it, and so do root's logins."""
+    with contextlib.suppress(OSError, asyncssh.Error):
+        session.terminate()
 
 
 class SshDialer:

@@ -1,0 +1,86 @@
+"""What ffprobe says about a file, as values. Pure: no I/O; `programs` runs the command."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """One stream; times in seconds, None where the container does not say. Fields of the other kind stay zero."""
+
+    kind: str  # video, audio, ...
+    codec: str
+    start_s: Fraction | None = None
+    duration_s: Fraction | None = None
+    packets: int | None = None  # only when counted
+    width: int = 0
+    height: int = 0
+    pixel_format: str = ""
+    colour: tuple[str, str, str, str] = ("", "", "", "")  # range, matrix, primaries, transfer
+    rate: Fraction | None = None  # r_frame_rate
+    average_rate: Fraction | None = None
+    channels: int = 0
+    sample_rate: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """One file: its container's duration and its streams in file order."""
+
+    duration_s: Fraction | None
+    streams: tuple[Stream, ...]
+
+    def of_kind(self, kind: str) -> tuple[Stream, ...]:
+        """The streams of `kind`, in file order."""
+        return tuple(stream for stream in self.streams if stream.kind == kind)
+
+
+def command(ffprobe: str, path: str, *, count_packets: bool = False) -> tuple[str, ...]:
+    """Asks for format and streams as JSON; counting packets reads the whole file."""
+    counting = ("-count_packets",) if count_packets else ()
+    return (ffprobe, "-v", "error", *counting, "-show_format", "-show_streams", "-of", "json", "-i", path)
+
+
+def parse(text: bytes) -> Media:
+    """ffprobe's JSON; ValueError when it is none."""
+    plain = json.loads(text)
+    streams = tuple(_stream(stream) for stream in plain.get("streams", ()))
+    return Media(_fraction(plain.get("format", {}).get("duration")), streams)
+
+
+def _stream(plain: Mapping[str, Any]) -> Stream:
+    colour = (plain.get(f"color_{name}", "") for name in ("range", "space", "primaries", "transfer"))
+    packets = plain.get("nb_read_packets")
+    return Stream(
+        kind=plain.get("codec_type", ""),
+        codec=plain.get("codec_name", ""),
+        start_s=_ticks(plain, "start_pts", "start_time"),
+        duration_s=_ticks(plain, "duration_ts", "duration"),
+        packets=None if packets is None else int(packets),
+        width=plain.get("width", 0),
+        height=plain.get("height", 0),
+        pixel_format=plain.get("pix_fmt", ""),
+        colour=tuple(colour),
+        rate=_fraction(plain.get("r_frame_rate")),
+        average_rate=_fraction(plain.get("avg_frame_rate")),
+        channels=plain.get("channels", 0),
+        sample_rate=int(plain.get("sample_rate", 0)),
+    )
+
+
+def _ticks(plain: Mapping[str, Any], ticks: str, decimal: str) -> Fraction | None:
+    # Ticks of the time base are exact; the decimal is rounded to microseconds.
+    base = _fraction(plain.get("time_base"))
+    if base is not None and ticks in plain:
+        return int(plain[ticks]) * base
+    return _fraction(plain.get(decimal))
+
+
+def _fraction(value: object) -> Fraction | None:
+    try:
+        return Fraction(str(value))
+    except (ValueError, ZeroDivisionError):  # absent, "N/A" or "0/0"
+        return None
