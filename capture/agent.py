@@ -32,6 +32,7 @@ PROBE_LIMIT_S = 80.0  # one browser start of at most 60 s, and a page; less than
 _TICK_S = 0.1
 _WATCH_S = 0.25
 _FLUSH_S = 1.0
+_REASON_CHARS = 2000
 
 EXIT_BYE = 0
 EXIT_BUG = 1
@@ -85,7 +86,7 @@ class _Life:
         self.last_words: Outbox | None = None
         self._incoming = incoming
         self._parent = os.getppid()
-        self._ending = threading.Lock()
+        self._ending = threading.RLock()  # whoever ends us may find out on the way that nobody reads
         self._is_terminated = False
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # sent when a connection closes; end of file says it better
         signal.signal(signal.SIGTERM, self._terminated)
@@ -97,14 +98,16 @@ class _Life:
         """Kills everything below, runs `finish`, exits. `is_said` tells the coordinator why first."""
         if not self._ending.acquire(blocking=False):
             threading.Event().wait()  # another thread is at it
-        if is_said and self.last_words is not None:
-            self.last_words.send(Stopping(reason))
-        if self.last_words is not None:
-            self.last_words.close(_FLUSH_S)
-        left = tree.kill_all()
-        finish()
-        _say_on_stderr(f"agent ends: {reason}{f'; these cannot be killed: {left}' if left else ''}")
-        os._exit(code)
+        try:
+            if self.last_words is not None:
+                if is_said:
+                    self.last_words.send(Stopping(reason[:_REASON_CHARS]))
+                self.last_words.close(_FLUSH_S)
+            left = tree.kill_all()
+            finish()
+            _complain(f"agent ends: {reason}{f'; these cannot be killed: {left}' if left else ''}")
+        finally:  # nothing may keep this process alive: no other thread can end it any more
+            os._exit(code)
 
     def watch(self) -> None:
         """Runs in a thread of its own, so that an agent that hangs dies as surely as one that works."""
@@ -123,6 +126,13 @@ class _Life:
         """A thread that dies of a bug must not leave an agent behind that waits for it."""
         text = "".join(traceback.format_exception(broken.exc_value))
         self.end(EXIT_BUG, text, is_said=True)
+
+
+def _complain(text: str) -> None:
+    """One line of standard error, which a lost connection takes with it: then dying matters more than saying so."""
+    with contextlib.suppress(OSError):
+        os.set_blocking(2, False)  # nor may a full pipe hold us
+        os.write(2, f"{text}\n".encode(errors="replace"))
 
 
 class _Conversation:
@@ -261,13 +271,6 @@ class _Conversation:
         """What takes longer than a heartbeat may wait, one after the other, away from the main thread."""
         while True:
             self._inbox.put(self._chores.get()())
-
-
-def _say_on_stderr(text: str) -> None:
-    """Says it, unless nobody reads: a full pipe must not keep a dying process alive."""
-    with contextlib.suppress(OSError):
-        os.set_blocking(2, False)
-        os.write(2, f"{text}\n".encode(errors="replace"))
 
 
 def _receive(incoming: Incoming, inbox: "queue.Queue[_Event]", life: _Life) -> None:

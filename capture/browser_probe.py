@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from capture import browser, cdp, png, shutter
+from capture import browser, cdp, png, shutter, tree
 from capture.faults import CaptureError, FaultCode
 from capture.protocol import BrowserFacts, CaptureMode, ImageFormat, RenderSpec
 
@@ -131,7 +131,9 @@ def _picture_fault(picture: str) -> str:
 
 def has_sandbox(pid: int) -> bool:
     """Whether a renderer below the browser `pid` has a process namespace of its own and a system call filter."""
-    return any(_is_confined(child) for child in browser.descendants(pid) if "--type=renderer" in _command_line(child))
+    return any(
+        _is_confined(child) for child in tree.descendants(pid) if "--type=renderer" in browser.command_line(child)
+    )
 
 
 def _is_confined(pid: int) -> bool:
@@ -147,10 +149,3 @@ def _is_confined(pid: int) -> bool:
 def _own_pids() -> list[str]:
     status = Path(f"/proc/{os.getpid()}/status").read_text()
     return next((line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:")), [""])
-
-
-def _command_line(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
-    except OSError:
-        return ""

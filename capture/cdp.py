@@ -9,8 +9,9 @@ import selectors
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 Params = dict[str, Any]
 Handler = Callable[[Params, str | None], None]
 
@@ -82,19 +83,14 @@ class Connection:
 
     def reply(self, message_id: int, deadline: float) -> Params:
         """The result of the command `message_id`, awaited until the monotonic time `deadline`."""
-        while (result := self.poll(message_id)) is None:
-            self._step(deadline, self._awaited[message_id])
-        return result
+        return self._await(lambda: self.poll(message_id), deadline, self._awaited[message_id])
 
     def reply_within(self, message_id: int, timeout_s: float) -> Params | None:
         """Like `reply`, but None when the time has passed; the command may still be awaited."""
-        deadline = time.monotonic() + timeout_s
-        while (result := self.poll(message_id)) is None:
-            try:
-                self._step(deadline, self._awaited[message_id])
-            except TimedOut:
-                return None
-        return result
+        try:
+            return self.reply(message_id, time.monotonic() + timeout_s)
+        except TimedOut:
+            return None
 
     def poll(self, message_id: int) -> Params | None:
         """The result of the command `message_id` if it has arrived."""
@@ -109,8 +105,7 @@ class Connection:
 
     def wait_until(self, is_met: Callable[[], bool], deadline: float, what: str) -> None:
         """Handles events until `is_met`; TimedOut with `what` in its message."""
-        while not is_met():
-            self._step(deadline, what)
+        self._await(lambda: is_met() or None, deadline, what)
 
     def linger(self, timeout_s: float) -> None:
         """Handles the events of the next `timeout_s`: an answer can be ahead of the event that explains it."""
@@ -124,13 +119,17 @@ class Connection:
             os.close(fd)
         self._read_fd = self._write_fd = -1
 
-    def _step(self, deadline: float, what: str) -> None:
-        left_s = deadline - time.monotonic()
-        ready = self._selector.select(max(0.0, left_s))
-        if not ready and left_s <= 0:
-            raise TimedOut(f"no answer in time: {what}")
-        for key, _ in ready:
-            key.data()
+    def _await(self, attempt: Callable[[], T | None], deadline: float, what: str) -> T:
+        result = attempt()
+        while result is None:
+            left_s = deadline - time.monotonic()
+            for key, _ in self._selector.select(max(0.0, left_s)):
+                key.data()
+            result = attempt()
+            # Late only after a look at what had come by then; chatter of events does not put the end off.
+            if result is None and left_s <= 0:
+                raise TimedOut(f"no answer in time: {what}")
+        return result
 
     def _receive(self) -> None:
         try:

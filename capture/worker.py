@@ -136,7 +136,7 @@ class Worker:
             chromium.connection.watch(self._inbox.fd, self._inbox.receive)
             session = Session(chromium.connection, setup.spec, bundle=Path(setup.bundle_directory), note=self._send)
             try:
-                self._work(chromium.connection, session)
+                self._work(chromium, session)
             except CaptureError as error:
                 self._console = session.console()
                 if error.code is FaultCode.BROWSER_CRASHED:
@@ -144,7 +144,7 @@ class Worker:
                 self._screenshot = self._evidence(session)
                 raise
 
-    def _work(self, connection: cdp.Connection, session: Session) -> None:
+    def _work(self, chromium: browser.Browser, session: Session) -> None:
         spec = self._setup.spec
         config = page.PageConfig(fps=spec.fps, duration_s=spec.duration_s, width=spec.width, height=spec.height)
         session.open(page.source(config))
@@ -153,10 +153,11 @@ class Worker:
             self._send(Ready())
         captured = 0
         while True:
-            self._block = self._block or self._next_block(connection)
+            self._block = self._block or self._next_block(chromium.connection)
             if needs_fresh_page(self._block, last=session.last, captured=captured):
                 return
-            self._capture(session, self._block)
+            chromium.find_graphics()
+            self._capture(chromium, session, self._block)
             captured += len(self._block.frames)
             self._block = None
 
@@ -172,11 +173,13 @@ class Worker:
             raise protocol.ProtocolError(f"expected block, got {type(message).__name__}")
         return message
 
-    def _capture(self, session: Session, block: Block) -> None:
+    def _capture(self, chromium: browser.Browser, session: Session, block: Block) -> None:
         spec = self._setup.spec
         directory = Path(block.directory)
         self._frame = block.frames.start
         for frame, picture in session.capture(block.frames):
+            if chromium.has_lost_graphics():
+                raise CaptureError(FaultCode.BROWSER_CRASHED, f"the GPU process ended at frame {frame}")
             if damage := images.fault(picture, spec.image, width=spec.width, height=spec.height):
                 raise CaptureError(FaultCode.FRAME_DAMAGED, f"the browser's picture of frame {frame} is {damage}")
             written = frames.write(picture, directory=directory, frame=frame, offset=block.offset, image=spec.image)

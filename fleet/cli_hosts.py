@@ -4,18 +4,17 @@ Results go to standard output, questions and progress to standard error. Failure
 """
 
 import asyncio
-import json
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console, RenderableType
 
 from capture import wire
-from fleet import agentzip, checks, errors, hosts, hosts_view, survey, transports, trust
+from fleet import agentzip, checks, console, errors, hosts, hosts_view, survey, transports, trust
 from fleet import doctor as coordinator
 from fleet.checks import Examined
 from fleet.hostkeys import ScannedKey
@@ -39,22 +38,22 @@ def list_hosts(hosts_file: HostsOption = HOSTS_FILE, limit: LimitOption = "", as
     """List the hosts, as groups, ranges and defaults make them."""
     chosen = hosts.select(hosts.load(hosts_file), limit)
     if as_json:
-        _print_json(hosts_view.hosts_plain(chosen))
+        console.result_json(hosts_view.hosts_plain(chosen))
     else:
-        _print(hosts_view.hosts_table(chosen))
+        console.result(hosts_view.hosts_table(chosen))
 
 
 @app.command()
 def check(hosts_file: HostsOption = HOSTS_FILE, limit: LimitOption = "", as_json: JsonOption = False) -> None:
     """Ask every host whether it can render, and say what to do where it cannot."""
     chosen = hosts.select(hosts.load(hosts_file), limit)
-    _say(f"asking {_count(len(chosen), 'host')} ...")
+    console.progress(f"asking {console.count(len(chosen), 'host')} ...")
     fleet = asyncio.run(_examine(chosen))
     findings = checks.run(fleet)
     if as_json:
-        _print_json(hosts_view.fleet_plain(fleet, findings))
+        console.result_json(hosts_view.fleet_plain(fleet, findings))
     else:
-        _print(*_fleet_screen(fleet, findings))
+        console.result(*_fleet_screen(fleet, findings))
     if not checks.usable(fleet, findings):
         raise errors.FleetLost("no host can render", remedy="mend what is listed above as an error, then check again")
 
@@ -81,8 +80,22 @@ def trust_hosts(
     chosen = hosts.select(reached, ",".join(names or ()))
     verdicts = asyncio.run(trust.run(chosen, fingerprints=wanted, replace=replace, ask=_asker()))
     for verdict in verdicts:
-        _print(f"{verdict.host.name}: {verdict.outcome.value}")
-    _raise_all([verdict.error for verdict in verdicts if verdict.error])
+        console.result(f"{verdict.host.name}: {verdict.outcome.value}")
+    console.raise_all([verdict.error for verdict in verdicts if verdict.error])
+
+
+@app.command()
+def setup(
+    hosts_file: HostsOption = HOSTS_FILE,
+    limit: LimitOption = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")] = False,
+) -> None:
+    """Install Chromium, rsync and python3 where they are missing. Says what it will do before it does."""
+    from fleet import cli_setup  # fabric takes its time to import, and nothing else needs it
+
+    chosen = [host for host in hosts.select(hosts.load(hosts_file), limit) if host.transport == "ssh"]
+    cli_setup.run(chosen, dry_run=dry_run, yes=yes)
 
 
 def doctor(
@@ -90,15 +103,15 @@ def doctor(
     as_json: JsonOption = False,
 ) -> None:
     """Check this machine: its tools, its browser, and where runs are kept."""
-    _say("looking around ...")
+    console.progress("looking around ...")
     found = coordinator.gather(_known_hosts(hosts_file))
     fleet = asyncio.run(_examine((hosts.LOCAL,)))
     findings = (*coordinator.judge(found), *checks.run(fleet))
     if as_json:
         plain = {"coordinator": wire.to_plain(found)} | hosts_view.fleet_plain(fleet, findings)
-        _print_json(plain)
+        console.result_json(plain)
     else:
-        _print(hosts_view.tools_table(found), "", *_fleet_screen(fleet, findings))
+        console.result(hosts_view.tools_table(found), "", *_fleet_screen(fleet, findings))
     if hosts_view.worst(findings) is Severity.ERROR:
         raise errors.ConfigError("this machine lacks something", remedy="mend what is listed above as an error")
 
@@ -123,19 +136,19 @@ def _fleet_screen(fleet: Sequence[Examined], findings: Sequence[Finding]) -> lis
     if findings:
         screen += ["", hosts_view.findings_table(findings)]
     usable = len(checks.usable(fleet, findings))
-    return [*screen, "", f"{usable} of {_count(len(fleet), 'host')} can render"]
+    return [*screen, "", f"{usable} of {console.count(len(fleet), 'host')} can render"]
 
 
 def _asker() -> Callable[[ScannedKey], bool]:
     """Asks the person at the terminal about one key after the other; "all" answers for those that follow."""
-    console, is_all = Console(stderr=True, highlight=False), False
+    terminal, is_all = Console(stderr=True, highlight=False), False
 
     def ask(key: ScannedKey) -> bool:
         nonlocal is_all
-        console.print(f"\n{key.host} at {key.address} port {key.port} presents", markup=False)
-        console.print(f"  {key.algorithm} {key.fingerprint}", markup=False, soft_wrap=True)
+        terminal.print(f"\n{key.host} at {key.address} port {key.port} presents", markup=False)
+        terminal.print(f"  {key.algorithm} {key.fingerprint}", markup=False, soft_wrap=True)
         for known in key.known:
-            console.print(f"  instead of {known}", markup=False, soft_wrap=True)
+            terminal.print(f"  instead of {known}", markup=False, soft_wrap=True)
         if is_all and not key.known:  # a changed key is always a question of its own
             return True
         if not sys.stdin.isatty():
@@ -148,34 +161,3 @@ def _asker() -> Callable[[ScannedKey], bool]:
         return is_all or answer in ("y", "yes")
 
     return ask
-
-
-def _raise_all(failed: Sequence[errors.FleetError]) -> None:
-    """Raises what failed: itself when it is one, as a list when there are more."""
-    if len(failed) == 1:
-        raise failed[0]
-    if failed:
-        rows = "\n".join(f"  {error}\n      {error.remedy}" for error in failed)
-        raise errors.FleetLost(
-            f"{len(failed)} hosts failed\n{rows}", remedy="the other hosts are done; repeat for these"
-        )
-
-
-def _print(*rows: RenderableType) -> None:
-    console = Console(highlight=False, markup=False)
-    for row in rows:
-        console.print(row)
-
-
-def _print_json(plain: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(plain, indent=2) + "\n")
-
-
-def _say(text: str) -> None:
-    console = Console(stderr=True, highlight=False, markup=False)
-    if console.is_terminal:
-        console.print(text, style="dim")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -13,9 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
-from fleet import checks, hosts
+from fleet import checks, hosts, rundir
 from fleet.model import Finding, Severity
 
 TOOL_S = 10.0  # `--version` is immediate; a tool on a dead network mount must not hang the doctor
@@ -49,7 +47,7 @@ class Coordinator:
 
 def gather(known_hosts: str | None = None, state_directory: Path | None = None) -> Coordinator:
     """Looks around on this machine; starts a few programs and ends them."""
-    state = state_directory or platformdirs.user_state_path("fleetrender")
+    state = state_directory or rundir.state_root()
     ffmpeg = _tool("ffmpeg", "-version")
     return Coordinator(
         python=platform.python_version(),
@@ -92,7 +90,7 @@ def _judge_tools(found: Coordinator) -> Iterator[Finding]:
         message = "no rsync: only this machine itself can render"
         yield _finding(Severity.WARNING, "rsync-missing", message, "apt-get install rsync")
     elif checks.version(found.rsync.said) < checks.RSYNC_MIN:
-        message = f"{found.rsync.said}: before 3.4.0 it has known security holes"
+        message = f"{found.rsync.said or found.rsync.path}: before 3.4.0 it has known security holes"
         remedy = "upgrade it, unless the distribution has patched it: apt-get install --only-upgrade rsync"
         yield _finding(Severity.WARNING, "rsync-old", message, remedy)
     if found.npm is None:
@@ -103,7 +101,7 @@ def _judge_tools(found: Coordinator) -> Iterator[Finding]:
 def _judge_files(found: Coordinator) -> Iterator[Finding]:
     if found.state_problem:
         message = f"runs cannot be kept in {found.state_directory}: {found.state_problem}"
-        remedy = "make it writable, or set XDG_STATE_HOME to another directory"
+        remedy = "make it writable, or set FLEETRENDER_STATE to another directory"
         yield _finding(Severity.ERROR, "state-unwritable", message, remedy)
     if found.known_hosts is None:
         return

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
-from capture import browser, png
+from capture import browser, png, tree
 from capture.protocol import CaptureMode, ImageFormat, Note, RenderSpec
 from capture.session import Session
 
@@ -136,15 +136,7 @@ def wait_until(is_met: Callable[[], bool], timeout_s: float) -> bool:
     return True
 
 
-def command_line(pid: int) -> bytes:
-    """The command line of the process `pid`; empty when it is gone."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
-
-
 def browser_of(pid: int) -> int:
     """The main process of the browser below `pid`; the others have a type."""
-    lines = {child: command_line(child) for child in browser.descendants(pid)}
-    return next(child for child, line in lines.items() if b"--remote-debugging-pipe" in line and b"--type=" not in line)
+    lines = {child: browser.command_line(child) for child in tree.descendants(pid)}
+    return next(child for child, line in lines.items() if "--remote-debugging-pipe" in line and "--type=" not in line)

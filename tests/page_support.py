@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Error, Page, Playwright, Route
+from playwright.sync_api import Browser, BrowserType, Error, Page, Route
 
 from capture import page as page_runtime
 
@@ -68,10 +68,10 @@ def npm(name: str) -> Path:
     return folder
 
 
-def launch(playwright: Playwright, flags: tuple[str, ...] = FLAGS) -> Browser:
+def launch(chromium: BrowserType, flags: tuple[str, ...] = FLAGS) -> Browser:
     """The Chromium that hosts use."""
     path = shutil.which("chromium-headless-shell") or shutil.which("chromium")
-    return playwright.chromium.launch(executable_path=path, args=list(flags))
+    return chromium.launch(executable_path=path, args=list(flags))
 
 
 @dataclass(frozen=True, slots=True)

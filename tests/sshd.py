@@ -7,6 +7,7 @@
         server.processes()          # what the user still runs
 
 A server, its sessions and everything that its user runs end with the `with`; the listener also when pytest is killed.
+A number is taken while its server runs, by this and every other test run: keep fixtures no wider than a module.
 """
 
 import contextlib

@@ -1,11 +1,15 @@
 """The page runtime in a real Chromium: clock, visibility, timelines, readiness, and what it refuses."""
 
+import subprocess
+import sys
+import zipfile
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
-from page_support import CONFIG, Film, PageFault, composition, film, launch, with_fps
+from page_support import BEGIN_FRAME_FLAGS, CONFIG, FLAGS, Film, PageFault, composition, film, launch, with_fps
 from playwright.sync_api import Browser, sync_playwright
 
 from capture import page as page_runtime
@@ -19,9 +23,16 @@ TIMELINE = "const tl = gsap.timeline({paused: true}); tl.to('#box', {x: 60, dura
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = launch(playwright)
+        browser = launch(playwright.chromium)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def begin_frame_browser(browser: Browser) -> Iterator[Browser]:
+    controlled = launch(browser.browser_type, FLAGS + BEGIN_FRAME_FLAGS)
+    yield controlled
+    controlled.close()
 
 
 def animated(script: str, body: str = BOX, **rest: Any) -> str:
@@ -289,6 +300,109 @@ def test_a_tween_outside_of_timelines_follows_the_clock_over_a_jump(browser: Bro
         assert x_of(session) == 45
 
 
+def test_what_callbacks_start_is_the_same_after_a_jump(browser: Browser) -> None:
+    script = (
+        "window.drawn = []; const at = (s, f) => tl.call(f, null, s);"
+        "at(0.31, () => box.animate({letterSpacing: ['0px', '100px']}, {duration: 2000, fill: 'both'}));"
+        "at(0.52, () => box.classList.add('wide')); at(0.73, () => drawn.push(Math.random(), Date.now()));"
+        "at(0.9, () => gsap.to('#box', {rotation: 100, duration: 2, ease: 'none'}));"
+        "at(1.01, () => box.classList.add('lit'))"
+    )
+    head = (
+        "<style>#box { text-indent: 0px; transition: text-indent 2s linear } #box.wide { text-indent: 100px }"
+        "@keyframes lit { to { word-spacing: 50px } } #box.lit { animation: lit 1s linear both }</style>"
+    )
+    state = (
+        "(() => { const c = getComputedStyle(box);"
+        "return [c.letterSpacing, c.textIndent, c.wordSpacing, c.transform, ...drawn] })()"
+    )
+    html = animated(script, head=head)
+    with film(browser, html) as session:
+        session.ready()
+        session.seek(50)
+        direct = session.js(state)
+    with film(browser, html) as session:
+        session.ready()
+        session.seek(*range(51))
+        assert session.js(state) == direct
+    assert len(set(direct)) == 6
+
+
+def test_listeners_of_hf_seek_are_called_once_for_a_frame_and_awaited(browser: Browser) -> None:
+    script = (
+        "window.times = []; window.done = 0; addEventListener('hf-seek', (event) => { times.push(event.detail.time);"
+        "event.detail.waitUntil(new Promise((resolve) => setTimeout(() => { done += 1; resolve() }, 30))) })"
+    )
+    with film(browser, animated(script)) as session:
+        session.ready()
+        session.seek(45)
+        assert session.js("[times, done, __hfThreeTime]") == [[1.5], 1, 1.5]
+        session.js("__hfReseekGpu(1.5)")
+        assert session.js("times") == [1.5, 1.5]
+
+
+@pytest.mark.parametrize(
+    "listener",
+    ["() => { throw new Error('no model') }", "(e) => e.detail.waitUntil(Promise.reject(new Error('no model')))"],
+)
+def test_a_listener_that_fails_fails_the_frame(browser: Browser, listener: str) -> None:
+    fault = refusal(browser, animated(f"addEventListener('hf-seek', {listener})"), 3)
+    assert (fault.code, "no model" in fault.message) == ("seek_failed", True)
+
+
+def test_pictures_that_a_frame_shows_first_are_there(browser: Browser) -> None:
+    script = "tl.call(() => { pic.src = '/dot.png'; box.style.backgroundImage = 'url(/dot.png?2)' }, null, 0.5)"
+    with film(browser, animated(script, BOX + '<img id="pic">')) as session:
+        session.ready()
+        session.seek(20)
+        assert session.js("[pic.complete, pic.naturalWidth]") == [True, 1]
+        loaded = session.js("performance.getEntriesByType('resource').map((entry) => entry.name)")
+        assert any(name.endswith("/dot.png?2") for name in loaded)
+
+
+def test_a_missing_picture_is_a_warning(browser: Browser) -> None:
+    with film(browser, animated("", '<img src="/gone.png">')) as session:
+        assert [warning["code"] for warning in session.ready()["warnings"]] == ["media_load_failed"]
+
+
+def test_a_length_that_differs_from_the_plans_is_a_warning(browser: Browser) -> None:
+    with film(browser, animated("", duration_s=3)) as session:
+        assert [warning["code"] for warning in session.ready()["warnings"]] == ["duration_mismatch"]
+
+
+def test_the_runtime_can_be_read_from_a_zip(tmp_path: Path) -> None:
+    archive = tmp_path / "capture.pyz"
+    package = Path(page_runtime.__file__).parent
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("capture/__init__.py", "")
+        for file in package.rglob("*"):
+            if file.suffix in {".py", ".js"}:
+                packed.write(file, f"capture/page/{file.relative_to(package)}")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from fractions import Fraction; from capture import page;"
+        "config = page.PageConfig(fps=Fraction(30), duration_s=Fraction(2), width=320, height=180);"
+        "print(page.source(config), end='')"
+    )
+    command = [sys.executable, "-I", "-S", "-c", code, str(archive)]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == page_runtime.source(CONFIG)
+
+
+def test_with_begin_frame_control_a_seek_needs_no_frame(begin_frame_browser: Browser) -> None:
+    script = "tl.call(() => { pic.src = '/dot.png'; box.style.backgroundImage = 'url(/dot.png?2)' }, null, 0.1)"
+    face = "@font-face { font-family: F; src: url(/gone.woff2) } #late { font-family: F }"
+    body = f'{BOX}<img id="pic"><p id="late" data-start="0.2" hidden>late</p><style>{face}</style>'
+    with film(begin_frame_browser, animated(f"{script}; tl.set('#late', {{display: 'block'}}, 0.2)", body)) as session:
+        control = session.page.context.new_cdp_session(session.page)
+        session.js("() => { __fleet.ready().then((said) => { window.said = said }) }")
+        for _ in range(100):
+            control.send("HeadlessExperimental.beginFrame")
+            if session.js("window.said"):
+                break
+        assert session.js("window.said.duration_s") == 2
+        session.seek(10)
+        assert session.js("[pic.naturalWidth, document.fonts.status]") == [1, "loaded"]
+
+
 # Refusals and readiness
 
 
@@ -333,9 +447,9 @@ def test_no_duration_is_an_error(browser: Browser) -> None:
 
 
 def test_the_timeline_gives_the_length_where_none_is_declared(browser: Browser) -> None:
-    html = animated("tl.to('#box', {x: 1, duration: 3})").replace('data-duration="2"', "")
+    html = animated("tl.to('#box', {x: 1, duration: 2})").replace('data-duration="2"', "")
     with film(browser, html) as session:
-        assert session.ready()["duration_s"] == 3
+        assert session.ready()["duration_s"] == 2
 
 
 def test_an_exception_in_a_callback_fails_the_frame_with_the_adapters_name(browser: Browser) -> None:

@@ -457,6 +457,21 @@ def test_a_killed_session_loses_the_host_and_its_agent_dies(server: sshd.Sshd, t
     asyncio.run(until(lambda: not server.processes(), 5))
 
 
+def test_the_host_half_itself_leaves_nothing_behind(server: sshd.Sshd, tmp_path: Path) -> None:
+    run = Run(tmp_path, agentzip.build(tmp_path))
+
+    async def main() -> None:
+        async with run.open(server.host(tmp_path)) as transport, transport.start_agent() as messages:
+            await messages.send(support.HELLO)
+            assert isinstance(await anext(aiter(messages.receive())), protocol.Facts)
+            server.kill_sessions()
+            await anext(aiter(messages.receive()))
+
+    with pytest.raises(errors.HostLost):
+        asyncio.run(main())
+    asyncio.run(until(lambda: not server.processes(), 5))
+
+
 def test_a_session_that_freezes_is_given_up_after_its_keepalives(
     server: sshd.Sshd, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

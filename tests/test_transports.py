@@ -56,13 +56,13 @@ class Place:
         return file
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[agentzip.AgentZip]:
     with support.echo_agent(tmp_path_factory.mktemp("agent")) as built:
         yield built
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server() -> Iterator[sshd.Sshd]:
     if not sshd.IS_AVAILABLE:
         pytest.skip(sshd.WHY_NOT)
@@ -139,6 +139,33 @@ def test_the_agent_answers_and_ends_after_bye(place: Place) -> None:
             return [message async for message in messages.receive()]
 
     assert asyncio.run(main()) == [support.FACTS, protocol.Pong(1)]
+
+
+def test_the_host_half_itself_says_its_facts(place: Place) -> None:
+    real = Place(place.host, place.directory, place.run, agentzip.build(place.run))
+
+    async def main() -> list[protocol.FromAgent]:
+        async with real.open() as transport, transport.start_agent() as messages:
+            await messages.send(support.HELLO)
+            await messages.send(protocol.Bye())
+            return [message async for message in messages.receive() if not isinstance(message, protocol.Note)]
+
+    (answer,) = asyncio.run(main())
+    assert isinstance(answer, protocol.Facts)
+    assert answer.version == protocol.VERSION
+
+
+def test_waiting_for_a_message_may_be_cancelled_and_resumed(place: Place) -> None:
+    async def main() -> protocol.FromAgent:
+        async with place.open() as transport, transport.start_agent() as messages:
+            stream = aiter(messages.receive())
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await anext(stream)
+            await messages.send(support.HELLO)
+            return await anext(stream)
+
+    assert asyncio.run(main()) == support.FACTS
 
 
 def test_an_agent_that_exits_is_lost_with_its_status_and_last_words(place: Place) -> None:

@@ -73,6 +73,10 @@ fleet.ready = (() => {
   /** @returns {number} */
   const length = () => {
     const seconds = fleet.timeline.filmLength();
+    const { durationS, fpsNumerator, fpsDenominator } = fleet.config;
+    if (Math.abs(seconds - durationS) > fpsDenominator / fpsNumerator) {
+      fleet.failure.warn("duration_mismatch", `the page lasts ${seconds} s, the render ${durationS} s`);
+    }
     if (seconds > 0) return seconds;
     const hint = "set data-duration on the root element, or register a timeline under its data-composition-id";
     throw fleet.failure.make("zero_duration", `the composition has no duration: ${hint}`);
@@ -83,7 +87,8 @@ fleet.ready = (() => {
     window.gsap?.ticker?.sleep?.();
     const callbacks = fleet.clock.pending();
     window.gsap?.ticker?.wake?.();
-    if (callbacks === 0) return;
+    const own = fleet.adapters.reduce((sum, { name, loops }) => sum + (active.includes(name) ? (loops ?? 0) : 0), 0);
+    if (callbacks <= own) return;
     const text = "the page runs its own requestAnimationFrame loop: state that it keeps between frames is not seekable";
     fleet.failure.warn("frame_loop", text);
   };

@@ -6,6 +6,8 @@ interface Adapter {
   find(): boolean;
   seek(timeS: number, quiet: boolean): void;
   ready(): unknown;
+  /** Animation frames that the library itself keeps requested. */
+  loops?: number;
 }
 
 /** What the files of this folder share; invisible to the page. */

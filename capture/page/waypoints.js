@@ -40,8 +40,8 @@ fleet.waypoints = (() => {
     const frames = new Set();
     for (const timeS of times()) {
       const frame = Math.floor(timeS * rate);
-      // Both sides: which of the two renders it first depends on rounding.
-      for (const near of [frame, frame + 1]) if (Number.isSafeInteger(near) && near >= 0) frames.add(near);
+      // Which of the last two renders it first depends on rounding; a tween made there starts at the frame before it.
+      for (const near of [frame - 1, frame, frame + 1]) if (Number.isSafeInteger(near) && near >= 0) frames.add(near);
     }
     return [...frames].sort((one, other) => one - other);
   };

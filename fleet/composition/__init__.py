@@ -6,7 +6,7 @@ from typing import Any
 
 from fleet import model
 from fleet.assets import Library
-from fleet.composition import assets, entry, markup, mount, project, refuse, root, scripts
+from fleet.composition import assets, entry, markup, mount, project, refuse, root, scripts, sound
 from fleet.composition.variables import apply as apply_variables
 
 
@@ -17,15 +17,17 @@ def read(path: Path, *, variables: Mapping[str, Any], cache: Path, offline: bool
     """
     source = project.locate(path)
     files = assets.Assets(source, Library(cache, offline=offline))
-    page = _open(source, source.entry, files)
+    media = sound.Media(files.files)
+    page = _open(source, source.entry, files, media)
     entry.complete(page.document)
     facts = root.facts(page.document, page.path)
-    mounting = mount.Mounting(page.document, lambda inner: _open(source, inner, files), source)
+    mounting = mount.Mounting(page.document, lambda inner: _open(source, inner, files, media), source)
     mounting.run(page.path)
     files.check()
     apply_variables(page.document, page.path, variables, mounting.table)
     scripts.settle(page.document)
     scripts.inline(page.document, files.scripts)
+    sound.assign_render_ids(page.document)
     entry.finish(page.document)
     return model.Composition(
         name=source.name,
@@ -35,13 +37,15 @@ def read(path: Path, *, variables: Mapping[str, Any], cache: Path, offline: bool
         duration_s=facts.duration_s,
         fps=facts.fps,
         assets=files.all(),
-        findings=tuple(mounting.table.findings),
+        audio=sound.tracks(page.document, facts.duration_s, media),
+        findings=(*mounting.table.findings, *media.findings),
     )
 
 
-def _open(source: project.Project, path: str, files: assets.Assets) -> project.Page:
+def _open(source: project.Project, path: str, files: assets.Assets, media: sound.Media) -> project.Page:
     page = source.page(path)
     scripts.remove_runtimes(page.document)
     refuse.check(page.document, page.path)
     files.localise(page)
+    sound.stamp(page, media)
     return page

@@ -127,24 +127,30 @@ class MessageChannel:
             raise await self._ended(error) from error
         self._is_greeted.set()
 
-    async def receive(self) -> AsyncIterator[protocol.FromAgent]:
+    def receive(self) -> AsyncIterator[protocol.FromAgent]:
         """Messages until the agent ends after Bye; HostLost when it ends otherwise or breaks the protocol."""
-        while True:
-            line = await self._line()
-            if line is None:
-                if self._is_leaving:
-                    return
-                raise await self._ended(None)
-            try:
-                message = protocol.decode(line)
-            except protocol.ProtocolError as error:
-                raise self._lost(f"the agent broke the protocol: {clean(str(error))}") from error
-            if not isinstance(message, protocol.FromAgent):
-                raise self._lost(f"the agent broke the protocol: it sent {type(message).__name__}")
+        return _Messages(self)
+
+    async def next_message(self) -> protocol.FromAgent | None:
+        """The next message; None when the agent has ended after Bye. May be cancelled and called again."""
+        while (line := await self._line()) is not None:
+            message = self._decoded(line)
             if isinstance(message, protocol.Stopping):
                 self._last_words = clean(message.reason)
             if not (isinstance(message, protocol.Pong) and message.sequence < 0):
-                yield message
+                return message
+        if not self._is_leaving:
+            raise await self._ended(None)
+        return None
+
+    def _decoded(self, line: bytes) -> protocol.FromAgent:
+        try:
+            message = protocol.decode(line)
+        except protocol.ProtocolError as error:
+            raise self._lost(f"the agent broke the protocol: {clean(str(error))}") from error
+        if not isinstance(message, protocol.FromAgent):
+            raise self._lost(f"the agent broke the protocol: it sent {type(message).__name__}")
+        return message
 
     async def ping(self) -> None:
         """Says that we are alive, for as long as the conversation lasts; negative numbers are these pings' own."""
@@ -200,6 +206,22 @@ class MessageChannel:
         return errors.HostLost(
             self._host, message, remedy="its frames go to other hosts; see this host's log in the run directory"
         )
+
+
+class _Messages:
+    """No generator: that would be over once a caller's timeout cancelled it, and this goes on."""
+
+    def __init__(self, channel: MessageChannel) -> None:
+        self._channel = channel
+
+    def __aiter__(self) -> "_Messages":
+        return self
+
+    async def __anext__(self) -> protocol.FromAgent:
+        message = await self._channel.next_message()
+        if message is None:
+            raise StopAsyncIteration
+        return message
 
 
 @asynccontextmanager

@@ -91,7 +91,7 @@ async def pull(
     """Fetches `names`; see `base.Transport.pull`."""
     budget = limit_bytes + OVERHEAD_BYTES + OVERHEAD_BYTES_PER_FILE * len(names)
     with over.admit(host.name, _plain(host), execute, budget) as transfer:
-        argv = pull_command(host, rsh_command(over, transfer), directory, destination)
+        argv = pull_command(host, rsh_command(over, transfer), directory, destination.absolute())
         code, said = await _run(argv, names, _limit_s(host, budget))
         verdict(host, code, transfer, said, pulls=True)
 

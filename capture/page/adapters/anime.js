@@ -12,6 +12,7 @@
 
   fleet.adapters.push({
     name: "anime",
+    loops: 1,
     find: () => instances().length > 0,
     seek: (timeS) => {
       for (const instance of instances()) {

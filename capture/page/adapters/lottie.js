@@ -28,6 +28,7 @@
 
   fleet.adapters.push({
     name: "lottie",
+    loops: 1,
     find: () => players().length > 0,
     seek: (timeS) => {
       for (const player of players()) {

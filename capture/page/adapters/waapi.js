@@ -6,7 +6,6 @@
   /** Composition time, and the animation's own, at which it was met; ms. @type {Map<Animation, [number, number]>} */
   const met = new Map();
   let nowMs = 0;
-  let warned = false;
 
   /** @param {Animation} animation @param {number} [ownMs] where in itself it stands */
   const hold = (animation, ownMs = 0) => {
@@ -14,12 +13,6 @@
     met.set(animation, [nowMs, ownMs]);
     animation.pause();
     animation.currentTime = ownMs;
-    if (nowMs > 0 && !warned) {
-      warned = true;
-      console.warn(
-        "an animation was started while frames were captured: its start depends on the first frame that saw it",
-      );
-    }
   };
 
   // Paused at once: how far it would run until the page is ready differs from load to load.
