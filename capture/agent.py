@@ -88,6 +88,7 @@ class _Life:
         self._parent = os.getppid()
         self._ending = threading.RLock()  # whoever ends us may find out on the way that nobody reads
         self._is_terminated = False
+        self._is_ending = False
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # sent when a connection closes; end of file says it better
         signal.signal(signal.SIGTERM, self._terminated)
         threading.excepthook = self._broke
@@ -98,6 +99,7 @@ class _Life:
         """Kills everything below, runs `finish`, exits. `is_said` tells the coordinator why first."""
         if not self._ending.acquire(blocking=False):
             threading.Event().wait()  # another thread is at it
+        self._is_ending = True
         try:
             if self.last_words is not None:
                 if is_said:
@@ -108,6 +110,11 @@ class _Life:
             _complain(f"agent ends: {reason}{f'; these cannot be killed: {left}' if left else ''}")
         finally:  # nothing may keep this process alive: no other thread can end it any more
             os._exit(code)
+
+    def check(self) -> None:
+        """Stands still while another thread ends the process: workers that die now must not be replaced."""
+        if self._is_ending:
+            threading.Event().wait()
 
     def watch(self) -> None:
         """Runs in a thread of its own, so that an agent that hangs dies as surely as one that works."""
@@ -171,6 +178,7 @@ class _Conversation:
                 event = self._inbox.get(timeout=_TICK_S)
             except queue.Empty:
                 event = None
+            self._life.check()
             if event is not None:
                 self._handle(event)
             self._foreman.tick(is_congested=self._outbox.is_congested)
