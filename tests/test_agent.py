@@ -1,5 +1,6 @@
 """The agent's conversation: what it answers, what it refuses, and that nothing of it outlives the connection."""
 
+import contextlib
 import json
 import signal
 import stat
@@ -201,6 +202,19 @@ def test_a_worker_is_nice_first_in_line_for_the_oom_killer_and_in_a_neutral_loca
         assert place.joinpath("stat").read_text().rpartition(")")[2].split()[16] == "7"
         environment = place.joinpath("environ").read_bytes().split(b"\0")
         assert {b"LC_ALL=C.UTF-8", b"TZ=UTC", b"FLEETRENDER_RUN=r1"} <= set(environment)
+
+
+def test_an_agent_ends_although_nobody_reads_what_it_says(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "capture", "agent", "--workspace", str(tmp_path)]
+    pings = b"".join(protocol.encode(Ping(number)) for number in range(10_000))
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=support.REPOSITORY) as process:
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it may end before it has read them all
+            process.stdin.write(protocol.encode(support.hello()) + pings)
+            process.stdin.flush()
+        assert process.wait(20) == 3
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
 
 
 def test_probe_prints_the_facts_as_json(tmp_path: Path) -> None:
