@@ -3,8 +3,8 @@
 Chunks are `foreman.py`'s; here are hello, lock, bundle, probe, and the certainty that all ends with the connection.
 """
 
+import contextlib
 import datetime as dt
-import errno
 import json
 import os
 import queue
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +32,9 @@ PROBE_LIMIT_S = 80.0  # one browser start of at most 60 s, and a page; less than
 _TICK_S = 0.1
 _WATCH_S = 0.25
 _FLUSH_S = 1.0
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT)
 
 EXIT_BYE = 0
+EXIT_BUG = 1
 EXIT_PROTOCOL = 2
 EXIT_LOST = 3  # end of file, silence, or the death of our parent
 
@@ -85,8 +86,10 @@ class _Life:
         self._incoming = incoming
         self._parent = os.getppid()
         self._ending = threading.Lock()
+        self._is_terminated = False
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # sent when a connection closes; end of file says it better
         signal.signal(signal.SIGTERM, self._terminated)
+        threading.excepthook = self._broke
 
     def end(
         self, code: int, reason: str, *, is_said: bool = False, finish: Callable[[], None] = lambda: None
@@ -98,11 +101,9 @@ class _Life:
             self.last_words.send(Stopping(reason))
         if self.last_words is not None:
             self.last_words.close(_FLUSH_S)
-        sys.stderr.write(f"agent ends: {reason}\n")
-        if left := tree.kill_all():
-            sys.stderr.write(f"agent leaves processes that cannot be killed: {left}\n")
+        left = tree.kill_all()
         finish()
-        sys.stderr.flush()
+        _say_on_stderr(f"agent ends: {reason}{f'; these cannot be killed: {left}' if left else ''}")
         os._exit(code)
 
     def watch(self) -> None:
@@ -112,12 +113,16 @@ class _Life:
             silent_s = time.monotonic() - self._incoming.heard_s
             if silent_s > self.lease_s:
                 self.end(EXIT_LOST, f"the coordinator said nothing for {silent_s:.0f} s", is_said=True)
-            if os.getppid() != self._parent:
-                self.end(EXIT_LOST, "the process that guards this one died", is_said=True)
+            if self._is_terminated or os.getppid() != self._parent:
+                self.end(EXIT_LOST, "terminated", is_said=True)
 
     def _terminated(self, *_: object) -> None:
-        if not self._ending.locked():
-            self.end(EXIT_LOST, "terminated", is_said=True)
+        self._is_terminated = True  # the handler may have interrupted anything, so `watch` acts on it
+
+    def _broke(self, broken: threading.ExceptHookArgs) -> None:
+        """A thread that dies of a bug must not leave an agent behind that waits for it."""
+        text = "".join(traceback.format_exception(broken.exc_value))
+        self.end(EXIT_BUG, text, is_said=True)
 
 
 class _Conversation:
@@ -234,16 +239,21 @@ class _Conversation:
     def _prepare(self, bundle: str) -> _Answer:
         try:
             missing = self._workspace.prepare(bundle)
-        except (store.StoreError, OSError) as error:
-            is_full = isinstance(error, OSError) and error.errno in _DISK_ERRORS
-            code = FaultCode.DISK_FULL if is_full else FaultCode.INTERNAL
-            return _Answer(_failed(code, f"cannot prepare the bundle: {error}"))
+        except store.StoreError as error:
+            return _Answer(_failed(FaultCode.INTERNAL, str(error)))
+        except OSError as error:
+            return _Answer(Failed("", 0, store.fault(error, "prepare the bundle")))
         if missing:
             return _Answer(protocol.Missing(bundle, missing[: protocol.DIGESTS_PER_MESSAGE]))
         return _Answer(protocol.Prepared(bundle))
 
     def _collect(self) -> _Answer:
-        gone = collector.collect(self._workspace, keep_run=self._hello.run, disk_bytes=self._hello.limits.disk_bytes)
+        try:
+            gone = collector.collect(
+                self._workspace, keep_run=self._hello.run, disk_bytes=self._hello.limits.disk_bytes
+            )
+        except OSError as error:
+            return _Answer(protocol.Note("warning", "agent", f"cannot tidy up the workspace: {error}"))
         text = f"deleted {len(gone)} old runs and bundles"
         return _Answer(protocol.Note("info", "agent", text) if gone else None)
 
@@ -251,6 +261,13 @@ class _Conversation:
         """What takes longer than a heartbeat may wait, one after the other, away from the main thread."""
         while True:
             self._inbox.put(self._chores.get()())
+
+
+def _say_on_stderr(text: str) -> None:
+    """Says it, unless nobody reads: a full pipe must not keep a dying process alive."""
+    with contextlib.suppress(OSError):
+        os.set_blocking(2, False)
+        os.write(2, f"{text}\n".encode(errors="replace"))
 
 
 def _receive(incoming: Incoming, inbox: "queue.Queue[_Event]", life: _Life) -> None:

@@ -190,7 +190,7 @@ class Acquire:
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
-    """Asks for the bundle. Answered by Missing (push those blobs, ask again) or Prepared."""
+    """Asks for the bundle. Answered by Missing (push those blobs, ask again), Prepared, or Failed without a chunk."""
 
     bundle: str
 
