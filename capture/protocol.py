@@ -373,7 +373,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The worker's page is loaded and settled."""
+    """The worker's page is loaded and ready; it settles at the first frame it is given."""
 
 
 @dataclass(frozen=True, slots=True)
