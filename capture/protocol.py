@@ -326,7 +326,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something worth keeping in this host's log: `source` is page, browser, worker or agent."""
+    """Something worth keeping in this host's log: `source` is page, browser, worker, agent or shell."""
 
     level: str
     source: str
