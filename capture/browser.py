@@ -3,7 +3,6 @@
 One browser per worker: two pages under begin-frame control in one browser lost the browser in 4 of 6 runs.
 """
 
-import ctypes
 import fcntl
 import os
 import re
@@ -15,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from capture import cdp
+from capture import cdp, tree
 from capture.console import clean
 from capture.faults import CaptureError, FaultCode
 from capture.protocol import CaptureMode
@@ -121,9 +120,6 @@ NO_SANDBOX_MESSAGE = (
     "allow them, or set `sandbox = false` for this host"
 )
 
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
-
 
 def find(configured: str | None = None) -> str | None:
     """Absolute path of the Chromium to use: `configured` or nothing; else Playwright's own build, else the system's."""
@@ -174,7 +170,7 @@ class Browser:
     def find_graphics(self) -> None:
         """Remembers the process that draws WebGL, as soon as there is one."""
         if self._graphics is None:
-            below = descendants(self.pid)
+            below = tree.descendants(self.pid)
             self._graphics = next((pid for pid in below if "--type=gpu-process" in command_line(pid)), None)
 
     def has_lost_graphics(self) -> bool:
@@ -193,12 +189,9 @@ class Browser:
 
     def kill(self) -> None:
         """Ends the browser and every process it started, now. May be called twice."""
-        tree = descendants(self.pid)
+        tree.kill(self.pid)
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)  # it leads its own session, so its id is its group's
-        for pid in tree:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)  # its session is its own; orphans have left the tree, not the group
         self.connection.close()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(DEATH_TIMEOUT_S)
@@ -231,23 +224,6 @@ def start(
             browser.kill()
     finally:
         shutil.rmtree(profile, ignore_errors=True)
-
-
-def descendants(pid: int) -> list[int]:
-    """Every process below `pid`, nearest first, by the parent links in /proc."""
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            # The command name may hold spaces and parentheses; the parent is the second field after the last ")".
-            parent = int(stat.read_bytes().rpartition(b")")[2].split()[1])
-            children.setdefault(parent, []).append(int(stat.parent.name))
-    found: list[int] = []
-    waiting = [pid]
-    while waiting:
-        below = children.get(waiting.pop(0), [])
-        found += below
-        waiting += below
-    return found
 
 
 def command_line(pid: int) -> str:
@@ -322,13 +298,11 @@ def _spawn(argv: list[str], log: Path, profile: Path) -> Browser:
 def _child(command_fd: int, reply_fd: int, parent: int) -> Callable[[], None]:
     """What the new process does before it becomes Chromium: dies with us, offers itself to the OOM killer, pipes.
 
-    Takes no lock that another thread could hold across the fork; the callers are single-threaded anyway.
+    Python code between fork and exec is safe in a process with one thread, which every caller is.
     """
 
     def prepare() -> None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # we died before the line above took effect
-            os._exit(1)
+        tree.die_with_parent(parent)
         with suppress(OSError):
             os.write(os.open("/proc/self/oom_score_adj", os.O_WRONLY), OOM_SCORE)
         os.dup2(command_fd, 3)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from capture import browser, cdp, png, shutter
+from capture import browser, cdp, png, shutter, tree
 from capture.faults import CaptureError, FaultCode
 from capture.protocol import BrowserFacts, CaptureMode, ImageFormat, RenderSpec
 
@@ -132,7 +132,7 @@ def _picture_fault(picture: str) -> str:
 def has_sandbox(pid: int) -> bool:
     """Whether a renderer below the browser `pid` has a process namespace of its own and a system call filter."""
     return any(
-        _is_confined(child) for child in browser.descendants(pid) if "--type=renderer" in browser.command_line(child)
+        _is_confined(child) for child in tree.descendants(pid) if "--type=renderer" in browser.command_line(child)
     )
 
 

@@ -11,7 +11,6 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-import click
 import typer
 
 from fleet import cli_hosts, plan, progress, render
@@ -120,10 +119,9 @@ def main() -> NoReturn:
         status = app(standalone_mode=False)
     except FleetError as error:
         _fail(str(error), error.remedy, error.exit_code)
-    except click.ClickException as error:
-        error.show(sys.stderr)
-        sys.exit(ExitCode.CONFIG)
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except typer.TyperException as error:
+        _fail(error.format_message(), "`--help` after the command shows its options", ExitCode.CONFIG)
+    except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted", "nothing was begun", ExitCode.INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has gone; Python would complain once more when it flushes at exit.

@@ -294,7 +294,7 @@ class Schedule:
         sizes = self._sizes(speeds)
         for name in self._idle(speeds):
             available = self._ledger.pending
-            if is_picky:
+            if is_picky and len(speeds) > 1:
                 available -= verdict.avoided(name, self._failures)
             if not available or (is_picky and self._would_hold_up(name, speeds)):
                 continue

@@ -4,6 +4,7 @@ Batches, retries and quarantine live here; what makes a frame count is in `inges
 """
 
 import asyncio
+import dataclasses
 import itertools
 import time
 from collections.abc import Awaitable, Callable
@@ -13,7 +14,7 @@ from pathlib import Path
 from capture import protocol
 from capture.faults import Fault, FaultCode
 from capture.protocol import FrameFile
-from fleet import events, ingest, orders
+from fleet import events, ingest, orders, sentences
 from fleet.model import Plan
 from fleet.rundir import RunDirectory
 from fleet.transports.base import Transport
@@ -24,6 +25,9 @@ PULL_BYTES = 32 << 20
 PULL_AGE_S = 1.5
 # A frame that comes damaged this often is captured again instead.
 PULL_ATTEMPTS = 3
+# The only name under which a failing page's picture is fetched, whatever the host calls it.
+SCREENSHOT = "failure.png"
+MESSAGE_MAX = 1000
 
 
 @dataclass(kw_only=True)
@@ -101,7 +105,7 @@ class Puller:
                 verified = await self._pull(transport, delivery)
                 if verified:
                     await send(protocol.Ack(delivery.order.chunk, protocol.ranges_of(verified)))
-            self._end_orders()
+            await self._end_orders(transport)
             try:
                 async with asyncio.timeout(PULL_AGE_S / 3):
                     await self._news.wait()
@@ -112,8 +116,7 @@ class Puller:
         order = delivery.order
         frames = sorted(delivery.announced.values(), key=lambda frame: frame.index)
         names = ingest.names(frames, order.frames, self._plan)
-        quarantine = self._directory.quarantine / f"{self._host}.{order.chunk}.{next(self._numbers)}"
-        quarantine.mkdir(mode=0o700)
+        quarantine = self._quarantine(order.chunk)
         limit_bytes = ingest.byte_limit(frames)
         await transport.pull(delivery.directory, names, quarantine, limit_bytes=limit_bytes)
         result = await asyncio.to_thread(
@@ -143,23 +146,40 @@ class Puller:
             delivery.announced.clear()
             delivery.end = protocol.Failed(delivery.order.chunk, delivery.order.attempt, fault)
 
-    def _end_orders(self) -> None:
+    async def _end_orders(self, transport: Transport) -> None:
         for chunk, delivery in list(self._deliveries.items()):
             if delivery.end is None or delivery.announced:
                 continue
             del self._deliveries[chunk]
-            self._emit(self._last_word(delivery))
+            self._emit(await self._last_word(transport, delivery))
 
-    def _last_word(self, delivery: Delivery) -> events.Event:
+    async def _last_word(self, transport: Transport, delivery: Delivery) -> events.Event:
         order = delivery.order
         if isinstance(delivery.end, protocol.Failed):
-            fault = delivery.end.fault
+            fault = await self._with_evidence(transport, delivery, delivery.end.fault)
         elif lacking := delivery.lacking:
             message = f"the host said done, but {len(lacking)} frames never came, the first is {lacking[0]}"
             fault = Fault(code=FaultCode.FRAME_DAMAGED, message=message, frame=lacking[0])
         else:
             return events.ChunkDone(chunk=order.chunk, host=self._host, attempt=order.attempt)
         return events.ChunkFailed(chunk=order.chunk, host=self._host, attempt=order.attempt, fault=fault)
+
+    async def _with_evidence(self, transport: Transport, delivery: Delivery, fault: Fault) -> Fault:
+        """`fault` with its words made harmless, and its screenshot, if there is one, brought here."""
+        screenshot = None
+        if fault.screenshot is not None:
+            quarantine = self._quarantine(delivery.order.chunk)
+            await transport.pull(delivery.directory, [SCREENSHOT], quarantine, limit_bytes=ingest.FRAME_LIMIT_BYTES)
+            target = self._directory.logs / f"{self._host}-{delivery.order.chunk}.png"
+            screenshot = str(target) if ingest.take_screenshot(quarantine, SCREENSHOT, target) else None
+        console = tuple(sentences.clean(line) for line in fault.console)
+        message = sentences.clean(fault.message, limit=MESSAGE_MAX)
+        return dataclasses.replace(fault, message=message, console=console, screenshot=screenshot)
+
+    def _quarantine(self, chunk: str) -> Path:
+        path = self._directory.quarantine / f"{self._host}.{chunk}.{next(self._numbers)}"
+        path.mkdir(mode=0o700)
+        return path
 
     def chunk_directory(self, chunk: str) -> Path:
         """Where the verified frames of `chunk` are, numbered from 0."""

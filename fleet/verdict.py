@@ -20,6 +20,9 @@ PAGE_CAN_CAUSE = frozenset(
     }
 )
 
+# Enough of the page's last words to see what it was about to do, and still one screen.
+CONSOLE_LINES = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -44,13 +47,17 @@ def same(new: Failure, earlier: Sequence[Failure], *, is_alone: bool) -> Failure
 
 
 def error(old: Failure, new: Failure) -> CompositionError:
-    """The end of the run: names frame, code and both hosts."""
+    """The end of the run: names frame, code and both hosts, and shows what the page said and looked like."""
     fault, frame = new.fault, new.fault.frame
-    where = f"frames {old.frames & new.frames}" if frame is None else f"frame {frame}"
+    where = f"frames {old.frames & new.frames or new.frames}" if frame is None else f"frame {frame}"
     seen = f"twice on {new.host}" if old.host == new.host else f"on {old.host} and on {new.host}"
     first = new.frames.span.start if frame is None else frame
+    evidence = [f"  console: {line}" for line in fault.console[-CONSOLE_LINES:]]
+    if fault.screenshot is not None:
+        evidence.append(f"  screenshot: {fault.screenshot}")
+    summary = f"{where}: {fault.message} ({fault.code.value}, {seen}: the composition is at fault, not a host)"
     return CompositionError(
-        f"{where}: {fault.message} ({fault.code.value}, {seen}: the composition is at fault, not a host)",
+        "\n".join([summary, *evidence]),
         remedy=f"mend the composition, then try that frame alone: `--frames {first}:{first + 1}`",
     )
 
@@ -71,7 +78,11 @@ def _named(failure: Failure) -> tuple[protocol.FrameRange, ...]:
 
 
 def _is_same(old: Failure, new: Failure) -> bool:
-    if old.fault.code is not new.fault.code or not old.frames & new.frames:
+    if old.fault.code is not new.fault.code:
+        return False
+    if new.fault.code.blame is Blame.COMPOSITION and old.fault.message == new.fault.message:
+        return True  # the page said the very same words, at whichever frame each host came upon it
+    if not old.frames & new.frames:
         return False
     first, second = old.fault.frame, new.fault.frame
     if new.fault.code.blame is Blame.COMPOSITION:

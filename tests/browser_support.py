@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
-from capture import browser, png
+from capture import browser, png, tree
 from capture.protocol import CaptureMode, ImageFormat, Note, RenderSpec
 from capture.session import Session
 
@@ -138,5 +138,5 @@ def wait_until(is_met: Callable[[], bool], timeout_s: float) -> bool:
 
 def browser_of(pid: int) -> int:
     """The main process of the browser below `pid`; the others have a type."""
-    lines = {child: browser.command_line(child) for child in browser.descendants(pid)}
+    lines = {child: browser.command_line(child) for child in tree.descendants(pid)}
     return next(child for child, line in lines.items() if "--remote-debugging-pipe" in line and "--type=" not in line)

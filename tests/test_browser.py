@@ -13,7 +13,7 @@ from pathlib import Path
 import browser_support as support
 import pytest
 
-from capture import browser, browser_probe, serve
+from capture import browser, browser_probe, serve, tree
 from capture.faults import CaptureError, FaultCode
 from capture.protocol import BrowserFacts, CaptureMode
 
@@ -78,12 +78,12 @@ def test_a_browser_is_gone_with_its_profile_when_the_context_ends(tmp_path: Path
     with browser.start(
         support.chromium(), mode=CaptureMode.BEGIN_FRAME, size=(64, 64), profile=profile, sandbox=True
     ) as started:
-        tree = [started.pid, *browser.descendants(started.pid)]
-        assert len(tree) >= 3
+        below = [started.pid, *tree.descendants(started.pid)]
+        assert len(below) >= 3
         assert profile.stat().st_mode & 0o777 == 0o700
         assert not (profile / "old").exists()
         assert "Chrom" in started.version
-    assert not any(map(support.is_alive, tree))
+    assert not any(map(support.is_alive, below))
     assert not profile.exists()
 
 

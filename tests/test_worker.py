@@ -13,7 +13,7 @@ from pathlib import Path
 import browser_support as support
 import pytest
 
-from capture import blocks, browser, frames, png, protocol
+from capture import blocks, browser, frames, png, protocol, tree
 from capture.faults import Fault, FaultCode, Retry
 from capture.protocol import (
     Block,
@@ -176,7 +176,7 @@ def test_a_killed_page_fails_the_block(tmp_path: Path, mode: CaptureMode) -> Non
         worker.send(block(tmp_path, 0, 300, 0))
         assert isinstance(worker.receive(), FrameWritten)
         chromium = support.browser_of(worker.process.pid)
-        renderers = [pid for pid in browser.descendants(chromium) if "--type=renderer" in browser.command_line(pid)]
+        renderers = [pid for pid in tree.descendants(chromium) if "--type=renderer" in browser.command_line(pid)]
         for pid in renderers:
             os.kill(pid, signal.SIGKILL)
         fault = worker.failure()
@@ -200,7 +200,7 @@ def test_a_killed_gpu_process_fails_the_block_before_an_empty_canvas_is_taken_fo
         worker.frames_of(block(tmp_path, 0, 2, 0))
         worker.send(block(tmp_path, 2, 300, 0))
         chromium = support.browser_of(worker.process.pid)
-        for pid in browser.descendants(chromium):
+        for pid in tree.descendants(chromium):
             if "--type=gpu-process" in browser.command_line(pid):
                 os.kill(pid, signal.SIGKILL)
         fault = worker.failure()
@@ -218,10 +218,10 @@ def test_a_killed_worker_takes_its_browser_along(tmp_path: Path) -> None:
         assert worker.receive() == Ready()
         worker.send(block(tmp_path, 0, 300, 0))
         assert isinstance(worker.receive(), FrameWritten)
-        tree = browser.descendants(worker.process.pid)
-        assert len(tree) >= 3
+        below = tree.descendants(worker.process.pid)
+        assert len(below) >= 3
         worker.process.kill()
-        assert support.wait_until(lambda: not any(map(support.is_alive, tree)), DEATH_TIMEOUT_S)
+        assert support.wait_until(lambda: not any(map(support.is_alive, below)), DEATH_TIMEOUT_S)
 
 
 @pytest.mark.browser
@@ -233,10 +233,10 @@ def test_end_of_input_ends_worker_and_browser(tmp_path: Path, is_busy: bool) -> 
         if is_busy:
             worker.send(block(tmp_path, 0, 300, 0))
             assert isinstance(worker.receive(), FrameWritten)
-        tree = browser.descendants(worker.process.pid)
+        below = tree.descendants(worker.process.pid)
         worker.hang_up()
         assert worker.process.wait(DEATH_TIMEOUT_S) == 0
-        assert support.wait_until(lambda: not any(map(support.is_alive, tree)), DEATH_TIMEOUT_S)
+        assert support.wait_until(lambda: not any(map(support.is_alive, below)), DEATH_TIMEOUT_S)
     assert not (tmp_path / "profile").exists()
     assert len(list((tmp_path / "frames").iterdir())) < 300
 
