@@ -208,8 +208,8 @@ class _Conversation:
     def _work(
         self, order: protocol.Prepare | protocol.Probe | protocol.Capture | protocol.Cancel | protocol.Ack
     ) -> None:
-        """Orders that use the host, and therefore need its lock."""
-        if not self._lock.is_held:
+        """Orders that use the host, and therefore need its lock; a person may probe it while another run has that."""
+        if not self._lock.is_held and not isinstance(order, protocol.Probe):
             raise ProtocolError(f"{type(order).__name__.lower()} came before acquire")
         match order:
             case protocol.Prepare(bundle):
@@ -228,6 +228,9 @@ class _Conversation:
     def _clear_up(self) -> None:
         if self._lock.is_held:
             self._workspace.remove_run(self._hello.run)
+        elif self._probing is not None:
+            with contextlib.suppress(OSError):  # not empty: another agent holds the lock and works for this run
+                self._workspace.run(self._hello.run).rmdir()
 
     def _acquire(self) -> None:
         if owner := self._lock.acquire(_owner(self._hello.run)):

@@ -197,7 +197,7 @@ class Prepare:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Asks what the browser can do. Answered by Probed, or Failed with an empty chunk."""
+    """Asks what the browser can do; needs no lock. Answered by Probed, or Failed with an empty chunk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,7 +326,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something worth keeping in this host's log: `source` is page, browser, worker or agent."""
+    """Something worth keeping in this host's log: `source` is page, browser, worker, agent or shell."""
 
     level: str
     source: str

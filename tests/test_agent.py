@@ -42,7 +42,7 @@ def test_an_agent_answers_hello_with_the_facts_of_its_host_and_leaves_after_bye(
         (b"x" * (LINE_LIMIT_BYTES + 70_000), "line of more than"),
         (b'{"t":"pong","sequence":1}\n', "not for an agent"),
         (protocol.encode(support.hello()) * 2, "hello came twice"),
-        (protocol.encode(support.hello()) + b'{"t":"probe"}\n', "probe came before acquire"),
+        (protocol.encode(support.hello()) + b'{"t":"prepare","bundle":"b"}\n', "prepare came before acquire"),
         (protocol.encode(support.hello(run="../up")) + b'{"t":"acquire"}\n', "refused name"),
     ],
     ids=["version", "order", "rubbish", "endless line", "direction", "twice", "lock", "run name"],
@@ -131,6 +131,16 @@ def test_a_bundle_that_reaches_out_of_its_directory_is_refused(tmp_path: Path) -
         failed = coordinator.ask(protocol.Prepare(digest), protocol.Failed)
         assert (failed.chunk, failed.fault.code) == ("", FaultCode.INTERNAL)
         assert "'../evil'" in failed.fault.message
+
+
+def test_a_probe_needs_no_lock_and_leaves_nothing(tmp_path: Path) -> None:
+    with support.agent(tmp_path) as holder, support.agent(tmp_path) as coordinator:
+        workspace = support.open_workspace(holder, run="r1")
+        coordinator.ask(support.hello(run="check", chromium="/nowhere/chromium"), Facts)
+        coordinator.ask(protocol.Probe(), protocol.Failed)
+        coordinator.say(protocol.Bye())
+        assert coordinator.wait() == 0
+        assert [entry.name for entry in (workspace / "runs").iterdir()] == ["r1"]
 
 
 def test_a_probe_without_a_browser_fails_with_its_name(tmp_path: Path) -> None:
