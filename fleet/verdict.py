@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from capture import protocol
 from capture.faults import Blame, Fault, FaultCode
-from fleet import frameset
+from fleet import frameset, sentences
 from fleet.errors import CompositionError
 from fleet.frameset import FrameSet
 
@@ -19,6 +19,9 @@ PAGE_CAN_CAUSE = frozenset(
         FaultCode.NO_PROGRESS,
     }
 )
+
+
+CONSOLE_LINES = 5  # the cause stands in the last ones; all of them are in events.jsonl
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +47,18 @@ def same(new: Failure, earlier: Sequence[Failure], *, is_alone: bool) -> Failure
 
 
 def error(old: Failure, new: Failure) -> CompositionError:
-    """The end of the run: names frame, code and both hosts."""
+    """The end of the run: names frame, code and both hosts, and quotes the end of the page's console."""
     fault, frame = new.fault, new.fault.frame
     where = f"frames {old.frames & new.frames}" if frame is None else f"frame {frame}"
     seen = f"twice on {new.host}" if old.host == new.host else f"on {old.host} and on {new.host}"
+    lines = [
+        f"{where}: {sentences.clean(fault.message)} ({fault.code.value})",
+        f"  seen {seen}: the composition is at fault, not a host",
+        *(f"  page console: {sentences.clean(line)}" for line in fault.console[-CONSOLE_LINES:]),
+    ]
     first = new.frames.span.start if frame is None else frame
-    return CompositionError(
-        f"{where}: {fault.message} ({fault.code.value}, {seen}: the composition is at fault, not a host)",
-        remedy=f"mend the composition, then try that frame alone: `--frames {first}:{first + 1}`",
-    )
+    remedy = f"mend the composition, then try that frame alone: `--frames {first}:{first + 1}`"
+    return CompositionError("\n".join(lines), remedy=remedy)
 
 
 def avoided(host: str, failures: Sequence[Failure]) -> FrameSet:
