@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from capture import protocol
 from capture.faults import Blame, Fault, FaultCode
-from fleet import frameset
+from fleet import frameset, sentences
 from fleet.errors import CompositionError
 from fleet.frameset import FrameSet
 
@@ -20,8 +20,8 @@ PAGE_CAN_CAUSE = frozenset(
     }
 )
 
-# Enough of the page's last words to see what it was about to do, and still one screen.
-CONSOLE_LINES = 8
+
+CONSOLE_LINES = 5  # the cause stands in the last ones; all of them are in events.jsonl
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +51,16 @@ def error(old: Failure, new: Failure) -> CompositionError:
     fault, frame = new.fault, new.fault.frame
     where = f"frames {old.frames & new.frames or new.frames}" if frame is None else f"frame {frame}"
     seen = f"twice on {new.host}" if old.host == new.host else f"on {old.host} and on {new.host}"
+    lines = [
+        f"{where}: {sentences.clean(fault.message)} ({fault.code.value})",
+        f"  seen {seen}: the composition is at fault, not a host",
+        *(f"  page console: {sentences.clean(line)}" for line in fault.console[-CONSOLE_LINES:]),
+    ]
     first = new.frames.span.start if frame is None else frame
-    evidence = [f"  console: {line}" for line in fault.console[-CONSOLE_LINES:]]
     if fault.screenshot is not None:
-        evidence.append(f"  screenshot: {fault.screenshot}")
-    summary = f"{where}: {fault.message} ({fault.code.value}, {seen}: the composition is at fault, not a host)"
-    return CompositionError(
-        "\n".join([summary, *evidence]),
-        remedy=f"mend the composition, then try that frame alone: `--frames {first}:{first + 1}`",
-    )
+        lines.append(f"  screenshot: {fault.screenshot}")
+    remedy = f"mend the composition, then try that frame alone: `--frames {first}:{first + 1}`"
+    return CompositionError("\n".join(lines), remedy=remedy)
 
 
 def avoided(host: str, failures: Sequence[Failure]) -> FrameSet:
