@@ -1,0 +1,280 @@
+"""Every file a document points at: found in the project or fetched, its reference rewritten to a path in the bundle.
+
+Problems are collected, and raised together: an author mends one list, not one line per attempt.
+"""
+
+import hashlib
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from justhtml import Element
+
+from fleet import assets, errors, model
+from fleet.composition import css, markup, project, scripts
+
+REMOTE = "_remote"  # folder of the bundle for what came from elsewhere
+GENERATED = "_generated"
+# Local copies of GSAP that a project did not check in stand for this release, as in HyperFrames.
+GSAP = "https://cdn.jsdelivr.net/npm/gsap@3.15.0/dist/"
+_SOURCES: dict[str, tuple[str, ...]] = {
+    "img": ("src",), "video": ("src", "poster"), "audio": ("src",), "source": ("src",), "track": ("src",),
+    "embed": ("src",), "object": ("data",), "input": ("src",), "image": ("href", markup.XLINK),
+    "feImage": ("href", markup.XLINK), "use": ("href", markup.XLINK),
+}  # fmt: skip
+_STYLESHEET = "stylesheet"
+# Hints to a network that hosts do not have, and decoration of browser windows.
+_DROPPED_LINKS = frozenset({"preconnect", "dns-prefetch", "prerender", "icon", "manifest", "apple-touch-icon"})
+_LOADED_LINKS = frozenset({"preload", "prefetch", "modulepreload"})
+_PLACEHOLDERS = ("{{", "<<", "${")
+FONT_HOSTS = frozenset({"fonts.googleapis.com", "fonts.bunny.net"})
+
+
+@dataclass(slots=True)
+class Assets:
+    """The files of one bundle while its document is being compiled."""
+
+    source: project.Project
+    library: assets.Library
+    files: dict[str, Path] = field(default_factory=dict)  # path in the bundle -> file on this disk
+    scripts: dict[str, str] = field(default_factory=dict)  # URL -> text, to be inlined once all pages are one
+    spoken: list[str] = field(default_factory=list)  # text that may name further files of the project
+    problems: list[str] = field(default_factory=list)
+    _sheets: set[str] = field(default_factory=set)
+    _frames: set[str] = field(default_factory=set)
+
+    def localise(self, page: project.Page) -> None:
+        """Rewrites every reference of `page` to a path in the bundle."""
+        for element in list(markup.walk(page.document, templates=True)):
+            self._element(element, page)
+
+    def check(self) -> None:
+        """CompositionError with all problems met so far, if any."""
+        if self.problems:
+            raise errors.CompositionError(
+                "\n".join(dict.fromkeys(self.problems)),
+                remedy="put the files in place, or correct the references",
+            )
+
+    def all(self) -> tuple[model.Asset, ...]:
+        """Every file of the bundle, by path."""
+        return tuple(model.Asset(path=path, file=str(file)) for path, file in sorted(self.files.items()))
+
+    def add(self, path: str, data: bytes) -> str:
+        """Keeps `data` as a file of the bundle; returns its path there."""
+        self.files[path] = self.library.store(data)
+        return path
+
+    def _element(self, element: Element, page: project.Page) -> None:
+        where = f"{page.path}:{markup.line(element)}"
+        for name in _SOURCES.get(element.name, ()):
+            if (value := markup.get(element, name)) and not _is_inside(element, name, value):
+                element.attrs[name] = self.reference(value, page.path, where)
+        element.attrs.pop("crossorigin", None)  # all files are of one origin now, and its server does not speak CORS
+        if srcset := markup.get(element, "srcset"):
+            element.attrs["srcset"] = ", ".join(self._candidates(srcset, page.path, where))
+        if style := markup.get(element, "style"):
+            element.attrs["style"] = self._css(style, page.path, where)
+        self._special(element, page, where)
+
+    def _special(self, element: Element, page: project.Page, where: str) -> None:
+        match element.name:
+            case "style":
+                self._style(element, page)
+            case "link":
+                self._link(element, page, where)
+            case "script":
+                self._script(element, page, where)
+            case "iframe":
+                self._frame(element, page, where)
+            case _:
+                pass
+
+    def _candidates(self, srcset: str, page: str, where: str) -> Iterator[str]:
+        for candidate in srcset.split(", "):
+            url, _, size = candidate.strip().partition(" ")
+            yield f"{self.reference(url, page, where)} {size}".strip()
+
+    def _style(self, element: Element, page: project.Page) -> None:
+        sheet, remote = css.take_imports(markup.text(element), is_remote)
+        for url in remote:
+            link = markup.new("link", {"rel": _STYLESHEET, "href": url})
+            link._origin_line = element.origin_line
+            assert element.parent is not None
+            element.parent.insert_before(link, element)
+            self._link(link, page, f"{page.path}:{markup.line(element)}")
+        markup.set_text(element, self._css(sheet, page.path, f"{page.path}:{markup.line(element)}"))
+
+    def _css(self, sheet: str, page: str, where: str) -> str:
+        name, _, line = where.rpartition(":")
+
+        def replace(reference: css.Reference) -> str:
+            at = f"{name}:{int(line) + reference.line - 1}"
+            if reference.kind == "import" and not is_remote(reference.url):
+                return self._sheet(reference.url, page, at)
+            return self.reference(reference.url, page, at)
+
+        return css.rewrite(sheet, replace)
+
+    def _link(self, element: Element, page: project.Page, where: str) -> None:
+        relations = set((markup.get(element, "rel") or "").lower().split())
+        href = (markup.get(element, "href") or "").strip()
+        if relations & _DROPPED_LINKS or (relations & _LOADED_LINKS and is_remote(href)):
+            markup.remove(element)
+        elif href and _STYLESHEET in relations:
+            if not is_font_service(href):  # those are fonts.py's, which knows the letters that the page uses
+                element.attrs["href"] = self._sheet(href, page.path, where)
+                element.attrs.pop("integrity", None)
+        elif href and relations & _LOADED_LINKS:
+            element.attrs["href"] = self.reference(href, page.path, where)
+
+    def _sheet(self, href: str, page: str, where: str) -> str:
+        """Localises a linked style sheet and all that it points at; returns its path in the bundle."""
+        path = self.reference(href, page, where)
+        plain = project.split(path)[0]
+        file = self.files.get(plain)
+        if file is None or plain in self._sheets:
+            return path
+        self._sheets.add(plain)
+        sheet = project.read_text(file, plain)
+        base = _absolute(href) if is_remote(href) else ""
+
+        def replace(reference: css.Reference) -> str:
+            return self._from_sheet(reference, plain, base)
+
+        rewritten = css.rewrite(sheet, replace)
+        if rewritten != sheet:
+            self.files[plain] = self.library.store(rewritten.encode())
+        return path
+
+    def _from_sheet(self, reference: css.Reference, sheet: str, base: str) -> str:
+        url, where = reference.url, f"{sheet}:{reference.line}"
+        if base and not project.has_scheme(url) and not url.startswith("#"):
+            url = assets.join(base, url)
+        elif project.is_local(url) and not url.startswith("/"):
+            # A sheet's addresses are meant from its own folder, whatever lies elsewhere.
+            url = posixpath.normpath(posixpath.join("/", posixpath.dirname(sheet), url))
+        if not is_remote(url) and not project.is_local(url):
+            return url
+        path = self._sheet(url, sheet, where) if reference.kind == "import" else self.reference(url, sheet, where)
+        return path if project.has_scheme(path) else posixpath.relpath("/" + path, "/" + posixpath.dirname(sheet))
+
+    def _script(self, element: Element, page: project.Page, where: str) -> None:
+        src = (markup.get(element, "src") or "").strip()
+        if not src:
+            self.spoken.append(markup.text(element))
+            return
+        if not is_remote(src):
+            src = self._local_script(src, page, where)
+        if not is_remote(src):
+            element.attrs["src"] = src
+        elif scripts.is_immediate(element):
+            self._immediate(element, src, where)
+        else:
+            element.attrs["src"] = self.reference(src, page.path, where)
+        element.attrs.pop("integrity", None)
+
+    def _local_script(self, src: str, page: project.Page, where: str) -> str:
+        name = posixpath.basename(project.split(src)[0])
+        if "gsap" in src and "/dist/" in src and not self._exists(src, page.path):
+            return GSAP + name
+        return self.reference(src, page.path, where)
+
+    def _exists(self, reference: str, page: str) -> bool:
+        try:
+            path = project.resolve(self.source, page, project.split(reference)[0])
+        except project.OutsideProjectError:
+            return False
+        return self.source.file(path) is not None
+
+    def _immediate(self, element: Element, src: str, where: str) -> None:
+        element.attrs["src"] = src
+        try:
+            self.scripts[src] = self.library.fetch(_absolute(src)).read().decode("utf-8-sig")
+        except assets.Unavailable as error:
+            self.problems.append(f"{where}: {src}: {error}")
+        except UnicodeDecodeError:
+            self.problems.append(f"{where}: {src}: not UTF-8 text")
+
+    def _frame(self, element: Element, page: project.Page, where: str) -> None:
+        src = (markup.get(element, "src") or "").strip()
+        if not src or not (is_remote(src) or project.is_local(src)):
+            return
+        if is_remote(src):
+            self.problems.append(f"{where}: {src}: a page from elsewhere cannot be rendered without a network")
+            return
+        path = element.attrs["src"] = self.reference(src, page.path, where)
+        plain = project.split(path)[0]
+        if plain not in self.files or plain in self._frames:
+            return
+        self._frames.add(plain)
+        inner = Assets(self.source, self.library, self.files, problems=self.problems, spoken=self.spoken)
+        inner._frames = self._frames  # pages may frame each other
+        framed = self.source.page(plain)
+        inner.localise(framed)
+        scripts.inline(framed.document, inner.scripts)
+        self.files[plain] = self.library.store(markup.serialise(framed.document).encode())
+
+    def reference(self, value: str, page: str, where: str) -> str:
+        """The path in the bundle of what `value` names in `page`; an absent file is noted, its name returned as is."""
+        value = value.strip()
+        if is_remote(value):
+            return self._remote(value, where)
+        if value.lower().startswith("file:"):
+            self.problems.append(f"{where}: {value}: only files of the project can be used, named by relative paths")
+            return value
+        if not project.is_local(value):
+            return value
+        return self._local(value, page, where)
+
+    def _local(self, value: str, page: str, where: str) -> str:
+        written, suffix = project.split(value)
+        try:
+            path = project.resolve(self.source, page, written)
+        except project.OutsideProjectError:
+            self.problems.append(f"{where}: {value}: leads out of the project")
+            return value
+        file = self.source.file(path)
+        if file is None:
+            self.problems.append(f"{where}: {value}: {why_missing(value)}")
+            return value
+        self.files.setdefault(path, file)
+        return value if path == written else assets.quoted(path) + suffix
+
+    def _remote(self, url: str, where: str) -> str:
+        try:
+            fetched = self.library.fetch(_absolute(url))
+        except assets.Unavailable as error:
+            self.problems.append(f"{where}: {url}: {error}")
+            return url
+        path = posixpath.join(REMOTE, hashlib.sha256(url.encode()).hexdigest()[:12], assets.file_name(url))
+        self.files.setdefault(path, fetched.file)
+        return path
+
+
+def is_remote(reference: str) -> bool:
+    """Whether the reference is an http or https address."""
+    return reference.strip().lower().startswith(("http://", "https://", "//"))
+
+
+def is_font_service(href: str) -> bool:
+    """Whether a style sheet comes from a service that answers with font faces."""
+    return is_remote(href) and assets.host_of(_absolute(href)) in FONT_HOSTS
+
+
+def _absolute(url: str) -> str:
+    return f"https:{url}" if url.strip().startswith("//") else url.strip()
+
+
+def _is_inside(element: Element, name: str, value: str) -> bool:
+    # `<use href="#icon">` points into its own document, and only an image button has a source.
+    return value.startswith("#") or (element.name == "input" and name == "src" and element.attrs.get("type") != "image")
+
+
+def why_missing(value: str) -> str:
+    """What to say of a reference to a file that is not there."""
+    name = posixpath.basename(value)
+    if any(mark in value for mark in _PLACEHOLDERS) or (name.startswith("__") and name.endswith("__")):
+        return "a template placeholder that nothing has filled in"
+    return "no such file in the project"

@@ -1,0 +1,158 @@
+"""The project on disk: which file is the entry, what a reference means, and that nothing leaves the project."""
+
+import difflib
+import posixpath
+import urllib.parse
+from dataclasses import dataclass
+from pathlib import Path
+
+from justhtml import Document
+
+from fleet import errors
+from fleet.composition import markup
+
+ENTRY = "index.html"
+HTML_SUFFIXES = frozenset({".html", ".htm"})
+# One page of markup; a larger one has its media pasted in, and would be pushed to every host.
+PAGE_LIMIT_BYTES = 64 * 1024 * 1024
+
+
+class OutsideProjectError(Exception):
+    """A reference that leads out of the project directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One HTML file of the project as a tree; `path` is relative to the project, with forward slashes."""
+
+    path: str
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A directory and the page in it that gets rendered."""
+
+    root: Path
+    entry: str
+
+    @property
+    def name(self) -> str:
+        """What the user calls this composition."""
+        return self.root.name if self.entry == ENTRY else Path(self.entry).stem
+
+    def file(self, path: str) -> Path | None:
+        """The regular file at a project path, following links the author placed inside the project; None if absent."""
+        if path.startswith("/") or ".." in path.split("/") or "\0" in path:
+            raise OutsideProjectError(path)
+        try:
+            file = self.root / path
+            return file if file.is_file() else None
+        except OSError:  # a name longer than the file system allows
+            return None
+
+    def page(self, path: str) -> Page:
+        """Reads and parses a page; CompositionError when its bytes are no text."""
+        file = self.file(path)
+        if file is None:
+            raise errors.CompositionError(f"{path}: no such file", remedy=f"create `{self.root / path}`")
+        return Page(path, markup.parse(read_text(file, path)))
+
+
+def locate(path: Path) -> Project:
+    """The project that `path`, a directory or an .html file, means; ConfigError when there is none."""
+    if path.is_dir():
+        if not (path / ENTRY).is_file():
+            raise errors.ConfigError(f"no `{ENTRY}` in {path}", remedy=_suggest_page(path))
+        return Project(path.resolve(), ENTRY)
+    if not path.is_file():
+        raise errors.ConfigError(f"no such composition: {path}", remedy=_suggest_path(path))
+    if path.suffix.lower() not in HTML_SUFFIXES:
+        raise errors.ConfigError(
+            f"not a composition: {path}", remedy=f"name a folder that holds `{ENTRY}`, or an .html file"
+        )
+    page = path.parent.resolve() / path.name
+    root = _root_of(page)
+    return Project(root, page.relative_to(root).as_posix())
+
+
+def _root_of(page: Path) -> Path:
+    # Pages below `compositions/` name their files from the project's root, one level up.
+    for folder in page.parents:
+        if folder.name == "compositions" and (folder.parent / ENTRY).is_file():
+            return folder.parent
+    return page.parent
+
+
+def _suggest_page(folder: Path) -> str:
+    pages = sorted(file.name for file in folder.iterdir() if file.suffix.lower() in HTML_SUFFIXES)
+    if pages:
+        return f"name the page: `fleetrender run {folder / pages[0]}`"
+    return f"name a folder that holds `{ENTRY}`, or an .html file"
+
+
+def _suggest_path(path: Path) -> str:
+    try:
+        names = [entry.name for entry in path.parent.iterdir()]
+    except OSError:
+        return f"`{path.parent}` does not exist either: check the path"
+    close = difflib.get_close_matches(path.name, names, n=1)
+    return f"did you mean `{path.parent / close[0]}`?" if close else "check the path"
+
+
+def read_text(file: Path, name: str) -> str:
+    """The text of a project file; CompositionError when it is too large or not UTF-8."""
+    try:
+        if file.stat().st_size > PAGE_LIMIT_BYTES:
+            raise errors.CompositionError(
+                f"{name}: larger than {PAGE_LIMIT_BYTES} bytes", remedy="keep media in files of their own"
+            )
+        return file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise errors.CompositionError(
+            f"{name}: not UTF-8 text (byte {error.start})", remedy=f"save `{name}` as UTF-8"
+        ) from error
+    except OSError as error:
+        raise errors.CompositionError(
+            f"{name}: cannot be read: {error.strerror}", remedy="check its permissions"
+        ) from error
+
+
+def is_local(reference: str) -> bool:
+    """Whether a reference names a file of the project rather than an address, a fragment or inline data."""
+    return bool(reference) and not reference.startswith(("#", "//")) and not has_scheme(reference)
+
+
+def has_scheme(reference: str) -> bool:
+    """Whether the reference starts like `https:` or `data:`."""
+    scheme, colon, _ = reference.partition(":")
+    return bool(colon) and scheme[:1].isalpha() and all(c.isascii() and (c.isalnum() or c in "+-.") for c in scheme)
+
+
+def split(reference: str) -> tuple[str, str]:
+    """A local reference as (decoded path, query and fragment as written)."""
+    end = min((at for at in (reference.find("?"), reference.find("#")) if at >= 0), default=len(reference))
+    return urllib.parse.unquote(reference[:end]), reference[end:]
+
+
+def resolve(project: Project, page: str, path: str) -> str:
+    """The project path that `path`, as written in `page`, stands for; OutsideProjectError when it leaves the project.
+
+    A path that climbs is meant from its own file. A plain one is meant from the project's root, as the page is served
+    from there, unless a file of that name lies next to the page.
+    """
+    if path.startswith("/"):
+        return _inside(path.lstrip("/"), path)
+    beside = posixpath.normpath(posixpath.join(posixpath.dirname(page), path))
+    if ".." in path.split("/"):
+        return _inside(beside, path)
+    if not beside.startswith("../") and project.file(beside) is not None:
+        return beside
+    return _inside(posixpath.normpath(path), path)
+
+
+def _inside(path: str, written: str) -> str:
+    normal = posixpath.normpath(path)
+    if normal.startswith(("../", "/")) or normal == ".." or "\0" in normal:
+        raise OutsideProjectError(written)
+    return normal

@@ -1,0 +1,73 @@
+"""Features that would render wrong in silence: found by name, refused before any host is asked.
+
+One row per feature; a feature that becomes supported loses its row.
+"""
+
+from collections.abc import Iterator
+
+from justhtml import Document, Element
+
+from fleet import errors
+from fleet.composition import markup, scripts
+
+# Elements and attributes -> the feature they need.
+_ATTRIBUTES = {
+    "layoutsubtree": "html-in-canvas",
+    "data-requires-webgpu": "webgpu",
+    "data-color-grading": "colour-grading",
+    "data-fx-chain": "audio-fx",
+    "data-fx-carve": "audio-fx",
+    "data-automation": "audio-automation",
+    "data-audio-group": "audio-groups",
+}
+# Words in scripts -> the feature they need.
+_WORDS = {
+    "drawElementImage": "html-in-canvas",
+    "texElementImage2D": "html-in-canvas",
+    "HyperShader.init": "shader-transitions",
+    "navigator.gpu": "webgpu",
+    "new mapboxgl.Map": "live-maps",
+    "new maplibregl.Map": "live-maps",
+    "new google.maps.": "live-maps",
+    "L.tileLayer(": "live-maps",
+}
+_HINTS = {
+    "video": "use still images or `<audio>`, or hide the element with `data-hidden`",
+    "animated-gif": "animate still images with GSAP instead",
+}
+
+
+def check(document: Document, page: str) -> None:
+    """CompositionError that names every unsupported feature of the page, with its line."""
+    found = list(dict.fromkeys(_features(document)))
+    if not found:
+        return
+    lines = [f"{page}:{line}: the composition needs `{name}`, which is not supported yet" for name, line in found]
+    hints = [_HINTS[feature] for feature, _ in found if feature in _HINTS]
+    raise errors.CompositionError("\n".join(lines), remedy=hints[0] if hints else f"remove it from `{page}`")
+
+
+def _features(document: Document) -> Iterator[tuple[str, int]]:
+    for element in markup.walk(document, templates=True):
+        line = markup.line(element)
+        for name in element.attrs:
+            if name in _ATTRIBUTES:
+                yield _ATTRIBUTES[name], line
+        if element.name == "hf-audio-group":
+            yield "audio-groups", line
+        if element.name == "video" and not is_hidden(element):
+            yield "video", line
+        if element.name == "script" and scripts.runs(element):
+            for offset, feature in _in_script(markup.text(element)):
+                yield feature, line + offset
+
+
+def _in_script(source: str) -> Iterator[tuple[int, str]]:
+    for word, feature in _WORDS.items():
+        if (at := source.find(word)) >= 0:
+            yield source.count("\n", 0, at), feature
+
+
+def is_hidden(element: Element) -> bool:
+    """Whether the element, or one around it, is never shown."""
+    return "data-hidden" in element.attrs or any("data-hidden" in outer.attrs for outer in markup.ancestors(element))
