@@ -114,7 +114,8 @@ def test_sound_in_a_template_plays_where_the_page_mounts_it(tmp_path: Path) -> N
 
 def test_sound_follows_references_and_ends_with_the_composition(tmp_path: Path) -> None:
     body = """<p id="intro" data-start="2" data-duration="3"></p>
-        <audio id="a" src="tone.wav" data-start="intro + 0.5"></audio><audio id="b" src="tone.wav" data-start="a"></audio>
+        <audio id="a" src="tone.wav" data-start="intro + 0.5"></audio>
+        <audio id="b" src="tone.wav" data-start="a"></audio>
         <audio id="late" src="tone.wav" data-start="11"></audio>"""
     assert times(compiled(tmp_path, body)) == [track("a", "5.5", 4), track("b", "9.5", "0.5")]
 
