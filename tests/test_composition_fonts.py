@@ -2,16 +2,14 @@ from pathlib import Path
 
 import composition_support as support
 import pytest
-from composition_support import page, read, tree
+from composition_support import NEEDS_NPM, page, read, tree
 from hypothesis import given
 from hypothesis import strategies as st
-from test_assets import npm_answers
 
 from fleet import composition, model
 from fleet.composition import families, fonts, markup
 
 WOFF2 = b"wOF2 data"
-NEEDS_NPM = pytest.mark.skipif(not npm_answers(), reason="the npm client or its registry is out of reach")
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import composition_support as support
 import pytest
-from composition_support import page, paths, read, tree
+from composition_support import NEEDS_NPM, page, paths, read, tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_assets import npm_answers
 
 from fleet import composition, errors
 from fleet.composition import markup, refuse, speech
@@ -82,7 +81,7 @@ def test_counting_the_images_of_garbage_ends(data: bytes) -> None:
         refuse._count_images(b"GIF89a\2\0\2\0\x80\0\0" + data)
 
 
-@pytest.mark.skipif(not npm_answers(), reason="the npm client or its registry is out of reach")
+@NEEDS_NPM
 def test_modules_from_a_cdn_come_with_their_neighbours(tmp_path: Path) -> None:
     url = "https://cdn.jsdelivr.net/npm/three@0.184.0/build/three.module.js"
     script = f'<script type="module">import * as THREE from "{url}";</script>'
@@ -94,7 +93,7 @@ def test_modules_from_a_cdn_come_with_their_neighbours(tmp_path: Path) -> None:
     assert f'import * as THREE from "./{names[1]}";' in compiled.document
 
 
-@pytest.mark.skipif(not npm_answers(), reason="the npm client or its registry is out of reach")
+@NEEDS_NPM
 def test_scripts_from_a_cdn_are_pasted_in(tmp_path: Path) -> None:
     url = "https://cdn.jsdelivr.net/npm/gsap@3.14.2/dist/gsap.min.js"
     tags = f'<script src="{url}" integrity="x" crossorigin data-keep></script><script src="{url}" defer></script>'
