@@ -83,3 +83,12 @@ class Fault:
     local_frame: int | None = None  # within the chunk; names the file
     console: tuple[str, ...] = ()
     screenshot: str | None = None  # file name inside the chunk's directory
+
+
+class CaptureError(Exception):
+    """A failure on its way up on the host; whoever talks to the other side turns it into a Fault."""
+
+    def __init__(self, code: FaultCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message

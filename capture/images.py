@@ -2,7 +2,7 @@
 
 from capture.protocol import ImageFormat
 
-_PNG_START = b"\x89PNG\r\n\x1a\n"
+PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _JPEG_START = b"\xff\xd8\xff"
 _JPEG_END = b"\xff\xd9"
@@ -12,7 +12,7 @@ _JPEG_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 def fault(data: bytes, image: ImageFormat, *, width: int, height: int) -> str:
     """What is wrong with `data` as a whole `image` of this size; empty when nothing is."""
-    start, end = (_JPEG_START, _JPEG_END) if image is ImageFormat.JPEG else (_PNG_START, _PNG_END)
+    start, end = (_JPEG_START, _JPEG_END) if image is ImageFormat.JPEG else (PNG_START, _PNG_END)
     if not data:
         return "empty"
     if not data.startswith(start):

@@ -1,5 +1,138 @@
-"""Command line: arguments in, one call, exit code out."""
+"""Typer: arguments -> one call -> exit code. Nothing else prints errors or exits."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from fleet import cli_hosts, plan, progress, render
+from fleet import request as requests
+from fleet.errors import ExitCode, FleetError, Interrupted, Terminated
+from fleet.model import Quality
+
+app = typer.Typer(
+    name="fleetrender",
+    help="Render HTML compositions to video on the machines you already reach by SSH.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(cli_hosts.app, name="hosts")
+app.command("doctor")(cli_hosts.doctor)
 
 
-def main() -> None:
-    """Runs the command line."""
+@app.command("run")
+def run_command(
+    composition: Annotated[
+        Path, typer.Argument(help="A folder with index.html, or an .html file.", show_default="this folder")
+    ] = Path(),
+    hosts: Annotated[
+        str | None,
+        typer.Option("--hosts", "-H", metavar="FILE", help="hosts.toml, or user@h1,user@h2. Without: this machine."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The video.", show_default="COMPOSITION.mp4")
+    ] = None,
+    fps: Annotated[
+        str | None, typer.Option(help="Such as 30 or 30000/1001.", show_default="the composition's, else 30")
+    ] = None,
+    quality: Annotated[Quality, typer.Option(help="What to spend on encoding.")] = Quality.STANDARD,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Browsers per host.", show_default="what each host can feed")
+    ] = None,
+    chunk_frames: Annotated[
+        int | None, typer.Option(min=1, help="Frames per chunk.", show_default="by each host's speed")
+    ] = None,
+    frames: Annotated[str | None, typer.Option(metavar="A:B", help="Frames A up to but not including B.")] = None,
+    variables: Annotated[str | None, typer.Option(metavar="JSON", help="Variables as a JSON object.")] = None,
+    variables_file: Annotated[Path | None, typer.Option(metavar="FILE", help="The same from a file.")] = None,
+    limit: Annotated[
+        str | None, typer.Option(metavar="'TAG,!HOST'", help="Only these hosts: names, tags, groups.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan, touch no host, say what would be done.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result object and nothing else.")] = False,
+    events: Annotated[str | None, typer.Option(metavar="FILE|-", help="Every event as a JSON line.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with this render's last unfinished run.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the captured frames.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Debug log on stderr.")] = False,
+) -> None:
+    """Render COMPOSITION to one verified video, on a fleet or on this machine."""
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.ERROR, stream=sys.stderr)
+    request = requests.Request(
+        composition=composition,
+        output=requests.output_path(composition, output),
+        hosts=requests.choose_hosts(hosts, limit),
+        fps=plan.parse_fps(fps) if fps else None,
+        frames=plan.parse_frames(frames) if frames else None,
+        quality=quality,
+        variables=requests.read_variables(variables, variables_file),
+        workers=workers,
+        chunk_frames=chunk_frames,
+        resume=resume,
+        keep=keep,
+    )
+    prepared = render.prepare(request)
+    if dry_run:
+        result = render.preview(request, prepared)
+    else:
+        with progress.readers(as_json=as_json, events=events) as readers:
+            result = _interruptible(render.run(request, prepared, readers))
+    if as_json:
+        typer.echo(json.dumps(result))
+    elif dry_run:
+        typer.echo(progress.preview_text(result))
+
+
+def _interruptible(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    """Runs `work`; SIGINT and SIGTERM cancel it, everything that it started ends, and the run can be resumed."""
+    received: list[signal.Signals] = []
+
+    async def supervise() -> dict[str, Any]:
+        task = asyncio.ensure_future(work)
+
+        def stop(number: signal.Signals) -> None:
+            received.append(number)
+            task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, stop, number)
+        return await task
+
+    try:
+        return asyncio.run(supervise())
+    except asyncio.CancelledError:
+        kind = Interrupted if received[:1] == [signal.SIGINT] else Terminated
+        raise kind("interrupted", remedy="add `--resume` to the same command to go on") from None
+
+
+def main() -> NoReturn:
+    """The `fleetrender` program. Every failure ends here: its message, a hint, its exit code."""
+    try:
+        status = app(standalone_mode=False)
+    except FleetError as error:
+        _fail(str(error), error.remedy, error.exit_code)
+    except typer.TyperException as error:
+        _fail(error.format_message(), "`--help` after the command shows its options", ExitCode.CONFIG)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted", "nothing was begun", ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.BUG)
+    except Exception:
+        traceback.print_exc()
+        _fail("this is a bug in fleetrender", "report it with the lines above", ExitCode.BUG)
+    sys.exit(status if isinstance(status, int) else ExitCode.OK)
+
+
+def _fail(message: str, remedy: str, code: ExitCode) -> NoReturn:
+    typer.echo(f"error: {message}\n\nhint: {remedy}", err=True)
+    sys.exit(code)

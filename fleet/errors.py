@@ -142,3 +142,15 @@ class Terminated(Interrupted):
     """SIGTERM."""
 
     exit_code = ExitCode.TERMINATED
+
+
+def cause_of(error: BaseException) -> BaseException:
+    """The error behind a task group's: one of ours before anything that merely followed from it."""
+    leaves = _leaves(error)
+    return next((leaf for leaf in leaves if isinstance(leaf, FleetError)), leaves[0])
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [error]

@@ -27,6 +27,7 @@ class RunStarted:
     width: int
     height: int
     is_resumed: bool = False
+    kept: tuple[FrameRange, ...] = ()  # verified by earlier runs and still there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,6 +61,19 @@ def ingest(quarantine: Path, frames: Iterable[FrameFile], *, chunk: FrameRange, 
     return Ingested(tuple(verified), tuple(rejected))
 
 
+def take_screenshot(quarantine: Path, name: str, target: Path) -> bool:
+    """Moves a pulled PNG of any size to `target`, then empties the quarantine; False when there is none."""
+    try:
+        data = _read_plain_file(quarantine / name, FRAME_LIMIT_BYTES)
+    except FrameRejected:
+        data = b""
+    is_png = data.startswith(images.PNG_START)
+    if is_png:
+        (quarantine / name).rename(target)
+    shutil.rmtree(quarantine, ignore_errors=True)
+    return is_png
+
+
 def verify(path: Path, frame: FrameFile, plan: Plan) -> None:
     """FrameRejected unless `path` is a plain file with the announced bytes and a whole image of the plan's size."""
     data = _read_plain_file(path, frame.size_bytes)

@@ -9,8 +9,9 @@ import re
 from fractions import Fraction
 
 from capture import clock, wire
-from capture.protocol import CaptureMode, FrameRange, ImageFormat, RenderSpec
+from capture.protocol import CaptureMode, FrameRange, RenderSpec
 from fleet.errors import CompositionError, ConfigError
+from fleet.formats import FORMATS, Format
 from fleet.model import Composition, Plan, Quality
 
 VERSION = 1
@@ -20,10 +21,6 @@ FPS_MAX = Fraction(240)  # the composition format's own bound; every adapter is 
 DURATION_S_MAX = Fraction(24 * 3600)  # beyond a day it is a typing error far more often than a video
 # One closed GOP: short enough to seek in and to encode while the next is captured, long enough to compress well.
 SEGMENT_S = 2
-# Stills are compressed a second time by the encoder: 95 keeps the first loss invisible, 80 is for looking once.
-JPEG_QUALITY = {Quality.DRAFT: 80, Quality.STANDARD: 95, Quality.HIGH: 95}
-# Formats without transparency; every other one gets PNG, which can hold it and loses nothing.
-OPAQUE_FORMATS = frozenset({"mp4"})
 
 
 def make(
@@ -40,6 +37,7 @@ def make(
 
     Raises CompositionError for a duration that cannot be rendered, ConfigError for a flag out of range.
     """
+    row = _format(format)
     rate = _rate(composition, fps)
     count = _frame_count(composition, rate)
     span = _span(frames, count)
@@ -53,8 +51,8 @@ def make(
         frame_count=count,
         frames=span,
         segments=segments(span, rate),
-        image=ImageFormat.JPEG if format in OPAQUE_FORMATS else ImageFormat.PNG,
-        jpeg_quality=JPEG_QUALITY[quality],
+        image=row.image,
+        jpeg_quality=row.jpeg_quality[quality],
         has_webgl=composition.has_webgl,
         format=format,
         quality=quality,
@@ -142,6 +140,12 @@ def from_json(text: str) -> Plan:
             f"plan.json cannot be used: {error}", remedy="render again without `--resume`: a fresh run plans afresh"
         ) from error
     return plan
+
+
+def _format(name: str) -> Format:
+    if name not in FORMATS:
+        raise ConfigError(f"there is no output format `{name}`", remedy=f"choose one of: {', '.join(FORMATS)}")
+    return FORMATS[name]
 
 
 def _rate(composition: Composition, flag: Fraction | None) -> Fraction:

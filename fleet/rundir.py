@@ -7,9 +7,11 @@ import contextlib
 import datetime as dt
 import fcntl
 import hashlib
+import json
 import logging
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -75,6 +77,17 @@ class RunDirectory:
     def logs(self) -> Path:
         """One log per host."""
         return self.path / "logs"
+
+    def write_report(self, folded: object) -> None:
+        """Publishes report.json."""
+        part = self.report.with_suffix(".part")
+        part.write_text(json.dumps(folded, indent=1) + "\n", encoding="utf-8")
+        part.replace(self.report)
+
+    def drop_frames(self) -> None:
+        """Deletes what a finished run needs no more: frames, segments, quarantine."""
+        for directory in (self.chunks, self.segments, self.quarantine):
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def create(root: Path, plan_digest: str) -> RunDirectory:

@@ -125,10 +125,15 @@ def test_segments_cover_the_frames_once_in_order_and_start_with_them(start: int,
     assert all(abs(len(part) / fps - 2) <= Fraction(1, 2) for part in grid[:-1])
 
 
-def test_stills_are_jpeg_for_opaque_formats_and_png_for_others() -> None:
+def test_stills_are_what_the_format_says() -> None:
     draft = plan.make(COMPOSITION, "b", "a", quality=Quality.DRAFT)
     assert (draft.image, draft.jpeg_quality) == (ImageFormat.JPEG, 80)
-    assert plan.make(COMPOSITION, "b", "a", format="webm").image is ImageFormat.PNG
+
+
+def test_an_unknown_format_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ConfigError, match="no output format `avi`") as caught:
+        plan.make(COMPOSITION, "b", "a", format="avi")
+    assert "mp4" in caught.value.remedy
 
 
 def test_hosts_are_told_what_decides_a_pixel() -> None:

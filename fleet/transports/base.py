@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from capture.protocol import FromAgent, ToAgent
-from fleet.model import Blob
+from fleet.model import Blob, Host
 
 
 class Channel(Protocol):
@@ -34,5 +34,14 @@ class Transport(Protocol):
         """Copies the named files from the host's absolute `directory`; what arrived is for the caller to judge.
 
         Files land under their own names in `destination`, an empty quarantine: their content is untrusted.
-        Names that the host lacks are simply absent afterwards. HostLost when the connection breaks.
+        Names that the host lacks are simply absent afterwards. HostLost when the connection breaks, HostUnfit when
+        the host sends more than `limit_bytes`.
         """
+
+
+class Dialer(Protocol):
+    """Opens hosts, and owns what their connections share."""
+
+    def open(self, host: Host) -> AbstractAsyncContextManager[Transport]:
+        """A transport to `host`, ended on exit; HostUnreachable, HostKeyError or HostAuthError when there is none."""
+        ...

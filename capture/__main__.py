@@ -1,0 +1,72 @@
+"""`capture.pyz agent | worker | probe`: the host half as processes. Runs from a zip, from a checkout, from anywhere."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+if not __package__:  # started as a directory or inside a zip: only this folder is on the path, not the package
+    sys.path[0] = str(Path(__file__).parent.parent)
+
+
+def main() -> int:
+    """Runs one verb; each imports only what it needs, because every worker pays for it."""
+    parser = argparse.ArgumentParser(prog="capture")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    agent = verbs.add_parser("agent", help="serve one coordinator on standard input and output")
+    probe = verbs.add_parser("probe", help="print the facts of this host as JSON")
+    for verb in (agent, probe):
+        verb.add_argument("--workspace", type=Path, default=Path("~/.cache/fleetrender"))
+    probe.add_argument("--chromium")
+    verbs.add_parser("worker", help="capture blocks for an agent")
+    browser = verbs.add_parser("browser", help="try the browser for an agent")
+    browser.add_argument("asked", type=json.loads)
+    arguments = parser.parse_args()
+    return VERBS[arguments.verb](arguments)
+
+
+def _agent(arguments: argparse.Namespace) -> int:
+    from capture import agent
+
+    agent.run(arguments.workspace)
+
+
+def _worker(_: argparse.Namespace) -> int:
+    from capture import tree, worker
+
+    tree.die_with_parent(os.getppid())
+    return worker.main()
+
+
+def _probe(arguments: argparse.Namespace) -> int:
+    from capture import probe, wire
+
+    root = arguments.workspace.expanduser().absolute()
+    facts = probe.facts(root / probe.machine_id(), arguments.chromium)
+    print(json.dumps(wire.to_plain(facts), indent=2))
+    return 0
+
+
+def _browser(arguments: argparse.Namespace) -> int:
+    from capture import browser_probe, protocol, tree
+    from capture.faults import CaptureError, Fault
+
+    tree.die_with_parent(os.getppid())
+    asked = arguments.asked
+    try:
+        found: protocol.FromAgent = protocol.Probed(
+            browser_probe.probe(
+                asked["chromium"], asked["args"], sandbox=asked["sandbox"], profile_dir=Path(asked["profile"])
+            )
+        )
+    except CaptureError as error:
+        found = protocol.Failed("", 0, Fault(code=error.code, message=error.message))
+    sys.stdout.buffer.write(protocol.encode(found))
+    return 0
+
+
+VERBS = {"agent": _agent, "worker": _worker, "probe": _probe, "browser": _browser}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,363 @@
+"""The conversation with the coordinator: orders in, facts out, one connection long.
+
+Chunks are `foreman.py`'s; here are hello, lock, bundle, probe, and the certainty that all ends with the connection.
+"""
+
+import contextlib
+import datetime as dt
+import errno
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, assert_never
+
+from capture import channel, collector, crew, pool, probe, protocol, store, tree
+from capture.channel import Incoming, Outbox
+from capture.faults import Fault, FaultCode
+from capture.foreman import Foreman, Site
+from capture.protocol import Failed, FromAgent, ProtocolError, Stopping, ToAgent
+
+DEFAULT_ROOT = "~/.cache/fleetrender"
+# A coordinator says hello at once; without one this process has no lease and no reason to live.
+HELLO_LIMIT_S = 30.0
+PROBE_LIMIT_S = 80.0  # one browser start of at most 60 s, and a page; less than coordinators wait
+_TICK_S = 0.1
+_WATCH_S = 0.25
+_FLUSH_S = 1.0
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT)
+
+EXIT_BYE = 0
+EXIT_PROTOCOL = 2
+EXIT_LOST = 3  # end of file, silence, or the death of our parent
+
+
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    """What came in is not the protocol."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The helper thread has finished something; `pid` is the process that it reaped."""
+
+    message: FromAgent | None
+    pid: int | None = None
+
+
+_Event = ToAgent | crew.Said | crew.Gone | _Broken | _Answer
+
+
+def run(root: Path, worker: Sequence[str] = ()) -> NoReturn:
+    """Serves one coordinator on standard input and output, and exits; `worker` replaces the command of workers."""
+    os.umask(0o077)
+    tree.guard()
+    source, sink = channel.take_over_stdio()
+    inbox: queue.Queue[_Event] = queue.Queue(1000)
+    incoming = Incoming(source)
+    life = _Life(incoming)
+    outbox = Outbox(sink, lambda reason: life.end(EXIT_LOST, reason))
+    life.last_words = outbox
+    threading.Thread(target=_receive, args=(incoming, inbox, life), name="receive", daemon=True).start()
+    threading.Thread(target=life.watch, name="watch", daemon=True).start()
+    try:
+        hello = _first(inbox)
+        life.lease_s = hello.lease_s
+        _Conversation(hello, root, inbox, outbox, life, worker or crew.command("worker")).run()
+    except (ProtocolError, store.StoreError) as error:
+        life.end(EXIT_PROTOCOL, str(error), is_said=True)
+
+
+class _Life:
+    """Ends this process and its whole tree, for whichever reason comes first."""
+
+    def __init__(self, incoming: Incoming) -> None:
+        self.lease_s = HELLO_LIMIT_S
+        self.last_words: Outbox | None = None
+        self._incoming = incoming
+        self._parent = os.getppid()
+        self._ending = threading.Lock()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # sent when a connection closes; end of file says it better
+        signal.signal(signal.SIGTERM, self._terminated)
+
+    def end(
+        self, code: int, reason: str, *, is_said: bool = False, finish: Callable[[], None] = lambda: None
+    ) -> NoReturn:
+        """Kills everything below, runs `finish`, exits. `is_said` tells the coordinator why first."""
+        if not self._ending.acquire(blocking=False):
+            threading.Event().wait()  # another thread is at it
+        if is_said and self.last_words is not None:
+            self.last_words.send(Stopping(reason))
+        if self.last_words is not None:
+            self.last_words.close(_FLUSH_S)
+        _complain(f"agent ends: {reason}")
+        if left := tree.kill_all():
+            _complain(f"agent leaves processes that cannot be killed: {left}")
+        finish()
+        os._exit(code)
+
+    def watch(self) -> None:
+        """Runs in a thread of its own, so that an agent that hangs dies as surely as one that works."""
+        while True:
+            time.sleep(_WATCH_S)
+            silent_s = time.monotonic() - self._incoming.heard_s
+            if silent_s > self.lease_s:
+                self.end(EXIT_LOST, f"the coordinator said nothing for {silent_s:.0f} s", is_said=True)
+            if os.getppid() != self._parent:
+                self.end(EXIT_LOST, "the process that guards this one died", is_said=True)
+
+    def _terminated(self, *_: object) -> None:
+        if not self._ending.locked():
+            self.end(EXIT_LOST, "terminated", is_said=True)
+
+
+def _complain(text: str) -> None:
+    """One line of standard error, which a lost connection takes with it: then dying matters more than saying so."""
+    with contextlib.suppress(OSError):
+        os.set_blocking(2, False)  # nor may a full pipe hold us
+        os.write(2, f"{text}\n".encode())
+
+
+class _Conversation:
+    """Everything after Hello."""
+
+    def __init__(
+        self,
+        hello: protocol.Hello,
+        root: Path,
+        inbox: "queue.Queue[_Event]",
+        outbox: Outbox,
+        life: _Life,
+        worker: Sequence[str],
+    ) -> None:
+        self._hello = hello
+        self._inbox = inbox
+        self._outbox = outbox
+        self._life = life
+        self._workspace = store.Workspace(root, probe.machine_id())
+        self._lock = store.Lock(self._workspace.path / "host.lock")
+        self._facts = probe.facts(self._workspace.path, hello.chromium)
+        self._crew = crew.Crew(
+            inbox.put, environment=_environment(self._workspace, hello.run), nice=hello.limits.nice, argv=worker
+        )
+        self._foreman = Foreman(_site(self._workspace, hello, self._facts), self._crew, outbox.send)
+        self._probing: subprocess.Popen[bytes] | None = None
+        self._probed: FromAgent | None = None
+        self._chores: queue.SimpleQueue[Callable[[], _Answer]] = queue.SimpleQueue()
+
+    def run(self) -> NoReturn:
+        """Handles one event after the other until something ends the process."""
+        threading.Thread(target=self._do_chores, name="chores", daemon=True).start()
+        self._outbox.send(protocol.Facts(protocol.VERSION, self._facts))
+        while True:
+            try:
+                event = self._inbox.get(timeout=_TICK_S)
+            except queue.Empty:
+                event = None
+            if event is not None:
+                self._handle(event)
+            self._foreman.tick(is_congested=self._outbox.is_congested)
+
+    def _handle(self, event: _Event) -> None:
+        match event:
+            case crew.Said() | crew.Gone():
+                self._foreman.hear(event)
+            case _Answer(message, pid):
+                if pid is not None:
+                    self._crew.ended(None, pid)
+                if message is not None:
+                    self._outbox.send(message)
+            case _Broken(reason):
+                raise ProtocolError(reason)
+            case protocol.Hello():
+                raise ProtocolError("hello came twice")
+            case protocol.Ping(sequence):
+                self._outbox.send(protocol.Pong(sequence))
+            case protocol.Bye():
+                self._life.end(EXIT_BYE, "bye", finish=self._clear_up)
+            case protocol.Acquire():
+                self._acquire()
+            case _:
+                self._work(event)
+
+    def _work(
+        self, order: protocol.Prepare | protocol.Probe | protocol.Capture | protocol.Cancel | protocol.Ack
+    ) -> None:
+        """Orders that use the host, and therefore need its lock."""
+        if not self._lock.is_held:
+            raise ProtocolError(f"{type(order).__name__.lower()} came before acquire")
+        match order:
+            case protocol.Prepare(bundle):
+                self._chores.put(lambda: self._prepare(bundle))
+            case protocol.Probe():
+                self._probe()
+            case protocol.Capture():
+                self._foreman.capture(order)
+            case protocol.Cancel(chunk):
+                self._foreman.cancel(chunk)
+            case protocol.Ack():
+                self._foreman.acknowledge(order)
+            case _:
+                assert_never(order)
+
+    def _clear_up(self) -> None:
+        if self._lock.is_held:
+            self._workspace.remove_run(self._hello.run)
+
+    def _acquire(self) -> None:
+        if owner := self._lock.acquire(_owner(self._hello.run)):
+            self._outbox.send(protocol.Denied(owner))
+            return
+        if stale := tree.sweep(str(self._workspace.path)):
+            self._outbox.send(protocol.Note("warning", "agent", f"killed {len(stale)} processes of an earlier run"))
+        os.utime(self._workspace.run(self._hello.run))
+        self._chores.put(self._collect)
+        self._outbox.send(protocol.Granted())
+
+    def _probe(self) -> None:
+        """Answers from the one probe of this agent's life, and makes it when it is the first to be asked for."""
+        if self._probing is None:
+            profile = self._workspace.run(self._hello.run) / ".profile-probe"
+            asked = _probe_order(self._hello, self._facts.chromium, profile)
+            self._probing = self._crew.start(crew.command("browser", asked))
+        process = self._probing
+        self._chores.put(lambda: self._answer_probe(process))
+
+    def _answer_probe(self, process: "subprocess.Popen[bytes]") -> _Answer:
+        if self._probed is not None:
+            return _Answer(self._probed)
+        self._probed = _outcome(process)
+        return _Answer(self._probed, process.pid)
+
+    def _prepare(self, bundle: str) -> _Answer:
+        try:
+            missing = self._workspace.prepare(bundle)
+        except (store.StoreError, OSError) as error:
+            is_full = isinstance(error, OSError) and error.errno in _DISK_ERRORS
+            code = FaultCode.DISK_FULL if is_full else FaultCode.INTERNAL
+            return _Answer(_failed(code, f"cannot prepare the bundle: {error}"))
+        if missing:
+            return _Answer(protocol.Missing(bundle, missing[: protocol.DIGESTS_PER_MESSAGE]))
+        return _Answer(protocol.Prepared(bundle))
+
+    def _collect(self) -> _Answer:
+        gone = collector.collect(self._workspace, keep_run=self._hello.run, disk_bytes=self._hello.limits.disk_bytes)
+        text = f"deleted {len(gone)} old runs and bundles"
+        return _Answer(protocol.Note("info", "agent", text) if gone else None)
+
+    def _do_chores(self) -> None:
+        """What takes longer than a heartbeat may wait, one after the other, away from the main thread."""
+        while True:
+            self._inbox.put(self._chores.get()())
+
+
+def _receive(incoming: Incoming, inbox: "queue.Queue[_Event]", life: _Life) -> None:
+    order: ToAgent | None = None
+    try:
+        for line in incoming.lines():
+            order = _order(line)
+            inbox.put(order)
+    except ProtocolError as error:
+        inbox.put(_Broken(str(error)))
+        return
+    if not isinstance(order, protocol.Bye):  # whose handling ends us in an orderly way, and within the lease at least
+        life.end(EXIT_LOST, "the connection was closed")
+
+
+def _order(line: bytes) -> ToAgent:
+    try:
+        message = protocol.decode(line)
+    except ProtocolError:
+        _check_version(line)  # a later version may have said something that this one cannot read
+        raise
+    if isinstance(message, protocol.Hello):
+        _check_version(line)
+    if not isinstance(message, ToAgent):
+        raise ProtocolError(f"not for an agent: {line[:80]!r}")
+    return message
+
+
+def _check_version(line: bytes) -> None:
+    try:
+        plain = json.loads(line)
+    except (ValueError, RecursionError):
+        return
+    if isinstance(plain, dict) and plain.get("t") == "hello" and plain.get("version") != protocol.VERSION:
+        raise ProtocolError(f"this agent speaks protocol {protocol.VERSION}, not {plain.get('version')!r}")
+
+
+def _first(inbox: "queue.Queue[_Event]") -> protocol.Hello:
+    match inbox.get():
+        case protocol.Hello() as hello:
+            return hello
+        case _Broken(reason):
+            raise ProtocolError(reason)
+        case other:
+            raise ProtocolError(f"{type(other).__name__.lower()} came before hello")
+
+
+def _site(workspace: store.Workspace, hello: protocol.Hello, facts: protocol.HostFacts) -> Site:
+    limit = hello.limits.memory_bytes
+    return Site(
+        workspace=workspace,
+        run=hello.run,
+        cores=facts.cores,
+        workers=hello.workers,
+        workers_max=hello.limits.workers or pool.WORKERS_MAX,
+        chromium=facts.chromium or hello.chromium or "chromium",
+        chromium_args=hello.chromium_args,
+        sandbox=hello.sandbox,
+        memory_available=lambda: min(probe.memory_available(), limit or sys.maxsize),
+        oom_kills=probe.oom_kills,
+    )
+
+
+def _environment(workspace: store.Workspace, run: str) -> dict[str, str]:
+    return {tree.RUN_VARIABLE: run, tree.WORKSPACE_VARIABLE: str(workspace.path)}
+
+
+def _owner(run: str) -> str:
+    client = os.environ.get("SSH_CONNECTION", "").partition(" ")[0] or "this machine"
+    since = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return f"run {run} from {client} since {since} (pid {os.getpid()})"
+
+
+def _failed(code: FaultCode, message: str) -> Failed:
+    return Failed("", 0, Fault(code=code, message=message))
+
+
+def _probe_order(hello: protocol.Hello, chromium: str | None, profile: Path) -> str:
+    asked = {
+        "chromium": chromium or hello.chromium or "chromium",
+        "args": hello.chromium_args,
+        "sandbox": hello.sandbox,
+        "profile": str(profile),
+    }
+    return json.dumps(asked)
+
+
+def _outcome(process: "subprocess.Popen[bytes]") -> FromAgent:
+    """What the probe's process found; it is a process of its own so that its browser can be killed with it."""
+    try:
+        said, words = process.communicate(timeout=PROBE_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        tree.kill(process.pid)
+        process.communicate()
+        return _failed(FaultCode.BROWSER_LAUNCH, f"the browser's probe took more than {PROBE_LIMIT_S:.0f} s")
+    try:
+        message = protocol.decode(said)
+    except ProtocolError:
+        ended = crew.how_ended(process.returncode)
+        return _failed(
+            FaultCode.INTERNAL, f"the browser's probe ended with {ended}: {words[-2000:].decode('utf-8', 'replace')}"
+        )
+    return message if isinstance(message, protocol.Probed | Failed) else _failed(FaultCode.INTERNAL, "wrong answer")

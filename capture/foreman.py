@@ -1,0 +1,216 @@
+"""Carries out what a chunk decides: hires, gives blocks, inspects files, tells the coordinator.
+
+One chunk at a time; orders that arrive meanwhile wait. Workers stay warm between chunks of the same spec.
+"""
+
+import dataclasses
+import itertools
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never
+
+from capture import chunk, pool, protocol, store
+from capture.chunk import Chunk, Dismiss, Give, Hire, Inspect, Tell
+from capture.crew import Crew, Gone, Said
+from capture.faults import Fault, FaultCode
+from capture.journal import Journal
+from capture.protocol import BlockDone, BlockFailed, Capture, FrameWritten, Note, Ready, Started
+
+# One chunk being captured and one waiting hide a round trip; more only makes the loss of a host dearer.
+WAITING_MAX = 4
+# A chunk is not begun with less: its frames, a browser's profile and what others write meanwhile need room.
+DISK_FREE_MIN_BYTES = 512 * 1024 * 1024
+_KILLED = (FaultCode.BROWSER_CRASHED, FaultCode.WORKER_DIED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where and with what chunks are captured; settled by Hello."""
+
+    workspace: store.Workspace
+    run: str
+    cores: float
+    workers: int | None  # asked for; wins over everything
+    workers_max: int  # that the owner of the host allows
+    chromium: str
+    chromium_args: tuple[str, ...]
+    sandbox: bool
+    memory_available: Callable[[], int]
+    oom_kills: Callable[[], int]
+
+
+@dataclass(slots=True)
+class _Active:
+    chunk: Chunk
+    journal: Journal
+    directory: Path
+    oom_kills: int
+
+
+class Foreman:
+    """The chunks of one run on this host."""
+
+    def __init__(self, site: Site, crew: Crew, send: Callable[[protocol.FromAgent], None]) -> None:
+        self._site = site
+        self._crew = crew
+        self._send = send
+        self._numbers = itertools.count(1)
+        self._ceiling = site.workers_max
+        self._active: _Active | None = None
+        self._waiting: deque[Capture] = deque()
+        self._journals: dict[str, Journal] = {}
+
+    def capture(self, order: Capture) -> None:
+        """Begins a chunk, or lets it wait for the present one."""
+        if len(self._waiting) >= WAITING_MAX:
+            self._refuse(order, Fault(code=FaultCode.INTERNAL, message=f"more than {WAITING_MAX} chunks are waiting"))
+            return
+        self._waiting.append(order)
+        self._begin_next()
+
+    def cancel(self, name: str) -> None:
+        """Stops a chunk, or takes it out of the line; an unknown one has ended already and said so."""
+        for order in [order for order in self._waiting if order.chunk == name]:
+            self._waiting.remove(order)
+            self._refuse(order, Fault(code=FaultCode.CANCELLED, message="cancelled by the coordinator"))
+        if self._active and self._active.chunk.order.chunk == name:
+            self._do(self._active, self._active.chunk.cancel())
+
+    def acknowledge(self, ack: protocol.Ack) -> None:
+        """Deletes files that the coordinator has stored."""
+        if journal := self._journals.get(ack.chunk):
+            journal.delete(frame for part in ack.frames for frame in part)
+
+    def hear(self, event: Said | Gone) -> None:
+        """A worker spoke or ended."""
+        now_s = time.monotonic()
+        if isinstance(event, Gone):
+            self._crew.ended(event.worker, event.pid)
+            fault = Fault(code=FaultCode.WORKER_DIED, message=f"worker ended: {event.how}", console=event.last_words)
+            self._failed(event.worker, fault, now_s)
+            return
+        match event.message:
+            case Note():
+                self._send(event.message)
+            case BlockFailed(fault):
+                self._failed(event.worker, fault, now_s)
+            case Ready():
+                self._crew.mark_ready(event.worker)
+                self._decide(lambda active: active.chunk.ready(event.worker, now_s))
+            case FrameWritten(frame):
+                self._wrote(event.worker, frame, now_s)
+            case BlockDone(frames):
+                self._decide(lambda active: active.chunk.finished(event.worker, frames, now_s))
+            case _:
+                assert_never(event.message)
+
+    def tick(self, *, is_congested: bool) -> None:
+        """Time has passed; call at least four times a second."""
+        now_s = time.monotonic()
+        self._decide(lambda active: active.chunk.tick(now_s))
+        if not is_congested:
+            self._decide(lambda active: active.chunk.flush(now_s))
+        self._begin_next()
+
+    def _begin_next(self) -> None:
+        while self._waiting and self._active is None:
+            order = self._waiting.popleft()
+            if fault := self._obstacle(order):
+                self._refuse(order, fault)
+            else:
+                self._begin(order)
+
+    def _obstacle(self, order: Capture) -> Fault | None:
+        workspace = self._site.workspace
+        if not workspace.bundle(order.spec.bundle).is_dir():
+            return Fault(code=FaultCode.INTERNAL, message=f"bundle was never prepared: {order.spec.bundle}")
+        disk = os.statvfs(workspace.path)
+        free = disk.f_bavail * disk.f_frsize
+        if free < DISK_FREE_MIN_BYTES:
+            message = f"only {free // pool.MIB} MiB free in {workspace.path}, {DISK_FREE_MIN_BYTES // pool.MIB} needed"
+            return Fault(code=FaultCode.DISK_FULL, message=message)
+        return None
+
+    def _begin(self, order: Capture) -> None:
+        directory = self._site.workspace.chunk(self._site.run, order.chunk)
+        journal = self._journals[order.chunk] = Journal(directory, order)
+        kept = journal.whole(frame for part in order.todo for frame in part)
+        warm = self._crew.warm(order.spec)
+        sizing = pool.decide(
+            frames=sum(map(len, order.todo)) - len(kept),
+            cores=self._site.cores,
+            memory_available_bytes=self._site.memory_available(),
+            explicit=self._site.workers,
+            warm=len(warm),
+            ceiling=self._ceiling,
+        )
+        capturing = Chunk(order, workers=sizing.workers, numbers=self._numbers)
+        active = self._active = _Active(capturing, journal, directory, self._site.oom_kills())
+        place = str(directory.relative_to(self._site.workspace.path))
+        self._send(
+            Started(chunk=order.chunk, attempt=order.attempt, directory=place, workers=sizing.workers, why=sizing.why)
+        )
+        self._do(active, capturing.start(kept, warm, time.monotonic()))
+
+    def _decide(self, decide: Callable[[_Active], list[chunk.Action]]) -> None:
+        if self._active is not None:
+            self._do(self._active, decide(self._active))
+
+    def _wrote(self, worker: int, frame: protocol.FrameFile, now_s: float) -> None:
+        if self._active is None or frame.index not in self._active.chunk.order.frames:
+            return
+        self._active.journal.add(frame)
+        self._do(self._active, self._active.chunk.wrote(worker, frame, now_s))
+
+    def _failed(self, worker: int, fault: Fault, now_s: float) -> None:
+        if self._active is None:
+            self._crew.dismiss(worker)
+            return
+        oom_kills = self._site.oom_kills()
+        if fault.code in _KILLED and oom_kills > self._active.oom_kills:
+            fault = dataclasses.replace(fault, code=FaultCode.OUT_OF_MEMORY, message=f"out of memory: {fault.message}")
+        self._active.oom_kills = oom_kills
+        self._do(self._active, self._active.chunk.failed(worker, fault, now_s))
+
+    def _do(self, active: _Active, actions: list[chunk.Action]) -> None:
+        for action in actions:
+            match action:
+                case Hire(number):
+                    self._crew.hire(number, self._setup(number, active.chunk.order))
+                case Give(number, block):
+                    frames = protocol.Block(
+                        frames=block, offset=active.chunk.order.frames.start, directory=str(active.directory)
+                    )
+                    self._crew.give(number, frames)
+                case Dismiss(number):
+                    self._crew.dismiss(number)
+                case Tell(message):
+                    self._send(message)
+                case Inspect():
+                    self._do(active, active.chunk.inspected(self._damaged(active), time.monotonic()))
+                case _:
+                    assert_never(action)
+        if active.chunk.is_over and self._active is active:
+            self._active = None
+            if active.chunk.is_overcommitted:
+                self._ceiling = active.chunk.target
+
+    def _damaged(self, active: _Active) -> list[int]:
+        return active.journal.damaged(frame for part in active.chunk.order.todo for frame in part)
+
+    def _setup(self, number: int, order: Capture) -> protocol.Setup:
+        return protocol.Setup(
+            spec=order.spec,
+            bundle_directory=str(self._site.workspace.bundle(order.spec.bundle)),
+            profile_directory=str(self._site.workspace.run(self._site.run) / f".profile-{number}"),
+            chromium=self._site.chromium,
+            chromium_args=self._site.chromium_args,
+            sandbox=self._site.sandbox,
+        )
+
+    def _refuse(self, order: Capture, fault: Fault) -> None:
+        self._send(protocol.Failed(order.chunk, order.attempt, fault))

@@ -1,0 +1,62 @@
+// @ts-check
+// Web Animations: element.animate(), CSS transitions, CSS animations of pseudo-elements. Each is held from its first
+// moment and counts from the time at which it was first met, which for everything that loads with the page is 0.
+
+(() => {
+  /** Composition time, and the animation's own, at which it was met; ms. @type {Map<Animation, [number, number]>} */
+  const met = new Map();
+  let nowMs = 0;
+
+  /** @param {Animation} animation @param {number} [ownMs] where in itself it stands */
+  const hold = (animation, ownMs = 0) => {
+    if (met.has(animation) || animation.timeline !== document.timeline) return;
+    met.set(animation, [nowMs, ownMs]);
+    animation.pause();
+    animation.currentTime = ownMs;
+  };
+
+  // Paused at once: how far it would run until the page is ready differs from load to load.
+  const realAnimate = Element.prototype.animate;
+  /** @param {Parameters<Element["animate"]>} parameters */
+  Element.prototype.animate = function animate(...parameters) {
+    const animation = realAnimate.apply(this, parameters);
+    hold(animation);
+    return animation;
+  };
+  const realPlay = Animation.prototype.play;
+  Animation.prototype.play = function play() {
+    realPlay.call(this);
+    met.delete(this);
+    hold(this, Number(this.currentTime) || 0);
+  };
+  const onStart = (/** @type {Event} */ event) => {
+    if (!(event.target instanceof Element)) return;
+    for (const animation of event.target.getAnimations({ subtree: true })) hold(animation);
+  };
+  for (const type of ["animationstart", "transitionrun"]) document.addEventListener(type, onStart, true);
+
+  /** @param {Animation} animation @param {[number, number]} base */
+  const place = (animation, [metMs, ownMs]) => {
+    if (animation.playState === "idle") {
+      met.delete(animation); // cancelled: setting its time would bring it back
+      return;
+    }
+    if (animation.playState !== "paused") animation.pause();
+    animation.currentTime = ownMs + Math.max(0, nowMs - metMs);
+  };
+
+  fleet.adapters.push({
+    name: "waapi",
+    find: () => true,
+    seek: (timeS) => {
+      nowMs = timeS * 1000;
+      for (const animation of document.getAnimations()) hold(animation);
+      for (const [animation, base] of [...met]) place(animation, base);
+    },
+    ready: () => {
+      for (const animation of document.getAnimations()) hold(animation);
+      // A position that the author set before the first frame is where the animation begins.
+      for (const [animation, base] of met) base[1] = Math.max(0, Number(animation.currentTime) || 0);
+    },
+  });
+})();

@@ -1,0 +1,132 @@
+// @ts-check
+// One absolute seek: everything on the page that moves is put where it belongs at a time, in a fixed order.
+// Nothing here waits for a real animation frame or a paint: there are none between two captures.
+
+fleet.seek = (() => {
+  // Timelines first, for their callbacks may start other animations. CSS decides over WAAPI for its own elements.
+  const FIRST = ["gsap"];
+  const AFTER_VISIBILITY = ["waapi", "css"];
+  const COMPLETION_LIMIT_MS = 30000;
+
+  let lastAnnouncedS = -1;
+  let lastFrame = -1;
+  /** @type {Promise<unknown>[]} */
+  let completions = [];
+
+  const numerator = fleet.config.fpsNumerator;
+  const denominator = fleet.config.fpsDenominator;
+
+  /** @param {string[]} names @param {boolean} wanted */
+  const pick = (names, wanted) => fleet.adapters.filter(({ name }) => names.includes(name) === wanted);
+  const phases = () => ({
+    before: [...pick(FIRST, true), ...pick([...FIRST, ...AFTER_VISIBILITY], false)],
+    after: AFTER_VISIBILITY.flatMap((name) => pick([name], true)),
+  });
+
+  /** @param {string} what @param {() => void} act */
+  const step = (what, act) => {
+    try {
+      act();
+    } catch (error) {
+      throw fleet.failure.wrap(error, "seek_failed", `${what} threw`);
+    }
+  };
+
+  /** @param {Adapter[]} adapters @param {number} timeS @param {boolean} quiet */
+  const run = (adapters, timeS, quiet) => {
+    for (const adapter of adapters) {
+      if (adapter.find()) step(`adapter ${adapter.name}`, () => adapter.seek(timeS, quiet));
+    }
+  };
+
+  /** Tells listeners to draw this time; what they pass to waitUntil is awaited. @param {number} timeS */
+  const dispatch = (timeS) => {
+    let isOpen = true;
+    const waitUntil = (/** @type {PromiseLike<unknown>} */ work) => {
+      if (!isOpen) throw new Error("hf-seek: waitUntil() must be called while the event is dispatched");
+      const completion = Promise.resolve(work);
+      completion.catch(() => undefined); // awaited later; until then it is not unhandled
+      completions.push(completion);
+    };
+    // Exceptions in listeners do not reach dispatchEvent; they are reported to the window.
+    /** @type {unknown[]} */
+    const thrown = [];
+    const onError = (/** @type {ErrorEvent} */ event) => void thrown.push(event.error ?? event.message);
+    window.addEventListener("error", onError);
+    window.dispatchEvent(new CustomEvent("hf-seek", { detail: { time: timeS, waitUntil } }));
+    window.removeEventListener("error", onError);
+    isOpen = false;
+    if (thrown.length) throw thrown[0];
+  };
+
+  /** @param {number} timeS @param {boolean} again even if this time was announced before */
+  const announce = (timeS, again) => {
+    window.__hfThreeTime = timeS;
+    window.__hfTypegpuTime = timeS;
+    if (timeS === lastAnnouncedS && !again) return;
+    lastAnnouncedS = timeS;
+    step("a listener of hf-seek", () => dispatch(timeS));
+  };
+
+  /** @param {Window} parent @param {number} timeMs */
+  const seekChildFrames = (parent, timeMs) => {
+    for (let index = 0; index < parent.frames.length; index += 1) {
+      const child = parent.frames[index];
+      child.__HF_VIRTUAL_TIME__?.seekToTime(timeMs);
+      seekChildFrames(child, timeMs);
+    }
+  };
+
+  /** Moves everything but what only draws. @param {number} timeS @param {boolean} quiet @param {() => void} draw */
+  const move = (timeS, quiet, draw) => {
+    const timeMs = timeS * 1000;
+    // Callbacks read the time of their own frame, whatever frame was captured before.
+    fleet.clock.set(timeMs);
+    fleet.random.seed(timeMs);
+    const { before, after } = phases();
+    run(before, timeS, quiet);
+    draw();
+    step("visibility", () => fleet.visibility.apply(timeS));
+    run(after, timeS, quiet);
+    // Seeded again: how many numbers were drawn before depends on how far the seek jumped.
+    fleet.random.seed(timeMs);
+    step("a requestAnimationFrame callback", fleet.clock.flush);
+    step("a child frame", () => seekChildFrames(window, timeMs));
+  };
+
+  /** One absolute seek, its synchronous part. @param {number} timeS @param {boolean} [quiet] no timeline callbacks */
+  const apply = (timeS, quiet = false) => move(timeS, quiet, () => announce(timeS, false));
+
+  /** @returns {Promise<void>} once all that listeners passed to waitUntil is done */
+  const completion = async () => {
+    while (completions.length) {
+      const waiting = completions;
+      completions = [];
+      await Promise.all(waiting);
+    }
+  };
+
+  /** Seconds of an absolute frame. @param {number} frame */
+  const timeOf = (frame) => (frame * denominator) / numerator;
+
+  /** @param {number} frame absolute @returns {Promise<void>} once it can be painted */
+  const toFrame = async (frame) => {
+    if (!Number.isSafeInteger(frame) || frame < 0) {
+      throw fleet.failure.make("seek_failed", `frame must be a whole number, not negative: ${frame}`);
+    }
+    for (const skipped of fleet.waypoints.between(lastFrame, frame)) move(timeOf(skipped), false, () => undefined);
+    lastFrame = frame;
+    apply(timeOf(frame));
+    try {
+      await fleet.failure.within(completion(), COMPLETION_LIMIT_MS, "promises passed to hf-seek's waitUntil");
+      await fleet.media.frameReady();
+    } catch (error) {
+      throw fleet.failure.wrap(error, "seek_failed", `frame ${frame}`);
+    }
+  };
+
+  /** @param {number} timeS @returns {number} the time of the frame that shows `timeS` */
+  const quantise = (timeS) => timeOf(Math.floor((Math.max(0, Number(timeS) || 0) * numerator) / denominator + 1e-9));
+
+  return Object.freeze({ apply, announce, completion, quantise, toFrame });
+})();

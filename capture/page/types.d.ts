@@ -1,0 +1,18 @@
+// For editors and `tsc --checkJs` only; nothing here is loaded by a page.
+
+/** One animation library. `find` is cheap and false when the library is absent; what `seek` throws fails the frame. */
+interface Adapter {
+  name: string;
+  find(): boolean;
+  seek(timeS: number, quiet: boolean): void;
+  ready(): unknown;
+  /** Animation frames that the library itself keeps requested. */
+  loops?: number;
+}
+
+/** What the files of this folder share; invisible to the page. */
+declare const fleet: Record<string, any> & { adapters: Adapter[] };
+
+interface Window {
+  [name: string]: any;
+}

@@ -1,0 +1,70 @@
+"""How many workers capture a chunk, and why. Pure: no I/O.
+
+One worker is one process with one browser; `capture/agent.py` measures, this decides.
+"""
+
+import enum
+from dataclasses import dataclass
+
+MIB = 1024 * 1024
+# A 1080p worker was measured at 135-242 MB (PSS); pages with large images and WebGL need room above that.
+WORKER_MEMORY_BYTES = 600 * MIB
+# For the page cache that holds fresh frames until they are pulled, and for whoever else uses the host.
+RESERVE_MEMORY_BYTES = 512 * MIB
+# Starting a browser and a page costs about as much as capturing 15 frames.
+FRAMES_PER_WORKER = 15
+WORKERS_MAX = 64
+
+
+class Bound(enum.Enum):
+    """What kept the number of workers from being larger."""
+
+    EXPLICIT = "explicit"
+    CPU = "cpu"
+    MEMORY = "memory"
+    FRAMES = "frames"
+    CEILING = "ceiling"
+
+
+@dataclass(frozen=True, slots=True)
+class Sizing:
+    """The decision; `why` is a clause for people."""
+
+    workers: int
+    bound_by: Bound
+    why: str
+
+
+def decide(
+    *,
+    frames: int,
+    cores: float,
+    memory_available_bytes: int,
+    explicit: int | None = None,
+    warm: int = 0,
+    ceiling: int = WORKERS_MAX,
+) -> Sizing:
+    """How many workers capture `frames` frames; always between 1 and WORKERS_MAX.
+
+    `warm` workers run already: they need no start-up, and `memory_available_bytes` no longer counts theirs.
+    `ceiling` is the number that an earlier chunk proved to be enough for this host.
+    """
+    if explicit is not None:
+        workers = max(1, min(WORKERS_MAX, explicit))
+        return Sizing(workers, Bound.EXPLICIT, f"{explicit} asked for")
+    by_cpu = round_half_up(cores)
+    by_memory = warm + max(0, memory_available_bytes - RESERVE_MEMORY_BYTES) // WORKER_MEMORY_BYTES
+    by_frames = max(warm, frames // FRAMES_PER_WORKER)
+    choices = (
+        Sizing(by_cpu, Bound.CPU, f"{cores:g} cores"),
+        Sizing(by_memory, Bound.MEMORY, f"{memory_available_bytes // MIB} MiB of memory free"),
+        Sizing(by_frames, Bound.FRAMES, f"only {frames} frames"),
+        Sizing(min(ceiling, WORKERS_MAX), Bound.CEILING, f"at most {min(ceiling, WORKERS_MAX)} on this host"),
+    )
+    least = min(choices, key=lambda choice: choice.workers)
+    return Sizing(max(1, least.workers), least.bound_by, least.why)
+
+
+def round_half_up(cores: float) -> int:
+    """Whole workers for a fractional CPU quota; 1.5 cores keep two browsers busy, since each also waits."""
+    return int(cores + 0.5)

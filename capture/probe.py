@@ -1,0 +1,138 @@
+"""The facts of this host: what it is, has and allows. Judges nothing; `fleet/checks.py` does.
+
+Pulls in no browser: what the browser can do is another probe's question.
+"""
+
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from capture import browser, cgroups
+from capture.protocol import HostFacts
+
+_TIMEOUT_S = 10.0
+# Shells of non-interactive logins leave these out of PATH on some systems.
+_EXTRA_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/opt/homebrew/bin")
+_FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts")
+_FONT_SUFFIXES = frozenset({".ttf", ".otf", ".ttc", ".otc", ".pfb", ".pcf", ".woff", ".woff2"})
+# Asks the kernel itself, in a process of its own: sysctls and security modules each tell only a part.
+_TRY_USER_NAMESPACE = "import ctypes,sys; sys.exit(ctypes.CDLL(None).unshare(0x10000000) != 0)"
+
+
+def facts(workspace: Path, chromium: str | None = None) -> HostFacts:
+    """Everything about this host; takes about half a second. `chromium` is the configured path, if any."""
+    allowance = cgroups.read()
+    affinity = len(os.sched_getaffinity(0))
+    found = browser.find(chromium)
+    rsync = _which("rsync")
+    fonts = sorted(_fonts())
+    disk = os.statvfs(_existing(workspace))
+    return HostFacts(
+        python=platform.python_version(),
+        kernel=platform.release(),
+        architecture=platform.machine(),
+        machine_id=machine_id(),
+        is_root=os.geteuid() == 0,
+        workspace=str(workspace),
+        cpu_count=os.cpu_count() or affinity,
+        cpu_affinity=affinity,
+        cpu_quota=allowance.cpu_quota,
+        memory_total_bytes=_memory("MemTotal"),
+        memory_available_bytes=memory_available(),
+        memory_limit_bytes=allowance.memory_limit_bytes,
+        disk_free_bytes=disk.f_bavail * disk.f_frsize,
+        shm_bytes=_shm_bytes(),
+        chromium=found,
+        chromium_version=browser.version(found) if found else None,
+        rsync=rsync,
+        rsync_version=_rsync_version(rsync) if rsync else None,
+        fonts_digest=hashlib.sha256("\n".join(fonts).encode()).hexdigest(),
+        fonts_count=len(fonts),
+        unix_time_s=time.time(),
+        can_sandbox=_can_sandbox(),
+    )
+
+
+def machine_id() -> str:
+    """Twelve digits that differ between hosts, also between containers of one image that share a home."""
+    identity = _text("/etc/machine-id") or _text("/var/lib/dbus/machine-id")
+    return hashlib.sha256(f"{identity.strip()} {platform.node()}".encode()).hexdigest()[:12]
+
+
+def memory_available() -> int:
+    """Bytes that new processes can use without swapping, here and now."""
+    by_host, by_group = _memory("MemAvailable"), cgroups.read().memory_free_bytes
+    return by_host if by_group is None else min(by_host, by_group)
+
+
+def oom_kills() -> int:
+    """How many processes the kernel has killed for memory since it started; 0 where it does not say."""
+    found = re.search(r"^oom_kill (\d+)$", _text("/proc/vmstat"), re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+def _fonts() -> Iterator[str]:
+    """Name and size of every font file.
+
+    Files rather than `fc-list`: hosts without that program then still compare equal to hosts that have it.
+    """
+    for folder in _FONT_FOLDERS:
+        for place, _, names in os.walk(Path(folder).expanduser()):
+            fonts = (Path(place, name) for name in names if Path(name).suffix.lower() in _FONT_SUFFIXES)
+            yield from (f"{font.name} {font.stat().st_size}" for font in fonts if font.is_file())
+
+
+def _rsync_version(path: str) -> str | None:
+    found = re.search(r"version (\S+)", _output([path, "--version"]))
+    return found[1] if found else None
+
+
+def _can_sandbox() -> bool:
+    try:
+        tried = subprocess.run([sys.executable, "-ISc", _TRY_USER_NAMESPACE], timeout=_TIMEOUT_S, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return tried.returncode == 0
+
+
+def _output(argv: list[str]) -> str:
+    try:
+        said = subprocess.run(argv, capture_output=True, timeout=_TIMEOUT_S, check=False).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return said.decode(errors="replace")
+
+
+def _which(name: str) -> str | None:
+    return shutil.which(name) or shutil.which(name, path=os.pathsep.join(_EXTRA_PATH))
+
+
+def _memory(key: str) -> int:
+    found = re.search(rf"^{key}:\s+(\d+) kB$", _text("/proc/meminfo"), re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
+
+
+def _shm_bytes() -> int:
+    try:
+        shm = os.statvfs("/dev/shm")  # noqa: S108 - Chromium's shared memory lives there, not ours
+    except OSError:
+        return 0
+    return shm.f_blocks * shm.f_frsize
+
+
+def _existing(folder: Path) -> Path:
+    return next(place for place in (folder, *folder.parents) if place.exists())
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""

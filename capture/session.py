@@ -1,0 +1,254 @@
+"""One composition open in one tab: inject, wait until ready, settle, seek, shoot.
+
+A session captures in ascending order and never goes back; gaps are fine. Reads no clock but for deadlines.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from capture import cdp, shutter
+from capture.console import Console, clean
+from capture.faults import CaptureError, FaultCode
+from capture.protocol import CaptureMode, Note, RenderSpec
+from capture.serve import Server
+
+READY_TIMEOUT_S = 60.0
+FRAME_TIMEOUT_S = 60.0
+COMMAND_TIMEOUT_S = 30.0  # commands that change no page; a loaded host has needed 3 s
+EVIDENCE_TIMEOUT_S = 5.0
+CRASH_NEWS_S = 0.5  # a killed page still "draws" a frame, without a picture, a moment before its death is told
+# Two equal pictures in a row are wanted; with <video> stills the first one after a jump was stale once.
+SETTLE_PICTURES_MAX = 6
+NOTES_MAX = 100  # a page that asks for a tracker in every frame would fill the log
+
+# The page's promise, with its rejection as a value: DevTools would wrap the message in a stack trace.
+_SETTLED = "{call}.then(value => ({{value}}), error => ({{error: String((error && error.message) || error)}}))"
+
+
+class Session:
+    """A composition that is loaded and ready. `frame` is the absolute frame being captured."""
+
+    def __init__(
+        self, connection: cdp.Connection, spec: RenderSpec, *, bundle: Path, note: Callable[[Note], None]
+    ) -> None:
+        self.frame: int | None = None
+        self.last: int | None = None  # the last frame captured
+        self._connection = connection
+        self._spec = spec
+        self._notes = _Notes(note)
+        self._console = Console(connection)
+        self._server = Server(connection, directory=bundle, document=spec.document, note=self._notes.add)
+        self._tab = ""
+        self._session = ""
+        self._shutter: shutter.Shutter | None = None
+        self._has_document = False
+
+    def open(self, runtime: str) -> None:
+        """Loads the document with `runtime` injected before its scripts, and waits until it is ready.
+
+        Raises CaptureError: PAGE_NOT_READY, BROWSER_CRASHED, or the code that the page gave.
+        """
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        with _page_errors():
+            self._attach()
+            self._prepare(runtime)
+            self._command("Page.navigate", {"url": self._server.document_url})
+            self._connection.wait_until(lambda: self._has_document, deadline, "the document is parsed")
+            reply = self._camera.reply(self._evaluate("__fleet.ready()"), deadline)
+            ready = _value(reply, FaultCode.PAGE_NOT_READY)
+        for warning in ready.get("warnings", []) if isinstance(ready, dict) else []:
+            self._notes.add(Note("warning", "page", clean(f"{warning.get('code')}: {warning.get('message')}")))
+
+    def capture(self, frames: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+        """Absolute frames, ascending and after `last`, each with its picture.
+
+        The page already works on the next frame while the caller deals with a picture. Raises CaptureError:
+        FRAME_TIMEOUT, SEEK_FAILED, FRAME_DAMAGED, BROWSER_CRASHED, or the code that the page gave.
+        """
+        following = iter(frames)
+        seek = self._begin_seek(next(following, None))
+        while seek is not None:
+            frame, picture = seek.frame, self._finish(seek)
+            seek = self._begin_seek(next(following, None))
+            yield frame, shutter.decode(picture)
+
+    def console(self) -> tuple[str, ...]:
+        """The last lines that the page wrote."""
+        return self._console.tail()
+
+    def evidence(self) -> bytes | None:
+        """A PNG of the page as it is, for a failure's report; None when the browser cannot give one any more."""
+        try:
+            data = self._camera.evidence(time.monotonic() + EVIDENCE_TIMEOUT_S)
+        except (cdp.Closed, cdp.TimedOut, cdp.Refused, CaptureError):
+            return None
+        return shutter.decode(data) or None
+
+    @property
+    def _camera(self) -> shutter.Shutter:
+        assert self._shutter is not None
+        return self._shutter
+
+    def _attach(self) -> None:
+        size = {"width": self._spec.width, "height": self._spec.height}
+        is_begin_frame = self._spec.mode is CaptureMode.BEGIN_FRAME
+        control = {"enableBeginFrameControl": True} if is_begin_frame else {}
+        for event in ("Target.targetCrashed", "Inspector.targetCrashed"):
+            self._connection.on(event, self._crashed)
+        self._connection.on("Page.javascriptDialogOpening", self._dismiss)
+        self._connection.on("Page.domContentEventFired", self._parsed)
+        self._browser_command("Target.setDiscoverTargets", {"discover": True})
+        self._browser_command("Browser.setDownloadBehavior", {"behavior": "deny"})
+        created = self._browser_command("Target.createTarget", {"url": "about:blank", **size, **control})
+        self._tab = str(created["targetId"])
+        attached = self._browser_command("Target.attachToTarget", {"targetId": self._tab, "flatten": True})
+        self._session = str(attached["sessionId"])
+        self._shutter = shutter.SHUTTERS[self._spec.mode](self._connection, self._session, self._spec)
+
+    def _prepare(self, runtime: str) -> None:
+        size = {"width": self._spec.width, "height": self._spec.height}
+        self._server.serve(self._tab, timeout_s=COMMAND_TIMEOUT_S)
+        for domain in ("Inspector", "Page", "Runtime", "Log"):
+            self._command(f"{domain}.enable")
+        self._command("Emulation.setDeviceMetricsOverride", {**size, "deviceScaleFactor": 1, "mobile": False})
+        self._command("Emulation.setTimezoneOverride", {"timezoneId": "UTC"})
+        self._command("Emulation.setLocaleOverride", {"locale": "en-US"})
+        self._command("Page.addScriptToEvaluateOnNewDocument", {"source": runtime})
+
+    def _command(self, method: str, params: cdp.Params | None = None) -> cdp.Params:
+        return self._connection.call(method, params, self._session, timeout_s=COMMAND_TIMEOUT_S)
+
+    def _browser_command(self, method: str, params: cdp.Params) -> cdp.Params:
+        return self._connection.call(method, params, timeout_s=COMMAND_TIMEOUT_S)
+
+    def _evaluate(self, call: str) -> int:
+        params = {"expression": _SETTLED.format(call=call), "awaitPromise": True, "returnByValue": True}
+        return self._connection.send("Runtime.evaluate", params, self._session)
+
+    def _begin_seek(self, frame: int | None) -> "_Seek | None":
+        if frame is None:
+            return None
+        if self.last is not None and frame <= self.last:
+            raise ValueError(f"a session never goes back: frame {frame} after {self.last}")
+        self.frame = frame
+        self._camera.enter(frame)
+        with _frame_errors(frame):
+            return _Seek(frame, self._evaluate(f"__fleet.seek({frame})"), time.monotonic() + FRAME_TIMEOUT_S)
+
+    def _finish(self, seek: "_Seek") -> str:
+        with _frame_errors(seek.frame):
+            _value(self._camera.reply(seek.message_id, seek.deadline), FaultCode.SEEK_FAILED)
+            if self.last is None:
+                picture = self._settle(seek)
+            else:
+                if seek.frame > self.last + 1:
+                    self._camera.commit(seek.deadline)  # what a jump made the page decode gets a frame to arrive in
+                picture = self._shoot(seek.deadline)
+        self.last = seek.frame
+        return picture
+
+    def _settle(self, seek: "_Seek") -> str:
+        self._camera.commit(seek.deadline)
+        before = self._shoot(seek.deadline, is_last=False)
+        for _ in range(SETTLE_PICTURES_MAX - 2):
+            picture = self._shoot(seek.deadline, is_last=False)
+            if picture == before:
+                break
+            before = picture
+        else:
+            text = f"frame {seek.frame} still changes after {SETTLE_PICTURES_MAX} pictures of it"
+            self._notes.add(Note("warning", "page", text))
+        return self._shoot(seek.deadline)
+
+    def _shoot(self, deadline: float, *, is_last: bool = True) -> str:
+        if picture := self._camera.shoot(deadline, is_last=is_last):
+            return picture
+        self._connection.linger(CRASH_NEWS_S)
+        raise CaptureError(FaultCode.FRAME_DAMAGED, "the browser drew a frame and returned no picture of it")
+
+    def _crashed(self, params: cdp.Params, _session: str | None) -> None:
+        status = str(params.get("status", "crashed"))
+        code = FaultCode.OUT_OF_MEMORY if status == "oom" else FaultCode.BROWSER_CRASHED
+        raise CaptureError(code, f"the page's process ended: {status}")
+
+    def _dismiss(self, params: cdp.Params, session: str | None) -> None:
+        kind, text = params.get("type"), clean(str(params.get("message", "")))
+        self._notes.add(Note("warning", "page", f"dismissed the dialog {kind}({text!r})"))
+        self._connection.notify("Page.handleJavaScriptDialog", {"accept": False}, session)
+
+    def _parsed(self, _params: cdp.Params, session: str | None) -> None:
+        self._has_document = self._has_document or session == self._session
+
+
+@dataclass(frozen=True, slots=True)
+class _Seek:
+    """A seek that the page is working on, and the monotonic time by which its picture is wanted."""
+
+    frame: int
+    message_id: int
+    deadline: float
+
+
+class _Notes:
+    """Passes notes on, each text once and not too many."""
+
+    def __init__(self, note: Callable[[Note], None]) -> None:
+        self._note = note
+        self._texts: set[str] = set()
+
+    def add(self, note: Note) -> None:
+        if note.text in self._texts or len(self._texts) > NOTES_MAX:
+            return
+        self._texts.add(note.text)
+        is_last = len(self._texts) > NOTES_MAX
+        self._note(Note("warning", note.source, "more notes follow and are left out") if is_last else note)
+
+
+def _page_errors() -> AbstractContextManager[None]:
+    message = f"the page was not ready after {READY_TIMEOUT_S:.0f} s"
+    return _translated(late=FaultCode.PAGE_NOT_READY, refused=FaultCode.PAGE_NOT_READY, message=message)
+
+
+def _frame_errors(frame: int) -> AbstractContextManager[None]:
+    message = f"frame {frame} was not captured within {FRAME_TIMEOUT_S:.0f} s"
+    return _translated(late=FaultCode.FRAME_TIMEOUT, refused=FaultCode.SEEK_FAILED, message=message)
+
+
+@contextmanager
+def _translated(*, late: FaultCode, refused: FaultCode, message: str) -> Iterator[None]:
+    """DevTools' failures as ours; `message` says what is late."""
+    try:
+        yield
+    except cdp.Closed as error:
+        raise CaptureError(FaultCode.BROWSER_CRASHED, f"the browser went away: {error}") from error
+    except cdp.TimedOut as error:
+        raise CaptureError(late, f"{message} ({error})") from error
+    except cdp.Refused as error:
+        # Only a command that runs the page's own code can fail because of the page, e.g. because it left.
+        code = refused if error.method == "Runtime.evaluate" else FaultCode.BROWSER_CRASHED
+        raise CaptureError(code, str(error)) from error
+
+
+def _value(reply: cdp.Params, code: FaultCode) -> Any:
+    """What the page's promise resolved to; its rejection as CaptureError, with the page's own code if it gave one."""
+    if "exceptionDetails" in reply:
+        details = reply["exceptionDetails"]
+        text = details.get("exception", {}).get("description") or details.get("text", "")
+        raise CaptureError(code, clean(str(text)))
+    settled = reply["result"].get("value") or {}
+    if "error" in settled:
+        raise _rejection(str(settled["error"]), code)
+    return settled.get("value")
+
+
+def _rejection(message: str, code: FaultCode) -> CaptureError:
+    try:
+        told = json.loads(message)
+        return CaptureError(FaultCode(told["code"]), clean(str(told["message"])))
+    except (ValueError, TypeError, KeyError):
+        return CaptureError(code, clean(message))

@@ -1,0 +1,140 @@
+"""How pixels leave the browser: one class per capture mode, same methods, so that a session need not know which.
+
+Begin-frame mode owns the browser's frame clock. Its ticks depend on the absolute frame alone, never on which frames
+were captured before; what runs between two frames takes ticks of its own, strictly between theirs.
+"""
+
+import base64
+import time
+from fractions import Fraction
+from typing import Any
+
+from capture import cdp
+from capture.protocol import CaptureMode, ImageFormat, RenderSpec
+
+# Later than every tick that a page can use up while it gets ready, and the same on every host.
+FIRST_FRAME_MS = 100_000
+READY_STEP_MS = 10
+# 60 s of waiting need 1,240 ticks by the pace below; at 240 fps they still lie 2 microseconds apart.
+TICKS_PER_FRAME = 2048
+# A page that waits for a frame gets one soon; a page that waits for something else is not kept busy.
+QUICK_PUMPS = 40
+QUICK_PUMP_S = 0.005
+SLOW_PUMP_S = 0.05
+# Doubling pauses, 1.55 s in all: the browser may still be at a frame of its own, e.g. after a page was attached.
+PENDING_RETRIES = 5
+PENDING_PAUSE_S = 0.05
+PENDING_TEXT = "frame is pending"
+
+
+class BeginFrames:
+    """Every frame of the browser is one that we ask for."""
+
+    def __init__(self, connection: cdp.Connection, session: str, spec: RenderSpec) -> None:
+        self._connection, self._session = connection, session
+        self._interval_ms = Fraction(1000) / spec.fps
+        self._screenshot = _image_options(spec)
+        self._frame: int | None = None
+        self._tick_ms = Fraction(0)
+
+    def enter(self, frame: int) -> None:
+        """From now on the clock stands just before `frame`, until its picture is taken."""
+        self._frame = frame
+        self._tick_ms = max(self._tick_ms, self._time_of(frame - 1))
+
+    def reply(self, message_id: int, deadline: float) -> cdp.Params:
+        """The reply to a command that may itself wait for frames: they are given to it."""
+        pumps = 0
+        while True:
+            pause_s = QUICK_PUMP_S if pumps < QUICK_PUMPS else SLOW_PUMP_S
+            found = self._connection.reply_within(message_id, min(pause_s, max(0.0, deadline - time.monotonic())))
+            if found is not None:
+                return found
+            self.commit(deadline)
+            pumps += 1
+
+    def commit(self, deadline: float) -> None:
+        """Lays out, paints and draws once, without taking a picture."""
+        self._begin({}, self._between(), deadline)
+
+    def shoot(self, deadline: float, *, is_last: bool = True) -> str:
+        """One picture in base64, or nothing; at the frame's own tick when it `is_last`, before it otherwise."""
+        assert self._frame is not None
+        tick = self._time_of(self._frame) if is_last else self._between()
+        return str(self._begin({"screenshot": self._screenshot}, tick, deadline).get("screenshotData", ""))
+
+    def evidence(self, deadline: float) -> str:
+        """A PNG in base64 of whatever is there, for a person to look at."""
+        tick = self._between()
+        return str(self._begin({"screenshot": {"format": "png"}}, tick, deadline).get("screenshotData", ""))
+
+    def _time_of(self, frame: int) -> Fraction:
+        return FIRST_FRAME_MS + frame * self._interval_ms
+
+    def _between(self) -> Fraction:
+        is_ready = self._frame is not None
+        return self._tick_ms + (self._interval_ms / TICKS_PER_FRAME if is_ready else READY_STEP_MS)
+
+    def _begin(self, options: dict[str, Any], tick_ms: Fraction, deadline: float) -> cdp.Params:
+        self._tick_ms = tick_ms
+        params = {"frameTimeTicks": float(tick_ms), "interval": float(self._interval_ms), **options}
+        for retry in range(PENDING_RETRIES + 1):
+            message_id = self._connection.send("HeadlessExperimental.beginFrame", params, self._session)
+            try:
+                return self._connection.reply(message_id, deadline)
+            except cdp.Refused as refusal:
+                if PENDING_TEXT not in refusal.message or retry == PENDING_RETRIES:
+                    raise
+            time.sleep(PENDING_PAUSE_S * 2**retry)
+        raise AssertionError("the last retry raises")
+
+
+class Screenshots:
+    """The browser draws when it likes; a picture is asked for when the page says that it is ready."""
+
+    def __init__(self, connection: cdp.Connection, session: str, spec: RenderSpec) -> None:
+        self._connection, self._session = connection, session
+        self._clip = {"x": 0, "y": 0, "width": spec.width, "height": spec.height, "scale": 1}
+        self._screenshot = _image_options(spec)
+
+    def enter(self, frame: int) -> None:
+        """Nothing to prepare: there is no frame clock."""
+
+    def reply(self, message_id: int, deadline: float) -> cdp.Params:
+        """The reply to a command; the browser gives the page its frames by itself."""
+        return self._connection.reply(message_id, deadline)
+
+    def commit(self, deadline: float) -> None:
+        """Nothing to do: a screenshot forces a frame before it is taken."""
+
+    def shoot(self, deadline: float, *, is_last: bool = True) -> str:  # noqa: ARG002
+        """One picture in base64."""
+        return self._take(self._screenshot, deadline)
+
+    def evidence(self, deadline: float) -> str:
+        """A PNG in base64 of whatever is there, for a person to look at."""
+        return self._take({"format": "png"}, deadline)
+
+    def _take(self, options: dict[str, Any], deadline: float) -> str:
+        params = {**options, "clip": self._clip, "fromSurface": True}
+        message_id = self._connection.send("Page.captureScreenshot", params, self._session)
+        return str(self._connection.reply(message_id, deadline)["data"])
+
+
+Shutter = BeginFrames | Screenshots
+SHUTTERS: dict[CaptureMode, type[Shutter]] = {
+    CaptureMode.BEGIN_FRAME: BeginFrames,
+    CaptureMode.SCREENSHOT: Screenshots,
+}
+
+
+def decode(data: str) -> bytes:
+    """The picture behind its base64."""
+    return base64.b64decode(data)
+
+
+def _image_options(spec: RenderSpec) -> dict[str, Any]:
+    if spec.image is ImageFormat.JPEG:
+        return {"format": "jpeg", "quality": spec.jpeg_quality}
+    # The fast path crushes partial alpha; these pages are opaque, because nothing overrides the white background.
+    return {"format": "png", "optimizeForSpeed": True}

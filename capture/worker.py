@@ -1,0 +1,224 @@
+"""Blocks in, frames out: one process with one browser. Ends when its standard input does.
+
+Any failure is said once as BlockFailed and ends the worker; what happens next is the agent's decision.
+"""
+
+import fcntl
+import os
+import selectors
+import signal
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from capture import browser, cdp, frames, images, page, protocol
+from capture.faults import CaptureError, Fault, FaultCode
+from capture.protocol import Block, BlockDone, BlockFailed, FrameWritten, FromWorker, Ready, Setup, ToWorker
+from capture.session import Session
+
+IDLE_LIMIT_S = 3600.0  # an agent that wants nothing for an hour has forgotten us
+# A renderer's memory grows with the frames it has drawn: 1.4 GB after 1,500 of them in a long run of HyperFrames.
+FRAMES_PER_BROWSER = 1500
+READ_BYTES = 1 << 16
+FD_MIN = 10
+EVIDENCE_NAME = "failure.png"
+
+
+class HungUp(Exception):
+    """The agent closed our standard input or output: it is gone, or done with us."""
+
+
+def main() -> int:
+    """Serves one agent over standard input and output; the exit code is 1 after a failure."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches us too, but it is meant for others
+    inbox, outbox = _claim_stdio()
+    try:
+        setup = inbox.next()
+        if not isinstance(setup, Setup):
+            raise protocol.ProtocolError(f"expected setup, got {type(setup).__name__}")
+        return Worker(setup, inbox, outbox.send).run()
+    except (HungUp, BrokenPipeError):
+        return 0
+
+
+class Inbox:
+    """The agent's messages. End of file raises HungUp wherever the worker happens to wait."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._buffer = b""
+        self._lines: deque[bytes] = deque()
+        os.set_blocking(fd, False)
+
+    def has_line(self) -> bool:
+        """Whether `take` has something to return."""
+        return bool(self._lines)
+
+    def take(self) -> ToWorker:
+        """The next message that has arrived."""
+        message = protocol.decode(self._lines.popleft())
+        if not isinstance(message, Setup | Block):
+            raise protocol.ProtocolError(f"not for a worker: {type(message).__name__}")
+        return message
+
+    def receive(self) -> None:
+        """Takes in what can be read now."""
+        try:
+            data = os.read(self.fd, READ_BYTES)
+        except BlockingIOError:
+            return
+        if not data:
+            raise HungUp
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        self._lines.extend(lines)
+        if len(self._buffer) > protocol.LINE_LIMIT_BYTES:
+            raise protocol.ProtocolError(f"line is over the limit of {protocol.LINE_LIMIT_BYTES} bytes")
+
+    def next(self) -> ToWorker:
+        """The next message, awaited without a browser."""
+        deadline = time.monotonic() + IDLE_LIMIT_S
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.fd, selectors.EVENT_READ)
+            while not self.has_line():
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    raise HungUp
+                self.receive()
+        return self.take()
+
+
+class Outbox:
+    """Our messages, each written whole."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def send(self, message: FromWorker) -> None:
+        """Writes one line; waits when the agent is slow to read."""
+        view = memoryview(protocol.encode(message))
+        while view:
+            view = view[os.write(self._fd, view) :]
+
+
+class Worker:
+    """Captures the blocks of one composition, in as many browsers as it takes one after another."""
+
+    def __init__(self, setup: Setup, inbox: Inbox, send: Callable[[FromWorker], None]) -> None:
+        self._setup = setup
+        self._inbox = inbox
+        self._send = send
+        self._is_ready = False
+        self._block: Block | None = None
+        self._frame = 0  # of the block, the first that is not on disk
+        self._console: tuple[str, ...] = ()
+        self._screenshot: str | None = None
+
+    def run(self) -> int:
+        """Until the agent hangs up (raises HungUp) or something fails (returns 1)."""
+        try:
+            while True:
+                self._use_one_browser()
+        except CaptureError as error:
+            self._send(BlockFailed(self._fault(error)))
+            return 1
+
+    def _use_one_browser(self) -> None:
+        """Captures until a block needs a fresh page."""
+        setup = self._setup
+        with browser.start(
+            setup.chromium,
+            mode=setup.spec.mode,
+            size=(setup.spec.width, setup.spec.height),
+            profile=Path(setup.profile_directory),
+            sandbox=setup.sandbox,
+            extra=setup.chromium_args,
+        ) as chromium:
+            chromium.connection.watch(self._inbox.fd, self._inbox.receive)
+            session = Session(chromium.connection, setup.spec, bundle=Path(setup.bundle_directory), note=self._send)
+            try:
+                self._work(chromium, session)
+            except CaptureError as error:
+                self._console = session.console()
+                if error.code is FaultCode.BROWSER_CRASHED:
+                    raise CaptureError(error.code, f"{error.message}; {chromium.ending()}") from error
+                self._screenshot = self._evidence(session)
+                raise
+
+    def _work(self, chromium: browser.Browser, session: Session) -> None:
+        spec = self._setup.spec
+        config = page.PageConfig(fps=spec.fps, duration_s=spec.duration_s, width=spec.width, height=spec.height)
+        session.open(page.source(config))
+        if not self._is_ready:
+            self._is_ready = True
+            self._send(Ready())
+        captured = 0
+        while True:
+            self._block = self._block or self._next_block(chromium.connection)
+            if needs_fresh_page(self._block, last=session.last, captured=captured):
+                return
+            chromium.find_graphics()
+            self._capture(chromium, session, self._block)
+            captured += len(self._block.frames)
+            self._block = None
+
+    def _next_block(self, connection: cdp.Connection) -> Block:
+        try:
+            connection.wait_until(self._inbox.has_line, time.monotonic() + IDLE_LIMIT_S, "a block")
+        except cdp.TimedOut:
+            raise HungUp from None
+        except cdp.Closed as error:
+            raise CaptureError(FaultCode.BROWSER_CRASHED, f"the browser went away while idle: {error}") from error
+        message = self._inbox.take()
+        if not isinstance(message, Block):
+            raise protocol.ProtocolError(f"expected block, got {type(message).__name__}")
+        return message
+
+    def _capture(self, chromium: browser.Browser, session: Session, block: Block) -> None:
+        spec = self._setup.spec
+        directory = Path(block.directory)
+        self._frame = block.frames.start
+        for frame, picture in session.capture(block.frames):
+            if chromium.has_lost_graphics():
+                raise CaptureError(FaultCode.BROWSER_CRASHED, f"the GPU process ended at frame {frame}")
+            if damage := images.fault(picture, spec.image, width=spec.width, height=spec.height):
+                raise CaptureError(FaultCode.FRAME_DAMAGED, f"the browser's picture of frame {frame} is {damage}")
+            written = frames.write(picture, directory=directory, frame=frame, offset=block.offset, image=spec.image)
+            self._send(FrameWritten(written))
+            self._frame = frame + 1
+        self._send(BlockDone(block.frames))
+
+    def _fault(self, error: CaptureError) -> Fault:
+        has_frame = self._block is not None and self._frame in self._block.frames
+        return Fault(
+            code=error.code,
+            message=error.message,
+            frame=self._frame if has_frame else None,
+            local_frame=self._frame - self._block.offset if has_frame and self._block else None,
+            console=self._console,
+            screenshot=self._screenshot,
+        )
+
+    def _evidence(self, session: Session) -> str | None:
+        picture = session.evidence() if self._block else None
+        if picture is None or self._block is None:
+            return None
+        try:
+            frames.publish(picture, Path(self._block.directory) / EVIDENCE_NAME)
+        except CaptureError:  # the disk may be what failed
+            return None
+        return EVIDENCE_NAME
+
+
+def needs_fresh_page(block: Block, *, last: int | None, captured: int) -> bool:
+    """Whether `block` must not be captured in a page that has captured `captured` frames up to `last`."""
+    return last is not None and (block.frames.start <= last or captured >= FRAMES_PER_BROWSER)
+
+
+def _claim_stdio() -> tuple[Inbox, Outbox]:
+    """Moves the protocol away from 0 and 1, so that no stray print or child can write into it or read from it."""
+    inbox, outbox = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, FD_MIN) for fd in (0, 1))
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    return Inbox(inbox), Outbox(outbox)

@@ -1,0 +1,5 @@
+"""`python -m fleet`: the `fleetrender` program of this checkout."""
+
+from fleet.cli import main
+
+main()

@@ -1,0 +1,212 @@
+"""Carries orders out and events in: one queue, one owner, no locks.
+
+Each host is one task that only puts events; the loop in `run` is the only one that asks the schedule, and the only
+one that tells hosts what to do.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+
+from capture.protocol import FrameRange
+from fleet import events, muster, orders
+from fleet import plan as planning
+from fleet.errors import FleetError, FleetLost, HostError, HostLost, HostUnfit, HostUnreachable, TemporaryError
+from fleet.link import Link, Order, Work
+from fleet.model import Host
+from fleet.muster import Choice, Mustered
+from fleet.rundir import EventLog
+from fleet.schedule import Schedule
+from fleet.transports.base import Dialer
+
+# A blip of the network is worth waiting for; a host that is away longer has lost its frames to others by then.
+RECONNECT_DELAYS_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+
+# The schedule sees time pass even when nothing happens: a chunk that has become too slow is moved.
+TICK_S = 1.0
+
+
+class Dispatch:
+    """One run's hosts and their orders. `run()` returns when every frame is verified, or raises why it cannot be."""
+
+    def __init__(
+        self,
+        work: Work,
+        hosts: Sequence[Host],
+        *,
+        dialer: Dialer,
+        log: EventLog,
+        schedule: Schedule,
+        on_verified: Callable[[events.FramesVerified, FrameRange], None],
+    ) -> None:
+        self._work = work
+        self._hosts = hosts
+        self._dialer = dialer
+        self._log = log
+        self._schedule = schedule
+        self._on_verified = on_verified
+        self._events: asyncio.Queue[tuple[events.Event, ...]] = asyncio.Queue()
+        self._inboxes: dict[str, asyncio.Queue[Order]] = {}
+        self._chunks: dict[str, FrameRange] = {}
+        self._roll = Roll(hosts)
+
+    async def run(self, required_browser: str | None = None) -> None:
+        """Musters the hosts, fixes the mode, then turns events into orders until the schedule says that all is done."""
+        async with asyncio.TaskGroup() as group:
+            for host in self._hosts:
+                group.create_task(self._attend(host))
+            choice = await self._roll.call(required_browser)
+            self._put(
+                events.ModeFixed(choice.mode, choice.browser, choice.why),
+                *(_ready(one) for one in choice.accepted),
+            )
+            while not self._obey(await self._next_orders()):
+                pass
+
+    async def _next_orders(self) -> Sequence[orders.Order]:
+        batch: tuple[events.Event, ...] = ()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TICK_S):
+                batch = await self._events.get()
+        for event in batch:
+            self._log.emit(event)
+            if isinstance(event, events.FramesVerified):
+                self._on_verified(event, self._chunks[event.chunk])
+        return self._schedule.handle(*batch, now_s=self._log.now_s())
+
+    def _obey(self, given: Sequence[orders.Order]) -> bool:
+        """Hands orders to their hosts; True when the last one has been given."""
+        for order in given:
+            if isinstance(order, orders.GiveUp):
+                raise order.error
+            if isinstance(order, orders.Finish):
+                for queue in self._inboxes.values():
+                    queue.put_nowait(order)
+                return True
+            if isinstance(order, orders.Capture):
+                self._chunks[order.chunk] = order.frames
+                self._log.emit(
+                    events.ChunkOrdered(
+                        chunk=order.chunk,
+                        host=order.host,
+                        attempt=order.attempt,
+                        frames=order.frames,
+                        todo=order.todo,
+                    )
+                )
+            self._inboxes[order.host].put_nowait(order)
+        return False
+
+    async def _attend(self, host: Host) -> None:
+        """One host from dial to goodbye, reconnects included. Its failures are events, never exceptions."""
+        delays = iter(RECONNECT_DELAYS_S)
+        while True:
+            try:
+                await self._serve_once(host)
+            except HostLost as error:
+                delay_s = next(delays, None) if self._roll.is_present(host) else None
+                self._put(events.HostLost(host.name, str(error), is_expected_back=delay_s is not None))
+                if delay_s is None:
+                    self._roll.refuse(host, error)
+                    return
+                await asyncio.sleep(delay_s)
+            except HostError as error:
+                self._roll.refuse(host, error)
+                self._put(events.HostRefused(host.name, str(error), error.remedy))
+                return
+            else:
+                return
+
+    async def _serve_once(self, host: Host) -> None:
+        async with self._dialer.open(host) as transport, transport.start_agent() as channel:
+            link = Link(host, self._work, transport=transport, channel=channel, emit=self._put)
+            mustered = await link.muster()
+            inbox: asyncio.Queue[Order] = asyncio.Queue()
+            self._inboxes[host.name] = inbox
+            is_back = self._roll.is_called
+            choice = await self._roll.answer(mustered)
+            if is_back:
+                self._put(_ready(mustered))
+            await link.bring_bundle()
+            await link.serve(inbox, planning.spec(self._work.plan, choice.mode))
+
+    def _put(self, *batch: events.Event) -> None:
+        self._events.put_nowait(batch)
+
+
+class Roll:
+    """Who answered. The choice of hosts and mode is made once, when every host has answered or failed."""
+
+    def __init__(self, hosts: Sequence[Host]) -> None:
+        self._awaited = {host.name for host in hosts}
+        self._present: dict[str, Mustered] = {}
+        self._refused: dict[str, HostError] = {}
+        self._complete = asyncio.Event()
+        self._choice: asyncio.Future[Choice] = asyncio.get_running_loop().create_future()
+
+    @property
+    def is_called(self) -> bool:
+        """Whether the choice has been made: hosts that come now come back, or come late."""
+        return self._choice.done()
+
+    def is_present(self, host: Host) -> bool:
+        """Whether the host took part in this run."""
+        return host.name in self._present
+
+    async def call(self, required_browser: str | None) -> Choice:
+        """Waits for every host, then chooses. FleetLost when none can render, with each one's reason."""
+        if self._awaited:
+            await self._complete.wait()
+        if not self._present:
+            raise self._nobody()
+        choice = muster.choose(tuple(self._present.values()), required_browser)
+        if not choice.accepted:
+            raise FleetLost(
+                f"this run began with {required_browser}, which no host has any more",
+                remedy="start again without `--resume`",
+            )
+        self._choice.set_result(choice)
+        return choice
+
+    async def answer(self, mustered: Mustered) -> Choice:
+        """A host is here. Returns when the choice is made; HostUnfit when it was not chosen."""
+        name = mustered.host.name
+        self._present[name] = mustered
+        self._settle(name)
+        choice = await asyncio.shield(self._choice)
+        if reason := muster.misfit(mustered, choice):
+            raise HostUnfit(name, reason, remedy="install the same Chromium on every host: `fleetrender hosts setup`")
+        return choice
+
+    def refuse(self, host: Host, error: HostError) -> None:
+        """A host will not come."""
+        if not self.is_called:
+            self._present.pop(host.name, None)
+        self._refused[host.name] = error
+        self._settle(host.name)
+
+    def _settle(self, name: str) -> None:
+        self._awaited.discard(name)
+        if not self._awaited:
+            self._complete.set()
+
+    def _nobody(self) -> FleetError:
+        errors = list(self._refused.values())
+        if len(errors) == 1:
+            message, remedy = str(errors[0]), errors[0].remedy
+        else:
+            message = "no usable host:\n" + "\n".join(f"  {error}" for error in errors)
+            remedy = "`fleetrender hosts check` says what each host lacks"
+        if all(isinstance(error, HostUnreachable) for error in errors):
+            return TemporaryError(message, remedy=remedy)
+        return FleetLost(message, remedy=remedy)
+
+
+def _ready(mustered: Mustered) -> events.HostReady:
+    return events.HostReady(
+        host=mustered.host.name,
+        capacity=mustered.capacity,
+        cores=mustered.facts.cores,
+        browser=mustered.browser.version,
+        gl_renderer=mustered.browser.gl_renderer,
+    )

@@ -1,0 +1,203 @@
+"""One host's life in a run: hello, probe, bundle, orders, pings, pulls, goodbye.
+
+Decides nothing about frames: it carries out the schedule's orders and reports what happened as events.
+"""
+
+import asyncio
+import itertools
+import logging
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from capture import protocol
+from capture.protocol import FromAgent, RenderSpec
+from fleet import checks, events, muster, orders
+from fleet.errors import HostBusy, HostError, HostLost, HostUnfit, cause_of
+from fleet.model import Bundle, Host, Plan, Severity
+from fleet.rundir import RunDirectory
+from fleet.transfer import Puller
+from fleet.transports.base import Channel, Transport
+
+HELLO_TIMEOUT_S = 20.0  # a slow shell start-up file was seen to take seconds
+ACQUIRE_TIMEOUT_S = 5.0
+PROBE_TIMEOUT_S = 90.0  # starts a browser on a host that may be cold
+PREPARE_TIMEOUT_S = 120.0  # hashing blobs that are there; a push has a watchdog of its own
+GOODBYE_TIMEOUT_S = 10.0
+LEASE_S = 45.0  # silence after which the agent kills its own tree
+PING_S = 10.0  # four chances within a lease
+SILENCE_S = 40.0  # pongs come every PING_S even from a busy agent
+
+T = TypeVar("T", bound=FromAgent)
+_LEVELS = logging.getLevelNamesMapping()
+Order = orders.Capture | orders.Cancel | orders.Finish
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What every host of a run works on."""
+
+    plan: Plan
+    bundle: Bundle
+    directory: RunDirectory
+    workers: int | None  # asked for on the command line
+
+
+class Link:
+    """The conversation with one host's agent over an open transport."""
+
+    def __init__(
+        self, host: Host, work: Work, *, transport: Transport, channel: Channel, emit: Callable[[events.Event], None]
+    ) -> None:
+        self.host = host
+        self._work = work
+        self._transport = transport
+        self._channel = channel
+        self._emit = emit
+        self._messages: AsyncIterator[FromAgent] = channel.receive()
+        self._log = logging.getLogger(f"fleet.host.{host.name}")
+        self._puller = Puller(host.name, plan=work.plan, directory=work.directory, emit=emit)
+        self._workspace = ""
+        self._pings = itertools.count(1)
+
+    async def muster(self) -> muster.Mustered:
+        """Hello, facts, lock, probe; HostError with a remedy when the host cannot take part."""
+        await self._channel.send(self._hello())
+        facts = (await self._expect(protocol.Facts, HELLO_TIMEOUT_S)).facts
+        for finding in checks.judge(checks.Examined(host=self.host, facts=facts)):
+            if finding.severity is Severity.ERROR:
+                raise HostUnfit(self.host.name, finding.message, remedy=finding.remedy)
+            if finding.severity is Severity.WARNING:
+                self._emit(events.Warned(self.host.name, finding.message))
+        self._workspace = facts.workspace
+        await self._channel.send(protocol.Acquire())
+        await self._expect(protocol.Granted, ACQUIRE_TIMEOUT_S)
+        await self._channel.send(protocol.Probe())
+        browser = (await self._expect(protocol.Probed, PROBE_TIMEOUT_S)).browser
+        return muster.Mustered(host=self.host, facts=facts, browser=browser)
+
+    async def bring_bundle(self) -> None:
+        """Pushes the blobs that the host lacks, none when it has seen this composition before."""
+        blobs = {blob.sha256: blob for blob in self._work.bundle.blobs}
+        pushed: list[int] = []
+        while True:
+            await self._channel.send(protocol.Prepare(self._work.bundle.digest))
+            answer = await self._expect((protocol.Missing, protocol.Prepared), PREPARE_TIMEOUT_S)
+            if not isinstance(answer, protocol.Missing):
+                break
+            wanted = [blobs[digest] for digest in answer.digests if digest in blobs]
+            if not wanted or len(pushed) > 2 * len(blobs):
+                raise self._lost("the host does not accept the bundle that was pushed")
+            await self._transport.push(wanted, f"{self._workspace}/incoming")
+            pushed += [blob.size_bytes for blob in wanted]
+        self._emit(events.BundlePushed(host=self.host.name, blobs=len(pushed), size_bytes=sum(pushed)))
+
+    async def serve(self, inbox: "asyncio.Queue[Order]", spec: RenderSpec) -> None:
+        """Carries out orders until Finish; HostLost when the host goes away before."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                helpers = [
+                    group.create_task(self._listen()),
+                    group.create_task(self._ping()),
+                    group.create_task(self._puller.run(self._transport, self._channel.send)),
+                ]
+                await self._obey(inbox, spec)
+                for helper in helpers:
+                    helper.cancel()
+        except BaseExceptionGroup as group_error:
+            raise cause_of(group_error) from group_error
+        await self._say_goodbye()
+
+    async def _obey(self, inbox: "asyncio.Queue[Order]", spec: RenderSpec) -> None:
+        while not isinstance(order := await inbox.get(), orders.Finish):
+            if isinstance(order, orders.Cancel):
+                await self._channel.send(protocol.Cancel(order.chunk))
+                continue
+            self._puller.expect(order, f"{self._workspace}/runs/{self._work.directory.name}/{order.chunk}")
+            await self._channel.send(
+                protocol.Capture(
+                    chunk=order.chunk, attempt=order.attempt, frames=order.frames, todo=order.todo, spec=spec
+                )
+            )
+
+    async def _listen(self) -> None:
+        while True:
+            message = await self._next(SILENCE_S)
+            if isinstance(message, protocol.Captured | protocol.Done | protocol.Failed):
+                self._puller.hear(message)
+            elif isinstance(message, protocol.Started):
+                self._emit(
+                    events.ChunkStarted(
+                        chunk=message.chunk,
+                        host=self.host.name,
+                        attempt=message.attempt,
+                        workers=message.workers,
+                        why=message.why,
+                    )
+                )
+            else:
+                self._hear_aside(message)
+
+    async def _ping(self) -> None:
+        while True:
+            await self._channel.send(protocol.Ping(next(self._pings)))
+            await asyncio.sleep(PING_S)
+
+    async def _say_goodbye(self) -> None:
+        try:
+            async with asyncio.timeout(GOODBYE_TIMEOUT_S):
+                await self._channel.send(protocol.Bye())
+                async for message in self._messages:
+                    self._hear_aside(message)
+        except (TimeoutError, HostError) as error:
+            self._log.warning("goodbye: %s", error)
+
+    def _hello(self) -> protocol.Hello:
+        return protocol.Hello(
+            version=protocol.VERSION,
+            run=self._work.directory.name,
+            lease_s=LEASE_S,
+            limits=self.host.limits,
+            workers=self._work.workers,
+            chromium=self.host.chromium,
+            chromium_args=self.host.chromium_args,
+            sandbox=self.host.sandbox,
+        )
+
+    async def _expect(self, kind: type[T] | tuple[type[T], ...], timeout_s: float) -> T:
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not isinstance(message := await self._next(timeout_s), kind):
+                    self._hear_aside(message)
+                return message
+        except TimeoutError:
+            raise self._lost(f"no answer from the agent within {timeout_s:.0f} s") from None
+
+    async def _next(self, timeout_s: float) -> FromAgent:
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await anext(self._messages)
+        except StopAsyncIteration:
+            raise self._lost("the agent ended") from None
+        except TimeoutError:
+            raise self._lost(f"the agent said nothing for {timeout_s:.0f} s") from None
+        except protocol.ProtocolError as error:
+            raise self._lost(f"the agent broke the protocol: {error}") from error
+
+    def _hear_aside(self, message: FromAgent) -> None:
+        if isinstance(message, protocol.Denied):
+            remedy = "wait for that run, or leave the host out with `--limit '!" + self.host.name + "'`"
+            raise HostBusy(self.host.name, f"is rendering for {message.owner}", remedy=remedy)
+        if isinstance(message, protocol.Failed):
+            remedy = f"look at the host: `fleetrender hosts check --limit {self.host.name}`"
+            raise HostUnfit(self.host.name, message.fault.message, remedy=remedy)
+        if isinstance(message, protocol.Stopping):
+            raise self._lost(message.reason)
+        if isinstance(message, protocol.Note):
+            self._log.log(
+                logging.getLevelNamesMapping().get(message.level.upper(), 20), "%s: %s", message.source, message.text
+            )
+
+    def _lost(self, message: str) -> HostLost:
+        remedy = f"look at the host: `fleetrender hosts check --limit {self.host.name}`"
+        return HostLost(self.host.name, message, remedy=remedy)

@@ -1,0 +1,42 @@
+"""What the schedule can ask for, as frozen values. Pure: no I/O."""
+
+from dataclasses import dataclass
+
+from capture.faults import Fault
+from capture.protocol import FrameRange
+from fleet.errors import FleetError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capture:
+    """Have `host` capture the frames `todo` of `chunk`; file index = absolute frame - `frames.start`."""
+
+    host: str
+    chunk: str
+    attempt: int
+    frames: FrameRange
+    todo: tuple[FrameRange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Have `host` stop `chunk`, which others can end sooner; answered by ChunkFailed (cancelled) or ChunkDone."""
+
+    host: str
+    chunk: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Every frame is verified. Last order."""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """The run cannot succeed: `error` has message, remedy and exit code, `fault` the page's evidence. Last order."""
+
+    error: FleetError
+    fault: Fault | None = None
+
+
+Order = Capture | Cancel | Finish | GiveUp

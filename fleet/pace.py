@@ -1,0 +1,72 @@
+"""How fast a host captures: what its capacity promises, until its verified frames tell. Pure; time is an argument."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+# Frames arrive in bursts, one per pull; a shorter window would measure the bursts.
+WINDOW_S = 2.0
+# Costs change along a composition: what was measured twenty seconds ago says little about the next chunk.
+MEMORY_S = 20.0
+# Launching browsers and loading the page: silence that long before the first frame says nothing of the speed.
+WARM_UP_S = 8.0
+# A guess per unit of capacity for the first orders, when nobody has been measured: one worker, a light 1080p page.
+GUESS_FRAMES_PER_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """One host's speed; `frames_per_s` is None until measured, the window is open while it holds a chunk."""
+
+    capacity: float
+    frames_per_s: float | None = None
+    begun_s: float = 0.0
+    window_s: float = 0.0
+    count: int = 0  # verified since the window opened
+    total: int = 0  # verified since the chunk began
+    is_busy: bool = False
+
+    def begun(self, now_s: float) -> "Pace":
+        """The host got a chunk, or its browsers are up: what came before is no work on frames."""
+        return replace(self, begun_s=now_s, window_s=now_s, count=0, total=0, is_busy=True)
+
+    def verified(self, count: int, now_s: float) -> "Pace":
+        """`count` more frames of this host are verified."""
+        if not self.is_busy or count == 0:
+            return self
+        if self.total == 0:  # the first burst ends the warm-up: the window counts from there
+            return replace(self, window_s=now_s, count=0, total=count)
+        grown = replace(self, count=self.count + count, total=self.total + count)
+        return grown._folded(now_s) if now_s - self.window_s >= WINDOW_S else grown
+
+    def ended(self, now_s: float) -> "Pace":
+        """The chunk is over, for whatever reason."""
+        if not self.is_busy:
+            return self
+        idle = replace(self, is_busy=False)
+        if now_s - self.window_s >= WINDOW_S:
+            return replace(idle._folded(now_s), is_busy=False)
+        if self.frames_per_s is None and self.total and now_s > self.begun_s:
+            return replace(idle, frames_per_s=self.total / (now_s - self.begun_s))
+        return idle
+
+    def ceiling(self, now_s: float) -> float:
+        """The most that the present silence allows to believe, in frames per second."""
+        silent_s = now_s - self.window_s - (0.0 if self.total else WARM_UP_S)
+        return max(self.count, 1) / silent_s if self.is_busy and silent_s >= WINDOW_S else math.inf
+
+    def _folded(self, now_s: float) -> "Pace":
+        elapsed_s = now_s - self.window_s
+        rate = max(self.count, 1) / elapsed_s
+        weight = 1.0 if self.frames_per_s is None else 1 - math.exp(-elapsed_s / MEMORY_S)
+        old = self.frames_per_s or 0.0
+        return replace(self, frames_per_s=old + weight * (rate - old), window_s=now_s, count=0)
+
+
+def estimates(paces: Mapping[str, Pace], now_s: float) -> dict[str, float]:
+    """Frames per second to expect of each host, above zero; who was not measured is judged by those who were."""
+    known = [pace for pace in paces.values() if pace.frames_per_s is not None]
+    unit = GUESS_FRAMES_PER_S
+    if known:
+        unit = sum(pace.frames_per_s or 0.0 for pace in known) / sum(pace.capacity for pace in known)
+    return {name: min(pace.frames_per_s or pace.capacity * unit, pace.ceiling(now_s)) for name, pace in paces.items()}

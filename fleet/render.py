@@ -1,0 +1,184 @@
+"""One render in ten steps, top to bottom: read this first."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fleet import agentzip, assemble, audio, bundle, composition, events, programs, report, resume, rundir, transports
+from fleet import plan as planning
+from fleet.agentzip import AgentZip
+from fleet.dispatch import Dispatch
+from fleet.errors import ExitCode, FleetError, cause_of
+from fleet.link import Work
+from fleet.model import Bundle, Composition, Plan
+from fleet.pipeline import Pipeline
+from fleet.request import Request
+from fleet.rundir import EventLog, RunDirectory
+from fleet.schedule import Schedule
+
+Reader = Callable[[events.Record], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A request read, compiled, bundled and planned: nothing is fetched after this, and no host is needed before."""
+
+    composition: Composition
+    bundle: Bundle
+    agent: AgentZip
+    plan: Plan
+
+
+def prepare(request: Request) -> Prepared:
+    """Steps 1 to 3: composition, plan, bundle. Raises CompositionError or ConfigError before any host is touched."""
+    cache = rundir.cache_root()
+    programs.find_ffmpeg()
+    compiled = composition.read(request.composition, variables=request.variables, cache=cache)
+    bundled = bundle.build(compiled, cache / "bundles")
+    agent = agentzip.build(cache / "agents")
+    plan = planning.make(
+        compiled, bundled.digest, agent.sha256, fps=request.fps, frames=request.frames, quality=request.quality
+    )
+    return Prepared(composition=compiled, bundle=bundled, agent=agent, plan=plan)
+
+
+def preview(request: Request, prepared: Prepared) -> dict[str, Any]:
+    """What `run` would do, with no host touched: the plan, the hosts, the findings."""
+    plan = prepared.plan
+    return {
+        "composition": prepared.composition.name,
+        "output": str(request.output),
+        "size": f"{plan.width}x{plan.height}",
+        "fps": str(plan.fps),
+        "frames": str(plan.frames),
+        "duration_s": float(plan.output_s),
+        "segments": len(plan.segments),
+        "audio_tracks": len(plan.audio),
+        "bundle": {
+            "digest": prepared.bundle.digest,
+            "files": len(prepared.bundle.blobs),
+            "size_bytes": sum(blob.size_bytes for blob in prepared.bundle.blobs),
+        },
+        "plan": planning.digest(plan),
+        "hosts": [host.name for host in request.hosts],
+        "findings": [f"{finding.severity.value}: {finding.message}" for finding in prepared.composition.findings],
+    }
+
+
+async def run(request: Request, prepared: Prepared, readers: Sequence[Reader]) -> dict[str, Any]:
+    """Steps 4 to 10; the report, or the FleetError that says why not. An earlier output survives every failure."""
+    with rundir.output_lock(rundir.state_root(), request.output):
+        directory, history = _open_run(request, prepared.plan)
+        with _logged(request, prepared, directory, history, readers) as log:
+            delivered = await _render(request, prepared, directory, history, log)
+            log.emit(_success(request, delivered))
+        if not request.keep:
+            directory.drop_frames()
+        return report.fold(rundir.read_events(directory.events))
+
+
+async def _render(
+    request: Request, prepared: Prepared, directory: RunDirectory, history: list[events.Record], log: EventLog
+) -> assemble.Delivered:
+    plan = prepared.plan
+    schedule = _schedule(request, plan, directory, history)
+    pipeline = Pipeline(plan, directory, log.emit)
+    for chunk, (frames, stored) in schedule.stored.items():
+        pipeline.add(chunk, frames, stored)
+    work = Work(plan=plan, bundle=prepared.bundle, directory=directory, workers=request.workers)
+    try:
+        async with asyncio.TaskGroup() as group, transports.dialer(directory.path, prepared.agent) as dialer:
+            segments = group.create_task(pipeline.run())
+            sound = group.create_task(_mix(plan, directory, log))
+            dispatch = Dispatch(
+                work, request.hosts, dialer=dialer, log=log, schedule=schedule, on_verified=pipeline.add_verified
+            )
+            await dispatch.run(resume.fixed_browser(history))
+    except BaseExceptionGroup as error:
+        raise cause_of(error) from error
+    return await assemble.run(plan, segments.result(), sound.result(), request.output)
+
+
+async def _mix(plan: Plan, directory: RunDirectory, log: EventLog) -> Path | None:
+    mixed = await audio.mix(plan, directory.segments)
+    for warning in mixed.warnings:
+        log.emit(events.Warned("audio", warning))
+    log.emit(events.AudioMixed(mixed.tracks))
+    return mixed.file
+
+
+def _open_run(request: Request, plan: Plan) -> tuple[RunDirectory, list[events.Record]]:
+    """The run's directory and its history: empty for a fresh run, or what `--resume` goes on from."""
+    root, digest = rundir.state_root(), planning.digest(plan)
+    found = rundir.find_unfinished(root, digest, str(request.output)) if request.resume else None
+    directory = found or rundir.create(root, digest)
+    directory.plan.write_text(planning.to_json(plan), encoding="utf-8")
+    return directory, rundir.read_events(directory.events)
+
+
+@contextlib.contextmanager
+def _logged(
+    request: Request,
+    prepared: Prepared,
+    directory: RunDirectory,
+    history: list[events.Record],
+    readers: Sequence[Reader],
+) -> Iterator[EventLog]:
+    """The event log from first line to last: however the run ends, its end is written down, and a report with it."""
+    plan, elapsed_s = prepared.plan, history[-1].elapsed_s if history else 0.0
+    log = EventLog(directory.events, readers, resumed_at_s=elapsed_s)
+    try:
+        log.emit(
+            events.RunStarted(
+                run=directory.name,
+                composition=prepared.composition.name,
+                output=str(request.output),
+                plan=planning.digest(plan),
+                frames=plan.frames,
+                fps=str(plan.fps),
+                width=plan.width,
+                height=plan.height,
+                is_resumed=bool(history),
+            )
+        )
+        for finding in prepared.composition.findings:
+            log.emit(events.Warned(finding.where, finding.message))
+        yield log
+    except FleetError as error:
+        log.emit(_failure(request, error.exit_code, str(error), error.remedy))
+        raise
+    except asyncio.CancelledError:
+        log.emit(_failure(request, ExitCode.INTERRUPTED, "interrupted", "go on with `--resume`"))
+        raise
+    except Exception as error:
+        log.emit(_failure(request, ExitCode.BUG, f"{type(error).__name__}: {error}", "please report this"))
+        raise
+    finally:
+        log.close()
+        directory.write_report(report.fold(rundir.read_events(directory.events)))
+
+
+def _failure(request: Request, code: ExitCode, message: str, remedy: str) -> events.RunFinished:
+    return events.RunFinished(exit_code=code, output=str(request.output), message=message, remedy=remedy)
+
+
+def _success(request: Request, delivered: assemble.Delivered) -> events.RunFinished:
+    return events.RunFinished(
+        exit_code=ExitCode.OK,
+        output=str(request.output),
+        sha256=delivered.sha256,
+        size_bytes=delivered.size_bytes,
+    )
+
+
+def _schedule(request: Request, plan: Plan, directory: RunDirectory, history: list[events.Record]) -> Schedule:
+    return Schedule.replay(
+        history,
+        plan.frames,
+        hosts=[host.name for host in request.hosts],
+        chunk_frames=request.chunk_frames,
+        absent=resume.absent_frames(directory.chunks, plan, history),
+    )

@@ -1,0 +1,276 @@
+"""The event log of a run, resumed ones included, as one JSON object: report.json and what `--json` prints.
+
+Pure: no I/O. Times are seconds since the run began. Keys are only ever added; `v` changes when one changes meaning.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, assert_never
+
+from capture import protocol, wire
+from capture.faults import Fault, FaultCode
+from fleet import events, frameset
+from fleet.frameset import FrameSet
+
+VERSION = 1
+
+
+def fold(records: Iterable[events.Record]) -> dict[str, Any]:
+    """The report on `records`, which may end anywhere, as a crash makes them do."""
+    tally = _Tally()
+    for record in records:
+        tally.add(record)
+    return tally.report()
+
+
+@dataclass(slots=True)
+class _Order:
+    """One chunk given to one host once."""
+
+    event: events.ChunkOrdered
+    ordered_s: float
+    started_s: float | None = None
+    ended_s: float | None = None
+    verified: int = 0
+    workers: int = 0
+    why: str = ""
+    outcome: str = "running"
+    fault: Fault | None = None
+
+    def end(self, now_s: float, outcome: str, fault: Fault | None = None) -> None:
+        self.ended_s, self.outcome, self.fault = now_s, outcome, fault
+
+
+@dataclass(slots=True)
+class _Host:
+    state: str = "ready"
+    ready: events.HostReady | None = None
+    pushed_bytes: int = 0
+    frames: int = 0
+    losses: int = 0
+    message: str = ""
+
+
+@dataclass(slots=True)
+class _Tally:
+    start: events.RunStarted | None = None
+    end: events.RunFinished | None = None
+    mode: events.ModeFixed | None = None
+    started_at: str = ""
+    ended_at: str = ""
+    last_s: float = 0.0
+    verified: FrameSet = field(default_factory=FrameSet)
+    frames_s: list[float] = field(default_factory=list)
+    segments_s: list[float] = field(default_factory=list)
+    audio_tracks: int = 0
+    hosts: dict[str, _Host] = field(default_factory=dict)
+    orders: list[_Order] = field(default_factory=list)
+    warnings: list[dict[str, str]] = field(default_factory=list)
+
+    def add(self, record: events.Record) -> None:
+        event, now_s = record.event, record.elapsed_s
+        self.last_s, self.ended_at = now_s, record.at
+        match event:
+            case events.RunStarted():
+                self._begin(event, record)
+            case events.RunFinished():
+                self.end = event
+                self._end_orders(None, now_s, "interrupted")
+            case events.HostReady() | events.HostRefused() | events.HostLost() | events.BundlePushed():
+                self._add_host(event, now_s)
+            case events.ChunkOrdered() | events.ChunkStarted() | events.ChunkDone() | events.ChunkFailed():
+                self._add_chunk(event, now_s)
+            case events.FramesVerified():
+                self._count(event, now_s)
+            case events.SegmentEncoded() | events.AudioMixed() | events.ModeFixed() | events.Warned():
+                self._add_output(event, now_s)
+            case events.FramesCaptured():
+                pass
+            case _:
+                assert_never(event)
+
+    def _begin(self, event: events.RunStarted, record: events.Record) -> None:
+        self._end_orders(None, record.elapsed_s, "interrupted")
+        self.start, self.end = event, None
+        self.started_at = self.started_at or record.at
+
+    def _add_host(
+        self, event: events.HostReady | events.HostRefused | events.HostLost | events.BundlePushed, now_s: float
+    ) -> None:
+        host = self.hosts.setdefault(event.host, _Host())
+        match event:
+            case events.HostReady():
+                host.state, host.ready = "ready", event
+            case events.HostRefused():
+                host.state, host.message = "refused", event.message
+                self._end_orders(event.host, now_s, "lost")
+            case events.HostLost():
+                host.state, host.message, host.losses = "lost", event.message, host.losses + 1
+                self._end_orders(event.host, now_s, "lost")
+            case events.BundlePushed():
+                host.pushed_bytes += event.size_bytes
+
+    def _add_chunk(
+        self, event: events.ChunkOrdered | events.ChunkStarted | events.ChunkDone | events.ChunkFailed, now_s: float
+    ) -> None:
+        if isinstance(event, events.ChunkOrdered):
+            self.orders.append(_Order(event, now_s))
+            return
+        order = self._order(event.chunk, event.host, event.attempt)
+        if order is None or order.ended_s is not None:
+            return
+        match event:
+            case events.ChunkStarted():
+                order.started_s, order.workers, order.why = now_s, event.workers, event.why
+            case events.ChunkDone():
+                order.end(now_s, "done")
+            case events.ChunkFailed():
+                is_cancelled = event.fault.code is FaultCode.CANCELLED
+                order.end(now_s, "cancelled" if is_cancelled else "failed", event.fault)
+
+    def _count(self, event: events.FramesVerified, now_s: float) -> None:
+        arrived = frameset.of(protocol.ranges_of(file.index for file in event.frames))
+        fresh = len(arrived - self.verified)
+        self.verified |= arrived
+        self.frames_s.append(now_s)
+        self.hosts.setdefault(event.host, _Host()).frames += fresh
+        order = self._order(event.chunk, event.host)
+        if order is not None:
+            order.verified += fresh
+
+    def _add_output(
+        self, event: events.SegmentEncoded | events.AudioMixed | events.ModeFixed | events.Warned, now_s: float
+    ) -> None:
+        match event:
+            case events.SegmentEncoded():
+                self.segments_s.append(now_s)
+            case events.AudioMixed():
+                self.audio_tracks = event.tracks
+            case events.ModeFixed():
+                self.mode = event
+            case events.Warned():
+                self.warnings.append({"where": event.where, "message": event.message})
+
+    def _order(self, chunk: str, host: str, attempt: int | None = None) -> _Order | None:
+        for order in reversed(self.orders):
+            given = order.event
+            if (given.chunk, given.host) == (chunk, host) and attempt in {None, given.attempt}:
+                return order
+        return None
+
+    def _end_orders(self, host: str | None, now_s: float, outcome: str) -> None:
+        for order in self.orders:
+            if order.ended_s is None and host in {None, order.event.host}:
+                order.end(now_s, outcome)
+
+    def report(self) -> dict[str, Any]:
+        return {
+            "v": VERSION,
+            **_run(self.start),
+            **_result(self.end),
+            "degraded": any(host.state == "refused" or host.losses for host in self.hosts.values()),
+            "started_at": self.started_at,
+            "ended_at": self.ended_at,
+            "frames_verified": len(self.verified),
+            "segments_encoded": len(self.segments_s),
+            "audio_tracks": self.audio_tracks,
+            "mode": wire.to_plain(self.mode) if self.mode else None,
+            "times_s": self._times(),
+            "frames_per_s": _per_s(len(self.verified), self.last_s),
+            "hosts": [self._host(name, host) for name, host in self.hosts.items()],
+            "chunks": [_chunk(order) for order in self.orders],
+            "warnings": self.warnings,
+        }
+
+    def _times(self) -> dict[str, float | None]:
+        """`tail`: from the last verified frame to the end, when hosts have nothing left to do."""
+        first_order_s = self.orders[0].ordered_s if self.orders else None
+        last_frame_s = self.frames_s[-1] if self.frames_s else None
+        return {
+            "wall": _rounded(self.last_s),
+            "until_first_order": _rounded(first_order_s),
+            "until_first_frame": _rounded(self.frames_s[0] if self.frames_s else None),
+            "capture": _between(first_order_s, last_frame_s),
+            "encode": _between(self.segments_s[0], self.segments_s[-1]) if self.segments_s else None,
+            "tail": _between(last_frame_s, self.last_s),
+        }
+
+    def _host(self, name: str, host: _Host) -> dict[str, Any]:
+        orders = [order for order in self.orders if order.event.host == name]
+        busy_s = sum((order.ended_s or self.last_s) - order.ordered_s for order in orders)
+        last = next((order for order in reversed(orders) if order.workers), None)
+        return {
+            "name": name,
+            "state": host.state,
+            "message": host.message,
+            "cores": host.ready.cores if host.ready else None,
+            "browser": host.ready.browser if host.ready else None,
+            "gl_renderer": host.ready.gl_renderer if host.ready else None,
+            "workers": last.workers if last else 0,
+            "why": last.why if last else "",
+            "frames": host.frames,
+            "busy_s": _rounded(busy_s),
+            "frames_per_s": _per_s(host.frames, busy_s),
+            "chunks": len({order.event.chunk for order in orders}),
+            "losses": host.losses,
+            "faults": [wire.to_plain(order.fault) for order in orders if order.fault and order.outcome == "failed"],
+            "pushed_bytes": host.pushed_bytes,
+        }
+
+
+def _run(start: events.RunStarted | None) -> dict[str, Any]:
+    if start is None:
+        return {}
+    return {
+        "run": start.run,
+        "composition": start.composition,
+        "plan": start.plan,
+        "width": start.width,
+        "height": start.height,
+        "fps": start.fps,
+        "frames": str(start.frames),
+        "frame_count": len(start.frames),
+        "output": start.output,
+        "is_resumed": start.is_resumed,
+    }
+
+
+def _result(end: events.RunFinished | None) -> dict[str, Any]:
+    """`exit_code` is None while the run is not over, or when it died without saying so."""
+    return {
+        "exit_code": None if end is None else int(end.exit_code),
+        "sha256": end.sha256 if end else "",
+        "size_bytes": end.size_bytes if end else 0,
+        "message": end.message if end else "",
+        "remedy": end.remedy if end else "",
+    }
+
+
+def _chunk(order: _Order) -> dict[str, Any]:
+    event = order.event
+    return {
+        "chunk": event.chunk,
+        "attempt": event.attempt,
+        "host": event.host,
+        "frames": str(event.frames),
+        "todo": sum(map(len, event.todo)),
+        "verified": order.verified,
+        "workers": order.workers,
+        "ordered_s": _rounded(order.ordered_s),
+        "started_s": _rounded(order.started_s),
+        "ended_s": _rounded(order.ended_s),
+        "outcome": order.outcome,
+        "fault": wire.to_plain(order.fault) if order.fault else None,
+    }
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
+
+
+def _between(first_s: float | None, last_s: float | None) -> float | None:
+    return None if first_s is None or last_s is None else round(last_s - first_s, 3)
+
+
+def _per_s(frames: int, seconds: float) -> float:
+    return round(frames / seconds, 2) if seconds > 0 else 0.0

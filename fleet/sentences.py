@@ -1,0 +1,124 @@
+"""What happened, as one line of text for people. Pure: no I/O.
+
+Text from hosts and pages is untrusted; `clean` is the one place where it is made fit for a terminal and a log.
+"""
+
+import re
+import unicodedata
+from fractions import Fraction
+
+from capture.faults import Fault, FaultCode
+from capture.protocol import FrameRange
+from fleet import events
+
+# Whole sequences, so that no `[31m` stays behind; whatever is no known sequence loses its escape character below.
+_ESCAPE = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
+TEXT_MAX = 300  # a page can put a novel into one console line
+
+
+def clean(text: str, limit: int = TEXT_MAX) -> str:
+    """`text` on one line without anything that moves a cursor, changes colours or reorders what stands beside it."""
+    text = _ESCAPE.sub("", text)
+    # Cc: escape sequences start there. Cf: bidi overrides and invisible marks. Cs: cannot be encoded at all.
+    kept = "".join(" " if unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"} else char for char in text)
+    short = " ".join(kept.split())
+    return short if len(short) <= limit else short[: limit - 1] + "…"
+
+
+def duration(seconds: float) -> str:
+    """`0:07`, `12:34`, `1:02:03`."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def size(count: int) -> str:
+    """Bytes in the unit that keeps them short: `0 B`, `4.5 MB`."""
+    value = float(count)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.1f} {unit}" if unit != "B" else f"{count} B"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def rate(fps: str) -> str:
+    """Frames per second as people say them: `30/1` is 30, `30000/1001` stays exact."""
+    exact = Fraction(fps)
+    return str(exact)
+
+
+def plural(count: float, word: str) -> str:
+    """`1 frame`, `1.5 cores`."""
+    return f"{count:.12g} {word}" if count == 1 else f"{count:.12g} {word}s"
+
+
+def of(event: events.Event) -> str | None:
+    """One line about `event`, cleaned; None for what happens too often to be told one by one."""
+    text = _of_run(event) or _of_host(event) or _of_chunk(event)
+    return clean(text) if text else None
+
+
+def _of_run(event: events.Event) -> str | None:
+    match event:
+        case events.RunStarted():
+            verb = "resumed" if event.is_resumed else "started"
+            what = f"{event.composition} {event.width}x{event.height} {rate(event.fps)} fps frames {event.frames}"
+            return f"run {event.run} {verb}: {what}, plan {event.plan[:8]}, output {event.output}"
+        case events.RunFinished(exit_code=0):
+            return f"finished: {event.output}, {size(event.size_bytes)}, sha256 {event.sha256[:16]}"
+        case events.RunFinished():
+            return f"ended with exit code {event.exit_code}: {event.message}"
+        case events.ModeFixed():
+            return f"capture mode {event.mode.value} with {event.browser}: {event.why}"
+        case events.AudioMixed():
+            return f"audio mixed: {plural(event.tracks, 'track')}" if event.tracks else None
+        case events.Warned():
+            return f"warning: {event.where}: {event.message}" if event.where else f"warning: {event.message}"
+        case _:
+            return None
+
+
+def _of_host(event: events.Event) -> str | None:
+    match event:
+        case events.HostReady():
+            return f"{event.host}: ready, {plural(event.cores, 'core')}, {event.browser}, {event.gl_renderer}"
+        case events.HostRefused():
+            return f"{event.host}: left out: {_without_name(event.message, event.host)} (hint: {event.remedy})"
+        case events.HostLost():
+            end = ", reconnecting" if event.is_expected_back else ""
+            return f"{event.host}: lost{end}: {_without_name(event.message, event.host)}"
+        case events.BundlePushed(blobs=0):
+            return f"{event.host}: has the bundle already"
+        case events.BundlePushed():
+            return f"{event.host}: bundle pushed, {plural(event.blobs, 'file')}, {size(event.size_bytes)}"
+        case _:
+            return None
+
+
+def _of_chunk(event: events.Event) -> str | None:
+    match event:
+        case events.ChunkOrdered():
+            return f"{event.host}: chunk {event.chunk} ordered, {_todo(event.frames, event.todo, event.attempt)}"
+        case events.ChunkStarted():
+            return f"{event.host}: chunk {event.chunk} started, {plural(event.workers, 'worker')}: {event.why}"
+        case events.ChunkDone():
+            return f"{event.host}: chunk {event.chunk} done"
+        case events.ChunkFailed(fault=Fault(code=FaultCode.CANCELLED)):
+            return f"{event.host}: chunk {event.chunk} handed back, others will end it sooner"
+        case events.ChunkFailed():
+            where = "" if event.fault.frame is None else f" at frame {event.fault.frame}"
+            return f"{event.host}: chunk {event.chunk} failed{where}: {event.fault.message} ({event.fault.code.value})"
+        case _:
+            return None
+
+
+def _todo(frames: FrameRange, todo: tuple[FrameRange, ...], attempt: int) -> str:
+    if todo == (frames,) and attempt == 1:
+        return f"frames {frames}"
+    return f"{sum(map(len, todo))} of frames {frames}, attempt {attempt}"
+
+
+def _without_name(message: str, host: str) -> str:
+    # HostError says the name first, and so does every line about a host.
+    return message.removeprefix(f"{host}: ")

@@ -1,0 +1,186 @@
+"""Pulls finished frames of one host while it captures on, and says which of them count.
+
+Batches, retries and quarantine live here; what makes a frame count is in `ingest.py`, what moves bytes in a transport.
+"""
+
+import asyncio
+import dataclasses
+import itertools
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from capture import protocol
+from capture.faults import Fault, FaultCode
+from capture.protocol import FrameFile
+from fleet import events, ingest, orders, sentences
+from fleet.model import Plan
+from fleet.rundir import RunDirectory
+from fleet.transports.base import Transport
+
+# A pull costs about 0.3 s whatever it carries, so a few frames wait for company.
+PULL_FRAMES = 64
+PULL_BYTES = 32 << 20
+PULL_AGE_S = 1.5
+# A frame that comes damaged this often is captured again instead.
+PULL_ATTEMPTS = 3
+# The only name under which a failing page's picture is fetched, whatever the host calls it.
+SCREENSHOT = "failure.png"
+MESSAGE_MAX = 1000
+
+
+@dataclass(kw_only=True)
+class Delivery:
+    """One order on its way home: what was announced, what is here, and how the host ended it."""
+
+    order: orders.Capture
+    directory: str  # on the host, absolute
+    announced: dict[int, FrameFile] = field(default_factory=dict)
+    arrived: set[int] = field(default_factory=set)
+    announced_at_s: float = 0.0
+    failed_pulls: int = 0
+    end: protocol.Done | protocol.Failed | None = None
+
+    def announce(self, frames: tuple[FrameFile, ...], now_s: float) -> None:
+        """Takes announced frames in; ProtocolError for one that was not ordered."""
+        if not self.announced:
+            self.announced_at_s = now_s
+        for frame in frames:
+            if not any(frame.index in part for part in self.order.todo):
+                raise protocol.ProtocolError(f"frame {frame.index} was announced and not ordered")
+            if frame.index not in self.arrived:
+                self.announced[frame.index] = frame
+
+    def is_due(self, now_s: float) -> bool:
+        """Whether a pull is worth its fixed cost now."""
+        if not self.announced:
+            return False
+        if self.end is not None or len(self.announced) >= PULL_FRAMES:
+            return True
+        size_bytes = sum(frame.size_bytes for frame in self.announced.values())
+        return size_bytes >= PULL_BYTES or now_s - self.announced_at_s >= PULL_AGE_S
+
+    @property
+    def lacking(self) -> list[int]:
+        """Ordered frames that are not here yet."""
+        return [frame for part in self.order.todo for frame in part if frame not in self.arrived]
+
+
+class Puller:
+    """All deliveries of one host. `run()` pulls until cancelled; events tell what arrived and which orders ended."""
+
+    def __init__(self, host: str, *, plan: Plan, directory: RunDirectory, emit: Callable[[events.Event], None]) -> None:
+        self._host = host
+        self._plan = plan
+        self._directory = directory
+        self._emit = emit
+        self._deliveries: dict[str, Delivery] = {}
+        self._numbers = itertools.count()
+        self._news = asyncio.Event()
+
+    def expect(self, order: orders.Capture, directory: str) -> None:
+        """A new order begins; its frames will appear in `directory` on the host."""
+        self._deliveries[order.chunk] = Delivery(order=order, directory=directory)
+
+    def hear(self, message: protocol.Captured | protocol.Done | protocol.Failed) -> None:
+        """Takes in what the agent says of an order; words about an order that has ended are old news."""
+        delivery = self._deliveries.get(message.chunk)
+        if delivery is None or delivery.order.attempt != message.attempt:
+            return
+        if isinstance(message, protocol.Captured):
+            delivery.announce(message.frames, time.monotonic())
+            count = len(message.frames)
+            self._emit(events.FramesCaptured(chunk=message.chunk, host=self._host, count=count))
+        else:
+            delivery.end = message
+        self._news.set()
+
+    async def run(self, transport: Transport, send: Callable[[protocol.Ack], Awaitable[None]]) -> None:
+        """Pulls what is due, oldest order first, and acknowledges what counts, until cancelled."""
+        while True:
+            self._news.clear()
+            now_s = time.monotonic()
+            for delivery in [one for one in self._deliveries.values() if one.is_due(now_s)]:
+                verified = await self._pull(transport, delivery)
+                if verified:
+                    await send(protocol.Ack(delivery.order.chunk, protocol.ranges_of(verified)))
+            await self._end_orders(transport)
+            try:
+                async with asyncio.timeout(PULL_AGE_S / 3):
+                    await self._news.wait()
+            except TimeoutError:
+                continue
+
+    async def _pull(self, transport: Transport, delivery: Delivery) -> list[int]:
+        order = delivery.order
+        frames = sorted(delivery.announced.values(), key=lambda frame: frame.index)
+        names = ingest.names(frames, order.frames, self._plan)
+        quarantine = self._quarantine(order.chunk)
+        limit_bytes = ingest.byte_limit(frames)
+        await transport.pull(delivery.directory, names, quarantine, limit_bytes=limit_bytes)
+        result = await asyncio.to_thread(
+            ingest.ingest, quarantine, frames, chunk=order.frames, plan=self._plan, to=self.chunk_directory(order.chunk)
+        )
+        for frame in result.verified:
+            delivery.arrived.add(frame.index)
+            delivery.announced.pop(frame.index, None)
+        if result.verified:
+            self._emit(events.FramesVerified(chunk=order.chunk, host=self._host, frames=result.verified))
+        if result.rejected:
+            self._reject(delivery, result.rejected)
+        return [frame.index for frame in result.verified]
+
+    def _reject(self, delivery: Delivery, rejected: tuple[tuple[FrameFile, str], ...]) -> None:
+        delivery.failed_pulls += 1
+        for _, reason in rejected[:3]:
+            self._emit(events.Warned(self._host, f"{delivery.order.chunk}: {reason}"))
+        if delivery.failed_pulls >= PULL_ATTEMPTS:
+            first, reason = rejected[0]
+            fault = Fault(
+                code=FaultCode.FRAME_DAMAGED,
+                message=reason,
+                frame=first.index,
+                local_frame=first.index - delivery.order.frames.start,
+            )
+            delivery.announced.clear()
+            delivery.end = protocol.Failed(delivery.order.chunk, delivery.order.attempt, fault)
+
+    async def _end_orders(self, transport: Transport) -> None:
+        for chunk, delivery in list(self._deliveries.items()):
+            if delivery.end is None or delivery.announced:
+                continue
+            del self._deliveries[chunk]
+            self._emit(await self._last_word(transport, delivery))
+
+    async def _last_word(self, transport: Transport, delivery: Delivery) -> events.Event:
+        order = delivery.order
+        if isinstance(delivery.end, protocol.Failed):
+            fault = await self._with_evidence(transport, delivery, delivery.end.fault)
+        elif lacking := delivery.lacking:
+            message = f"the host said done, but {len(lacking)} frames never came, the first is {lacking[0]}"
+            fault = Fault(code=FaultCode.FRAME_DAMAGED, message=message, frame=lacking[0])
+        else:
+            return events.ChunkDone(chunk=order.chunk, host=self._host, attempt=order.attempt)
+        return events.ChunkFailed(chunk=order.chunk, host=self._host, attempt=order.attempt, fault=fault)
+
+    async def _with_evidence(self, transport: Transport, delivery: Delivery, fault: Fault) -> Fault:
+        """`fault` with its words made harmless, and its screenshot, if there is one, brought here."""
+        screenshot = None
+        if fault.screenshot is not None:
+            quarantine = self._quarantine(delivery.order.chunk)
+            await transport.pull(delivery.directory, [SCREENSHOT], quarantine, limit_bytes=ingest.FRAME_LIMIT_BYTES)
+            target = self._directory.logs / f"{self._host}-{delivery.order.chunk}.png"
+            screenshot = str(target) if ingest.take_screenshot(quarantine, SCREENSHOT, target) else None
+        console = tuple(sentences.clean(line) for line in fault.console)
+        message = sentences.clean(fault.message, limit=MESSAGE_MAX)
+        return dataclasses.replace(fault, message=message, console=console, screenshot=screenshot)
+
+    def _quarantine(self, chunk: str) -> Path:
+        path = self._directory.quarantine / f"{self._host}.{chunk}.{next(self._numbers)}"
+        path.mkdir(mode=0o700)
+        return path
+
+    def chunk_directory(self, chunk: str) -> Path:
+        """Where the verified frames of `chunk` are, numbered from 0."""
+        return self._directory.chunks / chunk

@@ -1,0 +1,91 @@
+"""When failures on hosts are the composition's: the same one, twice, where a host cannot be the reason. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from capture import protocol
+from capture.faults import Blame, Fault, FaultCode
+from fleet import frameset
+from fleet.errors import CompositionError
+from fleet.frameset import FrameSet
+
+# Taken for the host's fault at first, yet a page can cause them; a full disk or a missing browser it cannot.
+PAGE_CAN_CAUSE = frozenset(
+    {
+        FaultCode.BROWSER_CRASHED,
+        FaultCode.WORKER_DIED,
+        FaultCode.OUT_OF_MEMORY,
+        FaultCode.FRAME_DAMAGED,
+        FaultCode.NO_PROGRESS,
+    }
+)
+
+# Enough of the page's last words to see what it was about to do, and still one screen.
+CONSOLE_LINES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A chunk ended early on `host`, with `frames` missing."""
+
+    host: str
+    fault: Fault
+    frames: FrameSet
+
+
+def same(new: Failure, earlier: Sequence[Failure], *, is_alone: bool) -> Failure | None:
+    """The earlier failure that `new` repeats, on another host or, when `new.host` is alone, on the same one.
+
+    What is taken for a host's fault becomes the composition's only when two hosts stumble at the very same frame.
+    """
+    for old in earlier:
+        if old.host == new.host and (not is_alone or new.fault.code.blame is not Blame.COMPOSITION):
+            continue
+        if _is_same(old, new):
+            return old
+    return None
+
+
+def error(old: Failure, new: Failure) -> CompositionError:
+    """The end of the run: names frame, code and both hosts, and shows what the page said and looked like."""
+    fault, frame = new.fault, new.fault.frame
+    where = f"frames {old.frames & new.frames or new.frames}" if frame is None else f"frame {frame}"
+    seen = f"twice on {new.host}" if old.host == new.host else f"on {old.host} and on {new.host}"
+    first = new.frames.span.start if frame is None else frame
+    evidence = [f"  console: {line}" for line in fault.console[-CONSOLE_LINES:]]
+    if fault.screenshot is not None:
+        evidence.append(f"  screenshot: {fault.screenshot}")
+    summary = f"{where}: {fault.message} ({fault.code.value}, {seen}: the composition is at fault, not a host)"
+    return CompositionError(
+        "\n".join([summary, *evidence]),
+        remedy=f"mend the composition, then try that frame alone: `--frames {first}:{first + 1}`",
+    )
+
+
+def avoided(host: str, failures: Sequence[Failure]) -> FrameSet:
+    """Frames that others should try before `host` does again: the one it named, or all that it left."""
+    return frameset.of(
+        part
+        for failure in failures
+        if failure.host == host
+        for part in (failure.frames.ranges if failure.fault.frame is None else _named(failure))
+    )
+
+
+def _named(failure: Failure) -> tuple[protocol.FrameRange, ...]:
+    frame = failure.fault.frame
+    return () if frame is None else protocol.ranges_of([frame])
+
+
+def _is_same(old: Failure, new: Failure) -> bool:
+    if old.fault.code is not new.fault.code:
+        return False
+    if new.fault.code.blame is Blame.COMPOSITION and old.fault.message == new.fault.message:
+        return True  # the page said the very same words, at whichever frame each host came upon it
+    if not old.frames & new.frames:
+        return False
+    first, second = old.fault.frame, new.fault.frame
+    if new.fault.code.blame is Blame.COMPOSITION:
+        # Whoever got past the frame where the other stopped did not fail the same way.
+        return (first is None or first in new.frames) and (second is None or second in old.frames)
+    return new.fault.code in PAGE_CAN_CAUSE and first is not None and first == second

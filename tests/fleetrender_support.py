@@ -1,0 +1,61 @@
+"""Runs the real `fleetrender` program, each time with a state and cache directory of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = ROOT / "examples"
+# The longest render of these tests takes half a minute on two idle cores.
+RENDER_TIMEOUT_S = 280
+# Scripts fetched for the examples are shared between test runs; everything else of the cache is fresh.
+SHARED_CACHE = Path(os.environ.get("FLEETRENDER_TEST_CACHE") or Path.home() / ".cache" / "fleetrender-tests" / "cache")
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How one command ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """What `--json` printed."""
+        found = json.loads(self.stdout)
+        assert isinstance(found, dict)
+        return found
+
+
+def environment(home: Path) -> dict[str, str]:
+    """What a cron job has, plus directories below `home`."""
+    return {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(home),
+        "FLEETRENDER_STATE": str(home / "state"),
+        "FLEETRENDER_CACHE": str(SHARED_CACHE),
+    }
+
+
+def command(*arguments: str | Path) -> list[str]:
+    """The program of this checkout."""
+    return [sys.executable, "-m", "fleet", *map(str, arguments)]
+
+
+def fleetrender(home: Path, *arguments: str | Path, cwd: Path | None = None) -> Ended:
+    """Runs a command to its end, without a terminal and without input."""
+    done = subprocess.run(
+        command(*arguments),
+        cwd=cwd or home,
+        env=environment(home) | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=RENDER_TIMEOUT_S,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)

@@ -1,0 +1,60 @@
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fleet import agentzip
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "sources" / "tiny_agent"
+    (folder / "page").mkdir(parents=True)
+    (folder / "__init__.py").write_text("")
+    (folder / "__main__.py").write_text(
+        "import sys\nfrom importlib import resources\n"
+        "print(sys.argv[1:], resources.files('tiny_agent').joinpath('page/seek.js').read_text())\n"
+    )
+    (folder / "page" / "__init__.py").write_text("")
+    (folder / "page" / "seek.js").write_text("seek();")
+    (folder / "notes.txt").write_text("not for hosts")
+    monkeypatch.syspath_prepend(str(tmp_path / "sources"))
+    monkeypatch.delitem(sys.modules, "tiny_agent", raising=False)
+    return folder
+
+
+def test_the_same_sources_give_the_same_bytes_whenever_they_were_written(package: Path) -> None:
+    first = agentzip.pack("tiny_agent")
+    for file in package.rglob("*"):
+        os.utime(file, (1, 1))
+    assert agentzip.pack("tiny_agent") == first
+
+
+def test_it_runs_with_nothing_of_ours_installed(package: Path, tmp_path: Path) -> None:
+    built = agentzip.build(tmp_path, "tiny_agent")
+    run = subprocess.run([sys.executable, "-ISE", built.path, "agent", "--x"], capture_output=True, cwd="/")
+    assert run.stdout.decode() == "['agent', '--x'] seek();\n"
+    assert (built.sha256, built.size_bytes) == (
+        hashlib.sha256(built.path.read_bytes()).hexdigest(),
+        built.path.stat().st_size,
+    )
+
+
+def test_an_unchanged_package_is_not_written_again(package: Path, tmp_path: Path) -> None:
+    built = agentzip.build(tmp_path / "cache", "tiny_agent")
+    before = built.path.stat()
+    assert agentzip.build(tmp_path / "cache", "tiny_agent") == built
+    assert built.path.stat().st_ino == before.st_ino
+    (package / "__init__.py").write_text("changed = True\n")
+    assert agentzip.build(tmp_path / "cache", "tiny_agent").sha256 != built.sha256
+
+
+def test_only_sources_and_page_scripts_are_packed(package: Path) -> None:
+    assert b"notes.txt" not in agentzip.pack("tiny_agent")
+
+
+def test_the_real_host_half_packs() -> None:
+    assert b"capture/protocol.py" in agentzip.pack(agentzip.PACKAGE)

@@ -1,0 +1,144 @@
+"""Chunks on a real agent with scripted workers: files, journal, retries, acknowledgements, order of messages."""
+
+import dataclasses
+from pathlib import Path
+
+import agent_support as support
+import pytest
+
+from capture import protocol
+from capture.faults import FaultCode
+from capture.protocol import Ack, Cancel, Done, Failed, FrameRange, Note, Started
+
+
+def prepare(coordinator: support.Coordinator, **changes: object) -> tuple[Path, str]:
+    """Workspace and bundle."""
+    workspace = support.open_workspace(coordinator, **changes)
+    return workspace, support.push_bundle(coordinator, workspace, {"index.html": b"<html>"})
+
+
+def two_workers(**changes: object) -> dict[str, object]:
+    return {"workers": 2, **changes}
+
+
+@pytest.mark.parametrize(
+    ("faults", "notes"),
+    [
+        ({}, 0),
+        ({"53": ["browser_crashed"]}, 1),
+        ({"53": ["die"], "60": ["out_of_memory"]}, 2),
+        ({"53": ["truncate"], "60": ["skip"]}, 1),
+    ],
+    ids=["nothing", "a crash", "two crashes", "damaged files"],
+)
+def test_whatever_fails_once_the_frames_are_the_same(tmp_path: Path, faults: dict[str, list[str]], notes: int) -> None:
+    with support.agent(tmp_path, {"faults": faults}) as coordinator:
+        workspace, bundle = prepare(coordinator, **two_workers())
+        started = coordinator.ask(support.order(bundle, 50, 80), Started)
+        assert started == Started(chunk="c1", attempt=1, directory="runs/r1/c1", workers=2, why="2 asked for")
+        assert coordinator.hear(Done) == Done("c1", 1)
+        assert len([note for note in coordinator.of(Note) if note.level == "warning"]) == notes
+        found = support.digests(workspace / "runs/r1/c1")
+        assert found == {f"frame_{frame.index - 50:06d}.jpg": frame.sha256 for frame in coordinator.captured().values()}
+        assert sorted(coordinator.captured()) == list(range(50, 80))
+
+
+def test_todo_alone_is_captured_under_the_names_of_the_chunk(tmp_path: Path) -> None:
+    with support.agent(tmp_path, {}) as coordinator:
+        workspace, bundle = prepare(coordinator, **two_workers())
+        todo = (FrameRange(50, 55), FrameRange(60, 65))
+        coordinator.ask(support.order(bundle, 50, 150, todo=todo), Done)
+        names = sorted(support.digests(workspace / "runs/r1/c1"))
+        assert names == [f"frame_{local:06d}.jpg" for local in [*range(5), *range(10, 15)]]
+
+
+def test_a_frame_that_always_fails_ends_the_chunk_with_both_indices_and_the_console(tmp_path: Path) -> None:
+    with support.agent(tmp_path, {"faults": {"63": ["seek_failed"] * 9}}) as coordinator:
+        _, bundle = prepare(coordinator, **two_workers())
+        fault = coordinator.ask(support.order(bundle), Failed).fault
+        assert (fault.code, fault.frame, fault.local_frame) == (FaultCode.SEEK_FAILED, 63, 13)
+        assert fault.console == ("a line",)
+        assert set(range(50, 63)) <= set(coordinator.captured())
+        coordinator.ask(support.order(bundle, 0, 20, chunk="c2"), Done)
+
+
+def test_a_worker_that_dies_at_every_start_ends_the_chunk_with_its_last_words(tmp_path: Path) -> None:
+    with support.agent(tmp_path, {"start_faults": {"start": ["die"] * 99}}) as coordinator:
+        _, bundle = prepare(coordinator)
+        fault = coordinator.ask(support.order(bundle), Failed).fault
+        assert (fault.code, fault.frame) == (FaultCode.WORKER_DIED, None)
+        assert fault.message == "worker ended: exit status 7"
+
+
+def test_workers_stay_warm_for_the_next_chunk_of_the_same_spec(tmp_path: Path) -> None:
+    with support.agent(tmp_path, {}) as coordinator:
+        _, bundle = prepare(coordinator, **two_workers())
+        first, second = support.order(bundle, 0, 30), support.order(bundle, 30, 60, chunk="c2")
+        coordinator.say(first, second)
+        assert [coordinator.hear(Done).chunk for _ in range(2)] == ["c1", "c2"]
+        assert len([note for note in coordinator.of(Note) if note.text.startswith("started")]) == 2
+        other = dataclasses.replace(second.spec, jpeg_quality=50)
+        coordinator.ask(dataclasses.replace(second, chunk="c3", spec=other), Done)
+        assert len([note for note in coordinator.of(Note) if note.text.startswith("started")]) == 4
+
+
+def test_a_run_that_comes_back_captures_only_what_it_lacks(tmp_path: Path) -> None:
+    with support.agent(tmp_path, {"frame_s": 0.02}) as coordinator:
+        workspace, bundle = prepare(coordinator, **two_workers())
+        coordinator.say(support.order(bundle, 0, 500))
+        for _ in range(3):
+            coordinator.hear(protocol.Captured)
+    directory = workspace / "runs/r1/c1"
+    before = support.digests(directory)
+    assert len(before) > 5
+    (directory / "frame_000001.jpg").write_bytes(b"\xff\xd8\xff\xd9")
+    with support.agent(tmp_path, {"faults": {"0": ["internal"]}}) as coordinator:
+        support.open_workspace(coordinator, **two_workers())
+        coordinator.ask(support.order(bundle, 0, 500, attempt=2), Done)
+        assert sorted(coordinator.captured()) == list(range(500))
+        assert before.items() <= support.digests(directory).items()
+    with support.agent(tmp_path, {"faults": {"0": ["internal"]}}) as coordinator:
+        support.open_workspace(coordinator, **two_workers())
+        changed = dataclasses.replace(support.order(bundle, 0, 500).spec, jpeg_quality=50)
+        failed = coordinator.ask(dataclasses.replace(support.order(bundle, 0, 500), spec=changed), Failed)
+        assert failed.fault.code is FaultCode.INTERNAL
+
+
+def test_acknowledged_frames_are_deleted_and_not_missed(tmp_path: Path) -> None:
+    with support.agent(tmp_path, {"frame_s": 0.02}) as coordinator:
+        workspace, bundle = prepare(coordinator, **two_workers())
+        coordinator.say(support.order(bundle, 50, 110))
+        told = coordinator.hear(protocol.Captured).frames
+        coordinator.say(Ack("c1", protocol.ranges_of(frame.index for frame in told)))
+        coordinator.hear(Done)
+        left = {int(name[6:12]) + 50 for name in support.digests(workspace / "runs/r1/c1")}
+        assert left == set(range(50, 110)) - {frame.index for frame in told}
+
+
+def test_a_cancelled_chunk_stops_and_keeps_its_frames(tmp_path: Path) -> None:
+    with support.agent(tmp_path, {"frame_s": 0.02}) as coordinator:
+        workspace, bundle = prepare(coordinator, **two_workers())
+        coordinator.say(support.order(bundle, 0, 900), support.order(bundle, 0, 900, chunk="c2"))
+        coordinator.hear(protocol.Captured)
+        coordinator.say(Cancel("c2"), Cancel("c1"), Cancel("unknown"))
+        ends = [coordinator.hear(Failed) for _ in range(2)]
+        assert [(end.chunk, end.fault.code) for end in ends] == [
+            ("c2", FaultCode.CANCELLED),
+            ("c1", FaultCode.CANCELLED),
+        ]
+        assert set(coordinator.captured()) <= {int(name[6:12]) for name in support.digests(workspace / "runs/r1/c1")}
+        coordinator.ask(support.order(bundle, 0, 8, chunk="c3"), Done)
+
+
+def test_a_chunk_without_its_bundle_is_refused(tmp_path: Path) -> None:
+    with support.agent(tmp_path, {}) as coordinator:
+        support.open_workspace(coordinator)
+        assert "never prepared" in coordinator.ask(support.order("ab" * 32), Failed).fault.message
+
+
+def test_progress_is_said_at_most_four_times_a_second(tmp_path: Path) -> None:
+    with support.agent(tmp_path, {"frame_s": 0.005}) as coordinator:
+        _, bundle = prepare(coordinator, **two_workers())
+        coordinator.ask(support.order(bundle, 0, 400), Done)
+        assert 2 <= len(coordinator.of(protocol.Captured)) <= 40
+        assert sorted(coordinator.captured()) == list(range(400))

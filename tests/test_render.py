@@ -1,0 +1,103 @@
+"""Renders on this machine, through the same agent and protocol as on any host."""
+
+import json
+import re
+import threading
+from pathlib import Path
+
+import barcode
+import pytest
+from fleetrender_support import EXAMPLES, fleetrender
+
+pytestmark = [pytest.mark.browser, pytest.mark.ffmpeg]
+BARCODE = EXAMPLES / "barcode"
+
+THROWS = """<!doctype html><html><body>
+<div data-composition-id="bad" data-start="0" data-duration="2" data-width="320" data-height="180">text</div>
+<script>
+  window.addEventListener("hf-seek", (event) => {
+    console.log("about to fail at " + event.detail.time);
+    if (event.detail.time > 1) throw new Error("no such planet");
+  });
+</script></body></html>"""
+
+
+def test_a_range_shows_the_frames_of_the_whole(tmp_path: Path) -> None:
+    ended = fleetrender(tmp_path, "run", BARCODE, "--frames", "100:160", "-o", "out.mp4", "--json")
+    assert ended.code == 0, ended.stderr
+    assert barcode.read_file(tmp_path / "out.mp4") == list(range(100, 160))
+
+
+def test_without_a_terminal_every_line_is_plain(tmp_path: Path) -> None:
+    ended = fleetrender(tmp_path, "run", BARCODE, "--frames", "0:30")
+    assert ended.code == 0, ended.stderr
+    assert (tmp_path / "barcode.mp4").exists()
+    assert "\x1b" not in ended.stdout + ended.stderr
+    assert "\r" not in ended.stdout + ended.stderr
+    assert "barcode.mp4" in ended.stdout + ended.stderr
+
+
+def test_a_page_that_throws_ends_the_run_with_its_frame_console_and_a_screenshot(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text(THROWS)
+    ended = fleetrender(tmp_path, "run", tmp_path, "-o", "out.mp4")
+    assert ended.code == 4
+    assert "no such planet" in ended.stderr
+    assert "about to fail at" in ended.stderr
+    assert re.search(r"frame 3[1-9]", ended.stderr)
+    (picture,) = re.findall(r"\S+\.png", ended.stderr)
+    assert Path(picture).read_bytes().startswith(b"\x89PNG")
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_dry_run_touches_no_host_and_writes_no_video(tmp_path: Path) -> None:
+    ended = fleetrender(tmp_path, "run", BARCODE, "--dry-run", "--json", "--hosts", "me@192.0.2.1", "--fps", "60")
+    assert ended.code == 0, ended.stderr
+    assert (ended.result["frames"], ended.result["fps"], ended.result["hosts"]) == ("0:600", "60", ["192.0.2.1"])
+    assert list(tmp_path.glob("*.mp4")) == []
+    assert fleetrender(tmp_path, "run", BARCODE, "--dry-run").stdout.count("\n") > 4
+
+
+def test_two_runs_never_write_the_same_output(tmp_path: Path) -> None:
+    codes: list[int] = []
+
+    def run() -> None:
+        codes.append(fleetrender(tmp_path, "run", BARCODE, "--frames", "0:90", "-o", "out.mp4").code)
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(codes) == [0, 11]
+    assert barcode.read_file(tmp_path / "out.mp4") == list(range(90))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nowhere"], "nowhere"),
+        ([str(BARCODE), "--fps", "29.97"], "30000/1001"),
+        ([str(BARCODE), "--frames", "9:3"], "9:3"),
+        ([str(BARCODE), "--frames", "0:999"], "300"),
+        ([str(BARCODE), "-o", "out.gif"], "out.mp4"),
+        ([str(BARCODE), "--hosts", "absent.toml"], "absent.toml"),
+        ([str(BARCODE), "--variables", "{"], "--variables:1"),
+        ([str(BARCODE), "--limit", "nobody"], "nobody"),
+        ([str(BARCODE), "--nonsense"], "nonsense"),
+        ([str(BARCODE), "--workers", "0"], "workers"),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else "",
+)
+def test_a_wrong_word_is_one_clear_error(tmp_path: Path, arguments: list[str], said: str) -> None:
+    ended = fleetrender(tmp_path, "run", *arguments)
+    assert ended.code == 2
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout == ""
+
+
+def test_events_on_standard_output_are_json_lines(tmp_path: Path) -> None:
+    ended = fleetrender(tmp_path, "run", BARCODE, "--frames", "0:30", "--events", "-", "-o", "out.mp4")
+    kinds = [json.loads(line)["type"] for line in ended.stdout.splitlines()]
+    assert kinds[0] == "run.started"
+    assert kinds[-1] == "run.finished"

@@ -1,0 +1,423 @@
+"""Rules of the schedule, one by one: events in, orders out."""
+
+import dataclasses
+
+import pytest
+
+from capture import protocol
+from capture.faults import Fault, FaultCode
+from capture.protocol import FrameFile, FrameRange
+from fleet import events, frameset
+from fleet.errors import CompositionError, ExitCode, FleetLost
+from fleet.events import Event, Record
+from fleet.orders import Cancel, Capture, Finish, GiveUp, Order
+from fleet.schedule import Schedule
+
+
+def ready(host: str, capacity: float = 2.0) -> events.HostReady:
+    return events.HostReady(host=host, capacity=capacity, cores=capacity, browser="156", gl_renderer="swiftshader")
+
+
+def ordered(order: Order) -> events.ChunkOrdered:
+    assert isinstance(order, Capture)
+    return events.ChunkOrdered(**{field.name: getattr(order, field.name) for field in dataclasses.fields(order)})
+
+
+def verified(order: Order, start: int, stop: int) -> events.FramesVerified:
+    assert isinstance(order, Capture)
+    files = tuple(FrameFile(index, 1000, "ab" * 32) for index in range(start, stop))
+    return events.FramesVerified(chunk=order.chunk, host=order.host, frames=files)
+
+
+def done(order: Order) -> events.ChunkDone:
+    assert isinstance(order, Capture)
+    return events.ChunkDone(chunk=order.chunk, host=order.host, attempt=order.attempt)
+
+
+def failed(order: Order, code: FaultCode, frame: int | None = None) -> events.ChunkFailed:
+    assert isinstance(order, Capture)
+    fault = Fault(code=code, message="it broke", frame=frame)
+    return events.ChunkFailed(chunk=order.chunk, host=order.host, attempt=order.attempt, fault=fault)
+
+
+def capture(host: str, chunk: str, frames: FrameRange, *todo: FrameRange, attempt: int = 1) -> Capture:
+    return Capture(host=host, chunk=chunk, attempt=attempt, frames=frames, todo=todo or (frames,))
+
+
+def only(given: tuple[Order, ...]) -> Order:
+    (order,) = given
+    return order
+
+
+class Fed:
+    """A schedule that is checked after every call."""
+
+    def __init__(self, count: int, *hosts: str, chunk_frames: int | None = None, hosts_min: int = 1) -> None:
+        self.schedule = Schedule(FrameRange(0, count), hosts=hosts, chunk_frames=chunk_frames, hosts_min=hosts_min)
+        self.now_s = 0.0
+
+    def __call__(self, *happened: Event, after_s: float = 1.0) -> tuple[Order, ...]:
+        self.now_s += after_s
+        given = self.schedule.handle(*happened, now_s=self.now_s)
+        self.schedule.check()
+        return given
+
+
+def test_a_host_that_is_alone_takes_everything() -> None:
+    feed = Fed(660, "a")
+    assert feed(ready("a")) == (capture("a", "c0001", FrameRange(0, 660)),)
+
+
+def test_hosts_that_become_ready_together_share_fairly_by_capacity_fastest_first() -> None:
+    feed = Fed(660, "a", "b")
+    assert feed(ready("a", 2), ready("b", 4)) == (
+        capture("b", "c0001", FrameRange(0, 220)),
+        capture("a", "c0002", FrameRange(220, 330)),
+    )
+
+
+def test_a_host_that_is_still_expected_is_left_its_share() -> None:
+    feed = Fed(660, "a", "b")
+    assert feed(ready("a")) == (capture("a", "c0001", FrameRange(0, 165)),)
+    assert feed(ready("b")) == (capture("b", "c0002", FrameRange(165, 289)),)
+
+
+def test_a_short_render_is_shared_by_all_rather_than_filling_the_smallest_chunk() -> None:
+    feed = Fed(30, "a", "b", "c")
+    assert [len(order.frames) for order in feed(ready("a"), ready("b"), ready("c")) if isinstance(order, Capture)] == [
+        10,
+        10,
+        10,
+    ]
+
+
+def test_explicit_chunk_frames_win() -> None:
+    feed = Fed(100, "a", chunk_frames=30)
+    first = only(feed(ready("a")))
+    assert first == capture("a", "c0001", FrameRange(0, 30))
+    assert feed(verified(first, 0, 30), done(first)) == (capture("a", "c0002", FrameRange(30, 60)),)
+
+
+def test_a_render_may_start_anywhere() -> None:
+    schedule = Schedule(FrameRange(50, 150), hosts=["a"])
+    assert schedule.handle(ready("a"), now_s=0) == (capture("a", "c0001", FrameRange(50, 150)),)
+
+
+def test_it_finishes_once_when_every_frame_is_verified() -> None:
+    feed = Fed(10, "a")
+    order = only(feed(ready("a")))
+    assert feed(verified(order, 0, 9)) == ()
+    assert feed(verified(order, 9, 10)) == (Finish(),)
+    assert feed(done(order)) == ()
+
+
+def test_a_host_that_finishes_early_gets_more_by_measured_speed() -> None:
+    feed = Fed(1000, "a", "b")
+    first, second = feed(ready("a"), ready("b"))
+    for second_s in range(5):  # a: 50 frames/s, b: 5
+        feed(
+            verified(first, 50 * second_s, 50 * second_s + 50), verified(second, 250 + 5 * second_s, 255 + 5 * second_s)
+        )
+    order = only(feed(done(first), after_s=0))
+    # 500 are left; a does 50 of 55 frames/s, and gets half of that share.
+    assert order == capture("a", "c0003", FrameRange(500, 728))
+
+
+def test_a_lost_hosts_missing_frames_go_first_under_their_own_chunk() -> None:
+    feed = Fed(600, "a", "b", chunk_frames=100)
+    first, second = feed(ready("a"), ready("b"))
+    feed(verified(first, 0, 20), verified(first, 30, 40))
+    assert feed(events.HostLost("a", "connection reset")) == ()
+    order = only(feed(verified(second, 100, 200), done(second)))
+    assert order == capture("b", "c0001", FrameRange(0, 100), FrameRange(20, 30), FrameRange(40, 100), attempt=2)
+    assert feed.schedule.story("c0001") == (
+        "1.0 s: attempt 1 to a: 0:100, todo 0:100",
+        "3.0 s: lost with a: connection reset; missing 20:30,40:100",
+        "4.0 s: attempt 2 to b: 0:100, todo 20:30,40:100",
+    )
+
+
+def test_a_lost_hosts_large_remainder_is_shared_as_new_chunks() -> None:
+    feed = Fed(300, "a", "b", "c", chunk_frames=None)
+    only(feed(ready("a"), events.HostRefused("b", "no", "x"), events.HostRefused("c", "no", "x")))
+    feed(events.HostLost("a", "gone", is_expected_back=True))
+    assert feed(ready("b"), ready("c"), events.HostLost("a", "gone for good")) == (
+        capture("b", "c0002", FrameRange(0, 75)),
+        capture("c", "c0003", FrameRange(75, 150)),
+    )
+
+
+def test_late_frames_of_a_lost_host_count_once_and_leave_the_new_owners_todo() -> None:
+    feed = Fed(20, "a", "b", chunk_frames=10)
+    first, second = feed(ready("a"), ready("b"))
+    feed(events.HostLost("a", "gone"), verified(second, 10, 20))
+    again = only(feed(done(second)))
+    feed(verified(first, 0, 6))
+    assert len(feed.schedule.verified) == 16
+    feed(verified(again, 0, 6))
+    assert len(feed.schedule.verified) == 16
+    assert feed(verified(again, 6, 10)) == (Finish(),)
+
+
+def test_what_an_ended_order_says_later_is_ignored() -> None:
+    feed = Fed(20, "a", chunk_frames=10)
+    first = only(feed(ready("a")))
+    second = only(feed(verified(first, 0, 10), done(first)))
+    assert feed(done(first), failed(first, FaultCode.DISK_FULL)) == ()
+    assert feed(verified(second, 10, 20)) == (Finish(),)
+
+
+def test_a_hosts_fault_sends_the_frames_elsewhere() -> None:
+    feed = Fed(40, "a", "b", chunk_frames=10)
+    first, second = feed(ready("a"), ready("b"))
+    assert feed(failed(first, FaultCode.DISK_FULL)) == (capture("a", "c0003", FrameRange(20, 30)),)
+    assert feed(verified(second, 10, 20), done(second)) == (capture("b", "c0001", FrameRange(0, 10), attempt=2),)
+
+
+def test_a_host_that_fails_three_times_is_left_out_and_the_reason_kept() -> None:
+    feed = Fed(40, "a", chunk_frames=10)
+    order = only(feed(ready("a")))
+    second = only(feed(failed(order, FaultCode.BROWSER_LAUNCH)))
+    third = only(feed(failed(second, FaultCode.BROWSER_LAUNCH)))
+    end = only(feed(failed(third, FaultCode.BROWSER_LAUNCH)))
+    assert isinstance(end, GiveUp)
+    assert isinstance(end.error, FleetLost)
+    assert str(end.error) == "no usable host is left: a: left out after 3 failures: browser_launch: it broke"
+    assert "0 of 40 frames are kept" in end.error.remedy
+
+
+def test_a_chunk_that_completes_clears_the_strikes() -> None:
+    feed = Fed(60, "a", chunk_frames=10)
+    order = only(feed(ready("a")))
+    for _ in range(2):
+        order = only(feed(failed(order, FaultCode.BROWSER_LAUNCH)))
+    assert isinstance(order, Capture)
+    order = only(feed(verified(order, order.frames.start, order.frames.stop), done(order)))
+    for _ in range(2):
+        order = only(feed(failed(order, FaultCode.BROWSER_LAUNCH)))
+        assert isinstance(order, Capture)
+
+
+def test_done_with_frames_missing_is_a_failure() -> None:
+    feed = Fed(10, "a")
+    order = only(feed(ready("a")))
+    for attempt in (2, 3):
+        order = only(feed(done(order)))
+        assert order == capture("a", "c0001", FrameRange(0, 10), attempt=attempt)
+    assert isinstance(only(feed(done(order))), GiveUp)
+
+
+def test_the_frame_a_host_failed_at_goes_to_another_while_it_captures_the_rest() -> None:
+    feed = Fed(200, "a", "b", chunk_frames=100)
+    first, second = feed(ready("a"), ready("b"))
+    rest = only(feed(verified(first, 0, 50), failed(first, FaultCode.SEEK_FAILED, frame=50)))
+    assert rest == capture("a", "c0003", FrameRange(51, 100))
+    assert feed(verified(second, 100, 200), done(second)) == (
+        capture("b", "c0001", FrameRange(0, 100), FrameRange(50, 51), attempt=2),
+    )
+
+
+def test_the_same_failure_on_two_hosts_is_the_compositions() -> None:
+    feed = Fed(200, "a", "b", chunk_frames=100)
+    first, second = feed(ready("a"), ready("b"))
+    feed(verified(first, 0, 50), failed(first, FaultCode.SEEK_FAILED, frame=50))
+    again = only(feed(verified(second, 100, 200), done(second)))
+    end = only(feed(failed(again, FaultCode.SEEK_FAILED, frame=50)))
+    assert isinstance(end, GiveUp)
+    assert isinstance(end.error, CompositionError)
+    assert end.error.exit_code is ExitCode.COMPOSITION
+    assert str(end.error) == (
+        "frame 50: it broke (seek_failed, on a and on b: the composition is at fault, not a host)"
+    )
+    assert "--frames 50:51" in end.error.remedy
+    assert end.fault is not None
+    assert feed(ready("c")) == ()
+
+
+def test_a_crash_at_the_same_frame_on_two_hosts_is_the_compositions() -> None:
+    feed = Fed(200, "a", "b", chunk_frames=100)
+    first, second = feed(ready("a"), ready("b"))
+    feed(failed(first, FaultCode.BROWSER_CRASHED, frame=50))
+    again = only(feed(verified(second, 100, 200), done(second)))
+    end = only(feed(failed(again, FaultCode.BROWSER_CRASHED, frame=50)))
+    assert isinstance(end, GiveUp)
+    assert isinstance(end.error, CompositionError)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ((FaultCode.SEEK_FAILED, 50), (FaultCode.FRAME_TIMEOUT, 50)),
+        ((FaultCode.BROWSER_CRASHED, 50), (FaultCode.BROWSER_CRASHED, 51)),
+        ((FaultCode.DISK_FULL, 50), (FaultCode.DISK_FULL, 50)),
+        ((FaultCode.BROWSER_LAUNCH, None), (FaultCode.BROWSER_LAUNCH, None)),
+    ],
+)
+def test_different_failures_or_those_no_page_can_cause_are_not(
+    one: tuple[FaultCode, int | None], other: tuple[FaultCode, int | None]
+) -> None:
+    feed = Fed(200, "a", "b", chunk_frames=200)
+    first = only(feed(ready("a"), ready("b")))
+    again = only(feed(failed(first, *one), events.HostLost("a", "gone")))
+    assert isinstance(only(feed(failed(again, *other))), Capture)
+
+
+def test_who_got_past_the_frame_did_not_fail_the_same_way() -> None:
+    feed = Fed(100, "a", "b")
+    first = only(feed(events.HostRefused("b", "asleep", "wake it"), ready("a")))
+    second = only(feed(failed(first, FaultCode.FRAME_TIMEOUT, frame=10), events.HostLost("a", "gone"), ready("b")))
+    given = feed(verified(second, 0, 60), failed(second, FaultCode.FRAME_TIMEOUT, frame=60))
+    assert isinstance(only(given), Capture)
+
+
+def test_alone_the_same_failure_twice_is_the_compositions_after_everything_else_is_captured() -> None:
+    feed = Fed(100, "a")
+    first = only(feed(ready("a")))
+    rest = only(feed(verified(first, 0, 50), failed(first, FaultCode.PAGE_NOT_READY, frame=50)))
+    assert rest == capture("a", "c0002", FrameRange(51, 100))
+    again = only(feed(verified(rest, 51, 100), done(rest)))
+    assert again == capture("a", "c0001", FrameRange(0, 100), FrameRange(50, 51), attempt=2)
+    end = only(feed(failed(again, FaultCode.PAGE_NOT_READY, frame=50)))
+    assert isinstance(end, GiveUp)
+    assert "frame 50: it broke (page_not_ready, twice on a:" in str(end.error)
+
+
+def test_when_everyone_is_gone_the_run_ends_resumable() -> None:
+    feed = Fed(100, "a", "b")
+    first = only(feed(ready("a")))
+    feed(verified(first, 0, 10), events.HostLost("a", "connection reset", is_expected_back=True))
+    assert feed(events.HostRefused("b", "no route", "check the cable")) == ()
+    end = only(feed(events.HostLost("a", "gave up reconnecting")))
+    assert isinstance(end, GiveUp)
+    assert end.error.exit_code is ExitCode.FLEET
+    assert str(end.error) == "no usable host is left: a: gave up reconnecting; b: no route"
+    assert end.error.remedy.endswith("`--resume`: 10 of 100 frames are kept")
+
+
+def test_fewer_hosts_than_required_end_the_run() -> None:
+    feed = Fed(100, "a", "b", hosts_min=2)
+    feed(ready("a"))
+    end = only(feed(events.HostRefused("b", "no route", "check")))
+    assert isinstance(end, GiveUp)
+    assert str(end.error) == "fewer than 2 usable hosts are left: b: no route"
+
+
+def test_without_hosts_there_is_nothing_to_wait_for() -> None:
+    assert isinstance(only(Fed(10)()), GiveUp)
+
+
+def test_a_host_that_comes_back_goes_on() -> None:
+    feed = Fed(100, "a")
+    first = only(feed(ready("a")))
+    assert feed(verified(first, 0, 10), events.HostLost("a", "reset", is_expected_back=True)) == ()
+    assert feed(ready("a")) == (capture("a", "c0001", FrameRange(0, 100), FrameRange(10, 100), attempt=2),)
+
+
+def test_a_host_that_is_lost_again_and_again_before_its_first_frame_is_left_out() -> None:
+    feed = Fed(100, "a")
+    for _ in range(3):
+        assert isinstance(only(feed(ready("a"))), Capture)
+        feed(events.HostLost("a", "reset", is_expected_back=True))
+    assert isinstance(only(feed(ready("a"))), GiveUp)
+
+
+def test_an_idle_host_takes_over_what_a_slow_one_would_end_much_later() -> None:
+    feed = Fed(200, "a", "b")
+    first, second = feed(ready("a"), ready("b"))
+    for start in range(0, 50, 10):
+        feed(verified(first, start, start + 10))
+    third = only(feed(done(first)))
+    assert isinstance(third, Capture)
+    given: tuple[Order, ...] = ()
+    for start in range(third.frames.start, third.frames.stop, 10):
+        given = feed(verified(third, start, min(start + 10, third.frames.stop)))
+        assert given == ()
+    fourth = only(feed(done(third)))
+    assert isinstance(fourth, Capture)
+    while isinstance(fourth, Capture):
+        files = verified(fourth, fourth.frames.start, fourth.frames.stop)
+        (fourth,) = feed(files, done(fourth), after_s=len(files.frames) / 10)
+    assert fourth == Cancel("b", "c0002")
+    shares = feed(failed(second, FaultCode.CANCELLED))
+    assert [order.host for order in shares if isinstance(order, Capture)] == ["a"]
+
+
+def test_our_own_orders_may_come_back_as_events() -> None:
+    feed = Fed(100, "a")
+    order = only(feed(ready("a")))
+    assert feed(ordered(order)) == ()
+    assert feed(verified(order, 0, 100)) == (Finish(),)
+
+
+def test_frames_outside_their_chunk_are_a_bug() -> None:
+    feed = Fed(100, "a", chunk_frames=10)
+    order = only(feed(ready("a")))
+    with pytest.raises(ValueError, match="c0001 is 0:10: frames 10:11 are not in it"):
+        feed(verified(order, 9, 11))
+
+
+def logged(*happened: Event) -> list[Record]:
+    return [Record("2026-01-01T00:00:00Z", float(second), event) for second, event in enumerate(happened)]
+
+
+def test_resume_is_replay_and_orders_only_what_is_missing_under_the_same_names() -> None:
+    first, second = capture("a", "c0001", FrameRange(0, 50)), capture("b", "c0002", FrameRange(50, 100))
+    log = logged(
+        ready("a"),
+        ready("b"),
+        ordered(first),
+        ordered(second),
+        verified(first, 0, 50),
+        events.ChunkDone(chunk="c0001", host="a", attempt=1),
+        verified(second, 60, 70),
+        failed(second, FaultCode.SEEK_FAILED, frame=50),
+    )
+    schedule = Schedule.replay(log, FrameRange(0, 120), hosts=["z"])
+    schedule.check()
+    order = only(schedule.handle(ready("z"), now_s=0))
+    assert order == capture("z", "c0002", FrameRange(50, 100), FrameRange(50, 60), FrameRange(70, 100), attempt=2)
+    assert schedule.stored == {
+        "c0001": (FrameRange(0, 50), frameset.of([FrameRange(0, 50)])),
+        "c0002": (FrameRange(50, 100), frameset.of([FrameRange(60, 70)])),
+    }
+    tail = only(schedule.handle(verified(order, 50, 60), verified(order, 70, 100), done(order), now_s=9))
+    assert tail == capture("z", "c0003", FrameRange(100, 120))
+
+
+def test_resume_captures_again_what_has_vanished_from_disk() -> None:
+    order = capture("a", "c0001", FrameRange(0, 50))
+    log = logged(ready("a"), ordered(order), verified(order, 0, 50))
+    absent = frameset.of(protocol.ranges_of([3, 4, 40]))
+    schedule = Schedule.replay(log, FrameRange(0, 50), hosts=["a"], absent=absent)
+    schedule.check()
+    assert schedule.handle(ready("a"), now_s=0) == (
+        capture("a", "c0001", FrameRange(0, 50), FrameRange(3, 5), FrameRange(40, 41), attempt=2),
+    )
+
+
+def test_a_log_that_was_resumed_before_can_be_resumed_again() -> None:
+    first = capture("a", "c0001", FrameRange(0, 50))
+    again = capture("a", "c0001", FrameRange(0, 50), FrameRange(10, 50), attempt=2)
+    started = events.RunStarted(
+        run="r", composition="c", output="o", plan="p", frames=FrameRange(0, 50), fps="30/1", width=2, height=2
+    )
+    log = logged(
+        started,
+        ready("a"),
+        ordered(first),
+        verified(first, 0, 10),
+        dataclasses.replace(started, is_resumed=True),
+        ready("a"),
+        ordered(again),
+        verified(again, 10, 20),
+    )
+    schedule = Schedule.replay(log, FrameRange(0, 50), hosts=["a"])
+    assert schedule.handle(ready("a"), now_s=0) == (
+        capture("a", "c0001", FrameRange(0, 50), FrameRange(20, 50), attempt=3),
+    )
+
+
+def test_resuming_a_complete_run_finishes_without_a_host() -> None:
+    order = capture("a", "c0001", FrameRange(0, 50))
+    schedule = Schedule.replay(logged(ordered(order), verified(order, 0, 50)), FrameRange(0, 50), hosts=["a"])
+    assert schedule.handle(now_s=0) == (Finish(),)
