@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 from justhtml import Document, Element
 
 from fleet import composition, model
@@ -54,3 +56,15 @@ def by_id(document: Document, identity: str) -> Element:
 def paths(compiled: model.Composition) -> list[str]:
     """Paths of the assets."""
     return [asset.path for asset in compiled.assets]
+
+
+def npm_answers() -> bool:
+    """Whether packages can be had."""
+    command = ["npm", "view", "gsap@3.14.2", "version", "--fetch-retries=0", "--fetch-timeout=10000"]
+    try:
+        return subprocess.run(command, capture_output=True, timeout=30).returncode == 0
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return False
+
+
+NEEDS_NPM = pytest.mark.skipif(not npm_answers(), reason="the npm client or its registry is out of reach")

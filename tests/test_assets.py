@@ -1,7 +1,6 @@
 import http.server
 import io
 import json
-import subprocess
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -161,15 +160,7 @@ def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
         npm.read_member(package, npm.File(name="x", version="1", path="a.js"))
 
 
-def npm_answers() -> bool:
-    command = ["npm", "view", "gsap@3.14.2", "version", "--fetch-retries=0", "--fetch-timeout=10000"]
-    try:
-        return subprocess.run(command, capture_output=True, timeout=30).returncode == 0
-    except (FileNotFoundError, subprocess.TimeoutExpired):
-        return False
-
-
-@pytest.mark.skipif(not npm_answers(), reason="the npm client or its registry is out of reach")
+@composition_support.NEEDS_NPM
 def test_a_cdn_that_cannot_be_reached_is_replaced_by_the_npm_client() -> None:
     library = assets.Library(composition_support.CACHE)
     fetched = library.fetch("https://cdn.jsdelivr.net/npm/gsap@3.14.2/dist/gsap.min.js")

@@ -120,8 +120,11 @@ def test_files_of_the_project_keep_their_paths(tmp_path: Path) -> None:
     files: dict[str, str | bytes] = dict.fromkeys(names, b"x")
     sheet = ".x{background:url(../img/e.png)}"
     compiled = read(tmp_path, {**files, "index.html": page(body, head=head), "css/site.css": sheet})
-    assert paths(compiled) == sorted([*names, "css/site.css"])
+    assert paths(compiled) == sorted({"css/site.css", *names} - {"fonts/f.woff2"})
     assert {asset.file for asset in compiled.assets} == {str(tmp_path / "project" / path) for path in paths(compiled)}
+    # Fonts are ready at once as data, and rules are in one document wherever they were written.
+    assert 'src:url("data:font/woff2;base64,eA==")' in compiled.document
+    assert "<style>.x{background:url(img/e.png)}</style>" in compiled.document.replace('"', "")
     assert 'src="img/a%20b.png?x#y"' in compiled.document
 
 

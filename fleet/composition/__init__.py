@@ -6,7 +6,7 @@ from typing import Any
 
 from fleet import model
 from fleet.assets import Library
-from fleet.composition import assets, entry, markup, mount, project, refuse, root, scripts, sound
+from fleet.composition import assets, entry, fonts, loads, markup, mount, project, refuse, root, scripts, sound, speech
 from fleet.composition.variables import apply as apply_variables
 
 
@@ -23,9 +23,17 @@ def read(path: Path, *, variables: Mapping[str, Any], cache: Path, offline: bool
     facts = root.facts(page.document, page.path)
     mounting = mount.Mounting(page.document, lambda inner: _open(source, inner, files, media), source)
     mounting.run(page.path)
+    for path_inside in files.frames:  # grows while it is read
+        inside = _open(source, path_inside, files, media)
+        scripts.inline(inside.document, files.scripts)
+        files.add(path_inside, markup.serialise(inside.document).encode())
     files.check()
+    files.inline_sheets(page.document)
+    faces = fonts.embed(page.document, files.library, files.spoken)
     apply_variables(page.document, page.path, variables, mounting.table)
     scripts.settle(page.document)
+    loads.add_mentioned(files, markup.serialise(page.document))
+    files.check_images()
     scripts.inline(page.document, files.scripts)
     sound.assign_render_ids(page.document)
     entry.finish(page.document)
@@ -37,8 +45,9 @@ def read(path: Path, *, variables: Mapping[str, Any], cache: Path, offline: bool
         duration_s=facts.duration_s,
         fps=facts.fps,
         assets=files.all(),
+        has_webgl=speech.draws_with_gl(files.spoken),
         audio=sound.tracks(page.document, facts.duration_s, media),
-        findings=(*mounting.table.findings, *media.findings),
+        findings=(*files.findings, *mounting.table.findings, *faces, *media.findings),
     )
 
 
@@ -47,5 +56,6 @@ def _open(source: project.Project, path: str, files: assets.Assets, media: sound
     scripts.remove_runtimes(page.document)
     refuse.check(page.document, page.path)
     files.localise(page)
+    loads.localise(files, page)
     sound.stamp(page, media)
     return page

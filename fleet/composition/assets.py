@@ -3,21 +3,19 @@
 Problems are collected, and raised together: an author mends one list, not one line per attempt.
 """
 
+import base64
 import hashlib
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from justhtml import Element
+from justhtml import Document, Element
 
 from fleet import assets, errors, model
-from fleet.composition import css, markup, project, scripts
+from fleet.composition import css, markup, project, refuse
 
 REMOTE = "_remote"  # folder of the bundle for what came from elsewhere
-GENERATED = "_generated"
-# Local copies of GSAP that a project did not check in stand for this release, as in HyperFrames.
-GSAP = "https://cdn.jsdelivr.net/npm/gsap@3.15.0/dist/"
 _SOURCES: dict[str, tuple[str, ...]] = {
     "img": ("src",), "video": ("src", "poster"), "audio": ("src",), "source": ("src",), "track": ("src",),
     "embed": ("src",), "object": ("data",), "input": ("src",), "image": ("href", markup.XLINK),
@@ -28,6 +26,8 @@ _STYLESHEET = "stylesheet"
 _DROPPED_LINKS = frozenset({"preconnect", "dns-prefetch", "prerender", "icon", "manifest", "apple-touch-icon"})
 _LOADED_LINKS = frozenset({"preload", "prefetch", "modulepreload"})
 _PLACEHOLDERS = ("{{", "<<", "${")
+_FONT_TYPES = {".woff2": "font/woff2", ".woff": "font/woff", ".ttf": "font/ttf", ".otf": "font/otf"}
+FONT_LIMIT_BYTES = 5 * 1024 * 1024
 FONT_HOSTS = frozenset({"fonts.googleapis.com", "fonts.bunny.net"})
 
 
@@ -41,8 +41,11 @@ class Assets:
     scripts: dict[str, str] = field(default_factory=dict)  # URL -> text, to be inlined once all pages are one
     spoken: list[str] = field(default_factory=list)  # text that may name further files of the project
     problems: list[str] = field(default_factory=list)
+    findings: list[model.Finding] = field(default_factory=list)
+    font_sheets: list[str] = field(default_factory=list)  # addresses of font services that style sheets import
     _sheets: set[str] = field(default_factory=set)
-    _frames: set[str] = field(default_factory=set)
+    read: set[str] = field(default_factory=set)
+    frames: list[str] = field(default_factory=list)  # pages inside the page, still to be compiled
 
     def localise(self, page: project.Page) -> None:
         """Rewrites every reference of `page` to a path in the bundle."""
@@ -56,6 +59,11 @@ class Assets:
                 "\n".join(dict.fromkeys(self.problems)),
                 remedy="put the files in place, or correct the references",
             )
+
+    def check_images(self) -> None:
+        """CompositionError when an image moves by itself."""
+        for path, file in self.files.items():
+            refuse.check_image(file, path)
 
     def all(self) -> tuple[model.Asset, ...]:
         """Every file of the bundle, by path."""
@@ -84,8 +92,6 @@ class Assets:
                 self._style(element, page)
             case "link":
                 self._link(element, page, where)
-            case "script":
-                self._script(element, page, where)
             case "iframe":
                 self._frame(element, page, where)
             case _:
@@ -113,7 +119,11 @@ class Assets:
             at = f"{name}:{int(line) + reference.line - 1}"
             if reference.kind == "import" and not is_remote(reference.url):
                 return self._sheet(reference.url, page, at)
-            return self.reference(reference.url, page, at)
+            return (
+                self._font(reference.url, page, at)
+                if reference.kind == "font"
+                else self.reference(reference.url, page, at)
+            )
 
         return css.rewrite(sheet, replace)
 
@@ -137,14 +147,15 @@ class Assets:
         if file is None or plain in self._sheets:
             return path
         self._sheets.add(plain)
-        sheet = project.read_text(file, plain)
-        base = _absolute(href) if is_remote(href) else ""
+        sheet, services = css.take_imports(project.read_text(file, plain), is_font_service)
+        self.font_sheets += services
+        base = absolute(href) if is_remote(href) else ""
 
         def replace(reference: css.Reference) -> str:
             return self._from_sheet(reference, plain, base)
 
         rewritten = css.rewrite(sheet, replace)
-        if rewritten != sheet:
+        if rewritten != sheet or services:
             self.files[plain] = self.library.store(rewritten.encode())
         return path
 
@@ -157,45 +168,9 @@ class Assets:
             url = posixpath.normpath(posixpath.join("/", posixpath.dirname(sheet), url))
         if not is_remote(url) and not project.is_local(url):
             return url
-        path = self._sheet(url, sheet, where) if reference.kind == "import" else self.reference(url, sheet, where)
+        read = {"import": self._sheet, "font": self._font}.get(reference.kind, self.reference)
+        path = read(url, sheet, where)
         return path if project.has_scheme(path) else posixpath.relpath("/" + path, "/" + posixpath.dirname(sheet))
-
-    def _script(self, element: Element, page: project.Page, where: str) -> None:
-        src = (markup.get(element, "src") or "").strip()
-        if not src:
-            self.spoken.append(markup.text(element))
-            return
-        if not is_remote(src):
-            src = self._local_script(src, page, where)
-        if not is_remote(src):
-            element.attrs["src"] = src
-        elif scripts.is_immediate(element):
-            self._immediate(element, src, where)
-        else:
-            element.attrs["src"] = self.reference(src, page.path, where)
-        element.attrs.pop("integrity", None)
-
-    def _local_script(self, src: str, page: project.Page, where: str) -> str:
-        name = posixpath.basename(project.split(src)[0])
-        if "gsap" in src and "/dist/" in src and not self._exists(src, page.path):
-            return GSAP + name
-        return self.reference(src, page.path, where)
-
-    def _exists(self, reference: str, page: str) -> bool:
-        try:
-            path = project.resolve(self.source, page, project.split(reference)[0])
-        except project.OutsideProjectError:
-            return False
-        return self.source.file(path) is not None
-
-    def _immediate(self, element: Element, src: str, where: str) -> None:
-        element.attrs["src"] = src
-        try:
-            self.scripts[src] = self.library.fetch(_absolute(src)).read().decode("utf-8-sig")
-        except assets.Unavailable as error:
-            self.problems.append(f"{where}: {src}: {error}")
-        except UnicodeDecodeError:
-            self.problems.append(f"{where}: {src}: not UTF-8 text")
 
     def _frame(self, element: Element, page: project.Page, where: str) -> None:
         src = (markup.get(element, "src") or "").strip()
@@ -206,15 +181,8 @@ class Assets:
             return
         path = element.attrs["src"] = self.reference(src, page.path, where)
         plain = project.split(path)[0]
-        if plain not in self.files or plain in self._frames:
-            return
-        self._frames.add(plain)
-        inner = Assets(self.source, self.library, self.files, problems=self.problems, spoken=self.spoken)
-        inner._frames = self._frames  # pages may frame each other
-        framed = self.source.page(plain)
-        inner.localise(framed)
-        scripts.inline(framed.document, inner.scripts)
-        self.files[plain] = self.library.store(markup.serialise(framed.document).encode())
+        if plain in self.files and plain not in self.frames:
+            self.frames.append(plain)
 
     def reference(self, value: str, page: str, where: str) -> str:
         """The path in the bundle of what `value` names in `page`; an absent file is noted, its name returned as is."""
@@ -227,6 +195,34 @@ class Assets:
         if not project.is_local(value):
             return value
         return self._local(value, page, where)
+
+    def _font(self, value: str, page: str, where: str) -> str:
+        """A font as data, which Chromium has ready at once; a path when it is too large for that."""
+        known = set(self.files)
+        path = self.reference(value, page, where)
+        plain = project.split(path)[0].lstrip("/")
+        file, kind = self.files.get(plain), _FONT_TYPES.get(posixpath.splitext(plain)[1].lower())
+        if file is None or kind is None or file.stat().st_size > FONT_LIMIT_BYTES:
+            return path
+        if plain not in known:
+            del self.files[plain]
+        return f"data:{kind};base64,{base64.b64encode(file.read_bytes()).decode()}"
+
+    def inline_sheets(self, document: Document) -> None:
+        """Puts linked style sheets of the bundle where their links stand, so that all rules are in one document."""
+        for url in dict.fromkeys(self.font_sheets):
+            markup.part(document, "head").append_child(markup.new("link", {"rel": _STYLESHEET, "href": url}))
+        for link in markup.find(document, "link"):
+            path = project.split(markup.get(link, "href") or "")[0].lstrip("/")
+            if _STYLESHEET not in (markup.get(link, "rel") or "").lower().split() or path not in self.files:
+                continue
+            folder = posixpath.dirname(path)
+            sheet = css.rewrite(
+                project.read_text(self.files[path], path),
+                lambda reference, folder=folder: _from_root(reference.url, folder),  # type: ignore[misc]
+            )
+            media = {"media": value} if (value := markup.get(link, "media")) else {}
+            markup.replace(link, markup.new("style", media, sheet.replace("</", "<\\/")))
 
     def _local(self, value: str, page: str, where: str) -> str:
         written, suffix = project.split(value)
@@ -244,13 +240,23 @@ class Assets:
 
     def _remote(self, url: str, where: str) -> str:
         try:
-            fetched = self.library.fetch(_absolute(url))
+            return self.fetched(url)
         except assets.Unavailable as error:
             self.problems.append(f"{where}: {url}: {error}")
             return url
+
+    def fetched(self, url: str) -> str:
+        """The path in the bundle of what is at `url`; Unavailable when nothing is."""
+        fetched = self.library.fetch(absolute(url))
         path = posixpath.join(REMOTE, hashlib.sha256(url.encode()).hexdigest()[:12], assets.file_name(url))
         self.files.setdefault(path, fetched.file)
         return path
+
+
+def _from_root(url: str, folder: str) -> str:
+    if not project.is_local(url) or url.startswith("/"):
+        return url
+    return posixpath.normpath(posixpath.join(folder, url))
 
 
 def is_remote(reference: str) -> bool:
@@ -260,10 +266,11 @@ def is_remote(reference: str) -> bool:
 
 def is_font_service(href: str) -> bool:
     """Whether a style sheet comes from a service that answers with font faces."""
-    return is_remote(href) and assets.host_of(_absolute(href)) in FONT_HOSTS
+    return is_remote(href) and assets.host_of(absolute(href)) in FONT_HOSTS
 
 
-def _absolute(url: str) -> str:
+def absolute(url: str) -> str:
+    """The address with its scheme."""
     return f"https:{url}" if url.strip().startswith("//") else url.strip()
 
 

@@ -1,8 +1,8 @@
 """HTML as a tree: parse with source lines, walk, edit, serialise.
 
 The parser is justhtml: the whole HTML5 algorithm in typed Python without dependencies, it keeps <template> contents
-apart and a source line for every element, and what it writes reads back as the same tree in Chromium (compared on 243
-published compositions; comments alone may change). html5lib keeps no lines on elements and is no longer developed;
+apart and a source line for every element, and what it writes reads back as the same tree in Chromium (compared on 812
+published pages; comments alone may change). html5lib keeps no lines on elements and is no longer developed;
 selectolax keeps neither lines nor template contents within reach.
 """
 
@@ -25,11 +25,17 @@ def parse(text: str) -> Document:
 
 def serialise(document: Document) -> str:
     """HTML that parses back into the same tree."""
-    for element in walk(document, templates=True):
-        first = element.children[0] if element.children else None
-        if element.name in _SWALLOW_NEWLINE and isinstance(first, Text) and (first.data or "").startswith("\n"):
-            first.data = f"\n{first.data}"
-    return document.to_html(pretty=False)
+    swallowed = [
+        element.children[0]
+        for element in walk(document, templates=True)
+        if element.name in _SWALLOW_NEWLINE and text(element).startswith("\n") and isinstance(element.children[0], Text)
+    ]
+    for node in swallowed:
+        node.data = f"\n{node.data}"
+    html = document.to_html(pretty=False)
+    for node in swallowed:
+        node.data = (node.data or "")[1:]
+    return html
 
 
 def is_fragment(document: Document) -> bool:

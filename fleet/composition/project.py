@@ -1,6 +1,7 @@
 """The project on disk: which file is the entry, what a reference means, and that nothing leaves the project."""
 
 import difflib
+import os
 import posixpath
 import urllib.parse
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from fleet.composition import markup
 
 ENTRY = "index.html"
 HTML_SUFFIXES = frozenset({".html", ".htm"})
+_NO_ASSETS = frozenset({"node_modules", "renders", "snapshots"})
+# A project with more files than this was meant to be a folder above one; what its pages name is still found.
+FILES_LIMIT = 20_000
 # One page of markup; a larger one has its media pasted in, and would be pushed to every host.
 PAGE_LIMIT_BYTES = 64 * 1024 * 1024
 
@@ -57,6 +61,21 @@ class Project:
         if file is None:
             raise errors.CompositionError(f"{path}: no such file", remedy=f"create `{self.root / path}`")
         return Page(path, markup.parse(read_text(file, path)))
+
+    def files(self) -> list[str]:
+        """Project paths of all files that a script might ask for: no pages, nothing hidden, no packages, no renders."""
+        found: list[str] = []
+        for folder, folders, names in os.walk(self.root):
+            folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _NO_ASSETS)
+            place = Path(folder).relative_to(self.root)
+            found += [
+                (place / name).as_posix()
+                for name in sorted(names)
+                if not name.startswith(".") and Path(name).suffix.lower() not in HTML_SUFFIXES
+            ]
+            if len(found) > FILES_LIMIT:
+                break
+        return found[:FILES_LIMIT]
 
 
 def locate(path: Path) -> Project:

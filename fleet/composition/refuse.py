@@ -4,6 +4,7 @@ One row per feature; a feature that becomes supported loses its row.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from justhtml import Document, Element
 
@@ -39,7 +40,48 @@ _HINTS = {
 
 def check(document: Document, page: str) -> None:
     """CompositionError that names every unsupported feature of the page, with its line."""
-    found = list(dict.fromkeys(_features(document)))
+    _refuse(list(dict.fromkeys(_features(document))), page)
+
+
+def check_script(source: str, page: str) -> None:
+    """The same for a script in a file of its own."""
+    _refuse([(feature, 1 + offset) for offset, feature in _in_script(source)], page)
+
+
+def check_image(file: Path, path: str) -> None:
+    """The same for an image: one that moves by itself moves by the wall clock."""
+    if path.lower().endswith(".gif") and _frames(file) > 1:
+        _refuse([("animated-gif", 0)], path)
+
+
+def _frames(file: Path) -> int:
+    try:
+        return _count_images(file.read_bytes())
+    except (OSError, IndexError):
+        return 0
+
+
+def _count_images(data: bytes) -> int:
+    """Images in a GIF: after the header, blocks of a kind, each a chain of sub-blocks that ends with an empty one."""
+    at = 13 + _table_bytes(data[10])
+    count = 0
+    while data[at] != 0x3B:
+        if data[at] == 0x2C:
+            count += 1
+            at += 10 + _table_bytes(data[at + 9]) + 1
+        else:
+            at += 2
+        while data[at]:
+            at += data[at] + 1
+        at += 1
+    return count
+
+
+def _table_bytes(flags: int) -> int:
+    return 3 << (flags % 8 + 1) if flags & 0x80 else 0
+
+
+def _refuse(found: list[tuple[str, int]], page: str) -> None:
     if not found:
         return
     lines = [f"{page}:{line}: the composition needs `{name}`, which is not supported yet" for name, line in found]

@@ -1,0 +1,246 @@
+"""Font families in style sheets: which are asked for, which are brought along, which stand for others. No I/O."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import tinycss2
+
+# Whatever a host happens to have installed; as the first choice of a list these decide pixels.
+GENERIC = frozenset({
+    "sans-serif", "serif", "monospace", "cursive", "fantasy", "system-ui", "ui-sans-serif", "ui-serif", "ui-monospace",
+    "ui-rounded", "emoji", "math", "fangsong", "-apple-system", "blinkmacsystemfont",
+})  # fmt: skip
+_KEYWORDS = frozenset({"inherit", "initial", "unset", "revert", "revert-layer"})
+PRIMARY = "Inter"
+_TEXT = ("Inter", "helvetica", "helvetica neue", "helvetica bold", "arial", "sf pro", "sf pro display", "sf pro text",
+         "sf pro rounded", "avenir", "avenir next", "lucida grande", "geneva", "optima", "verdana", "tahoma",
+         "trebuchet ms", "calibri", "candara", "corbel", "lucida sans", "lucida sans unicode", "noto sans",
+         "dejavu sans", "liberation sans")  # fmt: skip
+_FIXED = ("JetBrains Mono", "courier", "courier new", "sf mono", "menlo", "monaco", "consolas", "lucida console",
+          "lucida sans typewriter", "andale mono", "dejavu sans mono", "liberation mono")  # fmt: skip
+_BOOK = ("EB Garamond", "garamond", "georgia", "palatino", "palatino linotype", "book antiqua", "cambria", "times",
+         "times new roman", "dejavu serif", "liberation serif")  # fmt: skip
+_WIDE = ("Montserrat", "futura", "din alternate", "arial black")
+# Fonts of one system or another, and the free font that HyperFrames shows in their place on all of them.
+STANDS_FOR: dict[str, str] = {
+    **{name: group[0] for group in (_TEXT, _FIXED, _BOOK, _WIDE) for name in group[1:]},
+    "bebas neue": "League Gothic",
+    "noto sans japanese": "Noto Sans JP",
+    "segoe ui": "Roboto",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Face:
+    """One @font-face: weight and style as written, the address of its data, the letters it is for."""
+
+    family: str
+    weight: str
+    style: str
+    url: str
+    letters: str = ""  # unicode-range; empty means all
+
+    def has_any(self, text: frozenset[str]) -> bool:
+        """Whether the face is for any letter of `text`."""
+        return not self.letters or any(low <= ord(c) <= high for low, high in _ranges(self.letters) for c in text)
+
+
+def _ranges(letters: str) -> Iterator[tuple[int, int]]:
+    for part in letters.split(","):
+        low, _, high = part.strip().upper().removeprefix("U+").partition("-")
+        try:
+            yield int(low.replace("?", "0"), 16), int((high or low).replace("?", "F"), 16)
+        except ValueError:
+            continue
+
+
+def listed(value: list[Any] | str) -> list[str]:
+    """The names of a family list, quotes removed; `var(...)` stays one entry as written."""
+    tokens = tinycss2.parse_component_value_list(value) if isinstance(value, str) else value
+    names: list[str] = []
+    current: list[Any] = []
+    for token in [*tokens, tinycss2.parse_one_component_value(",")]:
+        if token.type == "literal" and token.value == ",":
+            names.append(_name(current))
+            current = []
+        elif token.type != "comment":
+            current.append(token)
+    return [name for name in names if name]
+
+
+def _name(tokens: list[Any]) -> str:
+    strings = [token.value for token in tokens if token.type == "string"]
+    text = strings[0] if strings else tinycss2.serialize(tokens).partition("!")[0]
+    return " ".join(str(text).split())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Declaration:
+    """`tokens[start:stop]` is the value; `tokens` is the very list that the sheet is made of."""
+
+    name: str
+    tokens: list[Any]
+    start: int
+    stop: int
+    is_face: bool  # inside @font-face
+
+    @property
+    def value(self) -> list[Any]:
+        return self.tokens[self.start : self.stop]
+
+
+@dataclass(slots=True)
+class Asked:
+    """What the style sheets of one document ask for."""
+
+    lists: list[list[str]]  # every family list, in order
+    properties: dict[str, list[str]]  # custom property -> its value as a family list
+    brought: set[str]  # lower-case names that an authored @font-face provides
+    weights: set[int]
+    is_italic: bool = False
+
+    def families(self) -> list[str]:
+        """Names asked for that neither the sheets nor the system should provide, in order, each once."""
+        found: dict[str, str] = {}
+        for names in self.lists:
+            for name in self._resolved(names):
+                key = name.lower()
+                if key not in GENERIC | _KEYWORDS | self.brought and not key.startswith("var("):
+                    found.setdefault(key, name)
+        return list(found.values())
+
+    def _resolved(self, names: list[str]) -> list[str]:
+        """The list with a leading `var(--x, fallback)` replaced by what it stands for, one level deep."""
+        if not names or not names[0].lower().startswith("var("):
+            return names
+        inner = tinycss2.parse_one_component_value(names[0])
+        arguments = getattr(inner, "arguments", [])
+        variable = next((token.value for token in arguments if token.type == "ident"), "")
+        comma = next((i for i, t in enumerate(arguments) if t.type == "literal" and t.value == ","), len(arguments))
+        return [*self.properties.get(variable, []), *listed(arguments[comma + 1 :]), *names[1:]]
+
+
+def ask(sheets: list[str], inline: list[str]) -> Asked:
+    """Collects from whole style sheets and from `style` attributes."""
+    asked = Asked(lists=[], properties={}, brought=set(), weights=set())
+    for text in [*sheets, *inline]:
+        for declaration in _declarations(tinycss2.parse_component_value_list(text)):
+            _collect(asked, declaration.name, declaration.value, is_face=declaration.is_face)
+    return asked
+
+
+def _collect(asked: Asked, name: str, value: list[Any], *, is_face: bool) -> None:
+    if is_face:
+        asked.brought |= {family.lower() for family in listed(value)} if name == "font-family" else set()
+    elif name in {"font-family", "font"}:
+        asked.lists.append(listed(value if name == "font-family" else _after_size(value)))
+    elif name.startswith("--"):
+        asked.properties[name] = listed(value)
+    if name in {"font-weight", "font"}:
+        asked.weights |= {token.int_value for token in value if token.type == "number" and _is_weight(token.int_value)}
+    if name in {"font-style", "font"} and any(t.type == "ident" and t.lower_value == "italic" for t in value):
+        asked.is_italic = True
+
+
+def _after_size(value: list[Any]) -> list[Any]:
+    # `italic 700 40px/1.2 Anton, serif`: the names follow the last number.
+    numbers = [index for index, token in enumerate(value) if token.type in {"dimension", "percentage", "number"}]
+    return value[numbers[-1] + 1 :] if numbers else []
+
+
+def _is_weight(number: int | None) -> bool:
+    return number is not None and 100 <= number <= 900 and number % 100 == 0
+
+
+def with_primary(sheet: str) -> str:
+    """`sheet` with our own font put before every list, or custom property, that begins with a generic family."""
+    tokens = tinycss2.parse_component_value_list(sheet)
+    generic = [d for d in _declarations(tokens) if _takes_fonts(d) and _is_generic(d.value)]
+    for declaration in reversed(generic):  # from the end, so that earlier places stay where they are
+        declaration.tokens[declaration.start : declaration.start] = tinycss2.parse_component_value_list(f"{PRIMARY},")
+    return str(tinycss2.serialize(tokens)).replace("</", "<\\/") if generic else sheet
+
+
+def _takes_fonts(declaration: _Declaration) -> bool:
+    return not declaration.is_face and (declaration.name == "font-family" or declaration.name.startswith("--"))
+
+
+def names_generic(value: str) -> bool:
+    """Whether a family list begins with a generic family."""
+    return _is_generic(tinycss2.parse_component_value_list(value))
+
+
+def _is_generic(value: list[Any]) -> bool:
+    names = listed(value)
+    return bool(names) and names[0].lower() in GENERIC
+
+
+def faces(sheet: str) -> list[Face]:
+    """Every @font-face of the sheet that names an address, WOFF2 before others."""
+    found: list[Face] = []
+    for rule in tinycss2.parse_stylesheet(sheet, skip_comments=True, skip_whitespace=True):
+        if rule.type != "at-rule" or rule.lower_at_keyword != "font-face" or rule.content is None:
+            continue
+        values = {declaration.name: declaration.value for declaration in _declarations(rule.content)}
+        addresses = list(_addresses(values.get("src", [])))
+        if addresses:
+            best = next((address for address in addresses if ".woff2" in address), addresses[0])
+            found.append(_face(values, best))
+    return found
+
+
+def _face(values: dict[str, list[Any]], url: str) -> Face:
+    def text(name: str, default: str) -> str:
+        return " ".join(tinycss2.serialize(values.get(name, [])).split()) or default
+
+    return Face(
+        family=next(iter(listed(values.get("font-family", []))), ""),
+        weight=text("font-weight", "400"),
+        style=text("font-style", "normal"),
+        url=url,
+        letters=text("unicode-range", ""),
+    )
+
+
+def _addresses(value: list[Any]) -> Iterator[str]:
+    for token in value:
+        if token.type == "url":
+            yield token.value
+        elif token.type == "function" and token.lower_name == "url":
+            yield from (argument.value for argument in token.arguments if argument.type == "string")
+
+
+def _declarations(tokens: list[Any], *, is_face: bool = False) -> Iterator[_Declaration]:
+    """Every declaration at any depth, in order."""
+    keyword = ""
+    index = 0
+    while index < len(tokens):
+        token = tokens[index]
+        if token.type == "at-keyword":
+            keyword = token.lower_value
+        elif token.type == "{} block":
+            yield from _declarations(token.content, is_face=keyword == "font-face")
+            keyword = ""
+        elif token.type == "ident" and (colon := _colon(tokens, index)):
+            stop = _end(tokens, colon)
+            name = token.value if token.value.startswith("--") else token.lower_value
+            yield _Declaration(name=name, tokens=tokens, start=colon + 1, stop=stop, is_face=is_face)
+            index = stop - 1
+        index += 1
+
+
+def _colon(tokens: list[Any], index: int) -> int:
+    for at in range(index + 1, len(tokens)):
+        if tokens[at].type == "literal" and tokens[at].value == ":":
+            return at
+        if tokens[at].type not in {"whitespace", "comment"}:
+            break
+    return 0
+
+
+def _end(tokens: list[Any], start: int) -> int:
+    for at in range(start + 1, len(tokens)):
+        if tokens[at].type == "{} block" or (tokens[at].type == "literal" and tokens[at].value == ";"):
+            return at
+    return len(tokens)

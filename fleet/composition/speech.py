@@ -1,0 +1,76 @@
+"""What scripts say: addresses written in them, files of the project they may ask for, libraries they draw with.
+
+Reads texts as texts; nothing here understands JavaScript, and nothing needs to. Pure: no I/O.
+"""
+
+import posixpath
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+# A whole string literal that is an address of a file.
+_LITERAL = re.compile(r"""(["'`])((?:https?:)?//[^\s"'`\\$<>{}]+)\1""")
+_RELATIVE_IMPORT = re.compile(r"""(?:\bfrom|\bimport|\bimport\s*\()\s*(["'])(\.\.?/[^"'\s]+)\1""")
+_DATA = frozenset({
+    ".json", ".geojson", ".topojson", ".csv", ".tsv", ".txt", ".glsl", ".xml", ".wasm", ".bin", ".glb", ".gltf", ".hdr",
+    ".exr", ".ktx2", ".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", ".svg", ".mp3", ".wav", ".ogg", ".m4a", ".mp4",
+    ".webm", ".woff", ".woff2", ".ttf", ".otf", ".css", ".js", ".mjs", ".lottie",
+})  # fmt: skip
+MODULES = frozenset({".js", ".mjs"})
+_GL = ("webgl", "three.", "pixi", "babylon", "regl", "twgl", "curtains")
+# Where the name of a file ends inside a script.
+_NAME_ENDS = re.compile(r"[\"'`$\s(){}<>,;\\?#*]")
+
+
+def addresses(source: str) -> Iterator[tuple[str, int]]:
+    """(address, line) of every string literal that is the address of a data file or module."""
+    for match in _LITERAL.finditer(source):
+        if extension(match[2]) in _DATA:
+            yield match[2], source.count("\n", 0, match.start()) + 1
+
+
+def with_addresses(source: str, replace: Callable[[str], str]) -> str:
+    """`source` with each of those addresses run through `replace`."""
+    return _LITERAL.sub(
+        lambda m: f"{m[1]}{replace(m[2])}{m[1]}" if extension(m[2]) in _DATA else m[0],
+        source,
+    )
+
+
+def extension(address: str) -> str:
+    """Lower-case file extension of an address, dot included."""
+    return posixpath.splitext(address.partition("?")[0].partition("#")[0])[1].lower()
+
+
+def imports(source: str) -> list[str]:
+    """Relative module specifiers, each once, in order."""
+    return list(dict.fromkeys(match[2] for match in _RELATIVE_IMPORT.finditer(source)))
+
+
+def draws_with_gl(texts: Iterable[str]) -> bool:
+    """Whether any script may use WebGL."""
+    return any(word in text.lower() for text in texts for word in _GL)
+
+
+def mentioned(text: str, paths: Iterable[str]) -> set[str]:
+    """The project paths that `text` may ask for.
+
+    Those written out in full, and those that begin like a name that the text leaves unfinished, such as
+    `frames/shot_` + number. A file at the top of the project must be written out.
+    """
+    known = set(paths)
+    found = {path for path in known if "." in path and path in text}
+    for folder in {posixpath.dirname(path) for path in known} - {""}:
+        for beginning in _beginnings(text, f"{folder}/"):
+            if beginning not in known:
+                found |= {path for path in known if path.startswith(beginning)}
+    return found
+
+
+def _beginnings(text: str, folder: str) -> set[str]:
+    found: set[str] = set()
+    at = text.find(folder)
+    while at >= 0:
+        end = _NAME_ENDS.search(text, at + len(folder))
+        found.add(text[at : end.start() if end else len(text)])
+        at = text.find(folder, at + len(folder))
+    return found

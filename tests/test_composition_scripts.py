@@ -1,0 +1,138 @@
+import contextlib
+import itertools
+from pathlib import Path
+
+import composition_support as support
+import pytest
+from composition_support import NEEDS_NPM, page, paths, read, tree
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fleet import composition, errors
+from fleet.composition import markup, refuse, speech
+
+GIF = b"GIF89a\2\0\2\0\x80\0\0\0\0\0\xff\xff\xff%s;"
+IMAGE = b"\x21\xf9\4\0\0\0\0\0\x2c\0\0\0\0\2\0\2\0\0\2\2\x8c\x53\0"
+
+
+def test_files_that_scripts_name_are_in_the_bundle(tmp_path: Path) -> None:
+    script = """fetch("data/a.json"); load(`frames/shot_${n}.png`); x = 'data/' + name; const s = "seen.txt";"""
+    files = dict.fromkeys(
+        ("data/b.csv", "frames/shot_1.png", "frames/shot_2.png", "frames/other.png", "seen.txt", "unseen.txt",
+         "deep/model.bin", "node_modules/x.js", ".git/config", "README"), "x"
+    )  # fmt: skip
+    files |= {"data/a.json": '{"uri": "deep/model.bin"}', "scene.html": "never"}
+    compiled = read(tmp_path, {**files, "index.html": page(f"<script>{script}</script>")})
+    assert paths(compiled) == [
+        "data/a.json", "data/b.csv", "deep/model.bin", "frames/shot_1.png", "frames/shot_2.png", "seen.txt"
+    ]  # fmt: skip
+
+
+def test_scripts_of_the_project_are_read_too(tmp_path: Path) -> None:
+    files = {"js/app.js": 'gl = canvas.getContext("webgl2"); fetch("data/a.json")', "data/a.json": "{}"}
+    compiled = read(tmp_path, {**files, "index.html": page('<script src="js/app.js" defer></script>')})
+    assert paths(compiled) == ["data/a.json", "js/app.js"]
+    assert compiled.has_webgl
+    assert not read(tmp_path / "plain", {"index.html": page("<script>gsap.to()</script>")}).has_webgl
+    with pytest.raises(errors.CompositionError, match=r"^js/app\.js:2: .*`webgpu`"):
+        read(
+            tmp_path / "gpu", {"js/app.js": "\nnavigator.gpu", "index.html": page('<script src="js/app.js"></script>')}
+        )
+
+
+def test_data_from_elsewhere_that_cannot_be_had_is_warned_about(tmp_path: Path) -> None:
+    script = '<script>\nfetch("https://data.example/x.json"); xmlns = "http://www.w3.org/2000/svg";</script>'
+    compiled = read(tmp_path, {"index.html": page(script)})
+    assert [(f.code, f.where) for f in compiled.findings] == [("remote-at-run-time", "index.html:2")]
+
+
+def test_a_script_runs_where_it_did_when_its_text_cannot_stand_there(tmp_path: Path) -> None:
+    body = "<script>one()</script><p></p><script>two()</script><script type=module>three()</script>"
+    document = tree(read(tmp_path, {"index.html": page(body)}))
+    assert [markup.text(script) for script in markup.find(document, "script")] == ["three()", "one()", "two()"]
+
+
+def test_a_page_inside_the_page_is_compiled_as_well(tmp_path: Path) -> None:
+    inner = '<img src="dot.png"><iframe src="inner.html"></iframe>'
+    compiled = read(
+        tmp_path,
+        {"index.html": page('<iframe src="inner.html"></iframe>'), "inner.html": inner, "dot.png": "x"},
+    )
+    assert paths(compiled) == ["dot.png", "inner.html"]
+    with pytest.raises(errors.CompositionError, match=r"inner\.html:1: gone\.png: no such file"):
+        read(
+            tmp_path / "missing",
+            {"index.html": page('<iframe src="inner.html"></iframe>'), "inner.html": '<img src="gone.png">'},
+        )
+    with pytest.raises(errors.CompositionError, match="a page from elsewhere"):
+        read(tmp_path / "remote", {"index.html": page('<iframe src="https://x.example/"></iframe>')})
+
+
+def test_an_image_that_moves_is_refused_and_one_that_does_not_is_fine(tmp_path: Path) -> None:
+    body = page('<img src="a.gif">')
+    assert paths(read(tmp_path / "still", {"index.html": body, "a.gif": GIF % IMAGE})) == ["a.gif"]
+    with pytest.raises(errors.CompositionError, match=r"a\.gif:0: the composition needs `animated-gif`"):
+        read(tmp_path / "moving", {"index.html": body, "a.gif": GIF % (IMAGE * 2)})
+
+
+@given(st.binary(max_size=200))
+def test_counting_the_images_of_garbage_ends(data: bytes) -> None:
+    with contextlib.suppress(IndexError):
+        refuse._count_images(b"GIF89a\2\0\2\0\x80\0\0" + data)
+
+
+@NEEDS_NPM
+def test_modules_from_a_cdn_come_with_their_neighbours(tmp_path: Path) -> None:
+    url = "https://cdn.jsdelivr.net/npm/three@0.184.0/build/three.module.js"
+    script = f'<script type="module">import * as THREE from "{url}";</script>'
+    support.write(tmp_path, {"index.html": page(script)})
+    compiled = composition.read(tmp_path, variables={}, cache=support.CACHE)
+    names = [Path(path) for path in paths(compiled)]
+    assert [name.name for name in names] == ["three.core.js", "three.module.js"]
+    assert len({name.parent for name in names}) == 1
+    assert f'import * as THREE from "./{names[1]}";' in compiled.document
+
+
+@NEEDS_NPM
+def test_scripts_from_a_cdn_are_pasted_in(tmp_path: Path) -> None:
+    url = "https://cdn.jsdelivr.net/npm/gsap@3.14.2/dist/gsap.min.js"
+    tags = f'<script src="{url}" integrity="x" crossorigin data-keep></script><script src="{url}" defer></script>'
+    local = '<script src="node_modules/gsap/dist/gsap.min.js"></script>'
+    support.write(tmp_path, {"index.html": page(head=tags + local)})
+    compiled = composition.read(tmp_path, variables={}, cache=support.CACHE)
+    pasted, deferred, known = markup.find(tree(compiled), "script")
+    assert pasted.attrs == {"data-keep": ""}
+    assert "GSAP 3.14.2" in markup.text(pasted)[:40]
+    assert [deferred.attrs["src"]] == paths(compiled)
+    assert "GSAP 3.15.0" in markup.text(known)[:40]
+
+
+PIECES = [
+    "<div data-composition-id=m data-duration=1>", "</div>", "<template>", "</template>", "<script>", "</script>",
+    "<style>", "</style>", "<svg>", "<p style='background:url(x'>", "<audio src=a.wav>", "<img src=>",
+    "<img src='%zz'>", "<div data-composition-src=s.html>", "<link rel=stylesheet href=//[>", "<!--", "-->", "{", "}",
+    "<div data-composition-id=s data-composition-src=s.html data-start='s + 1'>", "<script src=https://[x></script>",
+    "<iframe src=index.html>", "@import 'x", "url(", "\0", "\ud7ff", "<table><b>", "<body>", "<frameset>",
+    "<html data-composition-variables='['>", "<base href=https://x.example/>", "<img srcset=', ,'>",
+    "<source src=..>", "<use href='#'>", "<img src='/'>", "<img src='.'>",
+]  # fmt: skip
+COUNTER = itertools.count()
+
+
+@settings(deadline=None)  # some of them start ffprobe
+@given(st.lists(st.sampled_from(PIECES), max_size=14), st.lists(st.sampled_from(PIECES), max_size=8))
+def test_a_broken_project_compiles_or_ends_in_a_named_error(
+    tmp_path_factory: pytest.TempPathFactory, entry: list[str], scene: list[str]
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / f"broken-{next(COUNTER)}"
+    # Every other exception fails the test.
+    with contextlib.suppress(errors.CompositionError):
+        read(folder, {"index.html": "".join(entry), "s.html": "".join(scene), "a.wav": "x"})
+
+
+def test_mentions_need_a_whole_name_or_a_beginning() -> None:
+    known = ["a/b.png", "a/c.png", "top.json", "a/deep/d.png"]
+    assert speech.mentioned('"a/b.png"', known) == {"a/b.png"}
+    assert speech.mentioned('"a/" + x', known) == {"a/b.png", "a/c.png", "a/deep/d.png"}
+    assert speech.mentioned("`a/deep/${x}`", known) == {"a/deep/d.png"}
+    assert speech.mentioned("top.js", known) == set()
