@@ -1,5 +1,6 @@
 """When failures on hosts are the composition's: the same one, twice, where a host cannot be the reason. Pure."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,7 +34,7 @@ class Failure:
     frames: FrameSet
 
 
-def same(new: Failure, earlier: Sequence[Failure], *, is_alone: bool) -> Failure | None:
+def same(new: Failure, earlier: Sequence[Failure], *, is_alone: bool, verified: FrameSet) -> Failure | None:
     """The earlier failure that `new` repeats, on another host or, when `new.host` is alone, on the same one.
 
     What is taken for a host's fault becomes the composition's only when two hosts stumble at the very same frame.
@@ -41,7 +42,7 @@ def same(new: Failure, earlier: Sequence[Failure], *, is_alone: bool) -> Failure
     for old in earlier:
         if old.host == new.host and (not is_alone or new.fault.code.blame is not Blame.COMPOSITION):
             continue
-        if _is_same(old, new):
+        if _is_same(old, new, verified):
             return old
     return None
 
@@ -78,11 +79,17 @@ def _named(failure: Failure) -> tuple[protocol.FrameRange, ...]:
     return () if frame is None else protocol.ranges_of([frame])
 
 
-def _is_same(old: Failure, new: Failure) -> bool:
+def _words(failure: Failure) -> str:
+    """The message without its numbers: a page that throws at every frame says each time at which."""
+    return re.sub(r"[0-9]+", "#", failure.fault.message)
+
+
+def _is_same(old: Failure, new: Failure, verified: FrameSet) -> bool:
     if old.fault.code is not new.fault.code:
         return False
-    if new.fault.code.blame is Blame.COMPOSITION and old.fault.message == new.fault.message:
-        return True  # the page said the very same words, at whichever frame each host came upon it
+    if new.fault.code.blame is Blame.COMPOSITION and _words(old) == _words(new):
+        # The page said the very same, at whichever frame each came upon it, and nobody has got past either since.
+        return old.fault.frame not in verified and new.fault.frame not in verified
     if not old.frames & new.frames:
         return False
     first, second = old.fault.frame, new.fault.frame
