@@ -5,7 +5,7 @@ Batches, retries and quarantine live here; what makes a frame count is in `inges
 
 import asyncio
 import dataclasses
-import itertools
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -75,7 +75,6 @@ class Puller:
         self._directory = directory
         self._emit = emit
         self._deliveries: dict[str, Delivery] = {}
-        self._numbers = itertools.count()
         self._news = asyncio.Event()
 
     def expect(self, order: orders.Capture, directory: str) -> None:
@@ -174,9 +173,7 @@ class Puller:
         return dataclasses.replace(fault, screenshot=screenshot)
 
     def _quarantine(self, chunk: str) -> Path:
-        path = self._directory.quarantine / f"{self._host}.{chunk}.{next(self._numbers)}"
-        path.mkdir(mode=0o700)
-        return path
+        return Path(tempfile.mkdtemp(prefix=f"{self._host}.{chunk}.", dir=self._directory.quarantine))
 
     def chunk_directory(self, chunk: str) -> Path:
         """Where the verified frames of `chunk` are, numbered from 0."""
