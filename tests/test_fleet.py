@@ -213,6 +213,37 @@ def test_a_killed_coordinator_leaves_no_process_and_goes_on_with_resume(
     assert ended.result["sha256"] == reference
 
 
+def test_a_host_that_comes_back_within_its_time_goes_on(tmp_path: Path, servers: list[Sshd], reference: str) -> None:
+    running = start(tmp_path, BARCODE, "--hosts", hosts_toml(tmp_path, servers[:1]), "-o", "out.mp4", "--json")
+    running.wait_for("r4", "chunk.verified")
+    servers[0].stop()
+    running.wait_for("r4", "host.lost")
+    servers[0].launch()
+    stdout, stderr = running.process.communicate(timeout=RENDER_TIMEOUT_S)
+    assert running.process.returncode == 0, stderr
+    assert json.loads(stdout)["sha256"] == reference
+
+
+def test_when_all_hosts_are_lost_the_run_can_be_resumed(tmp_path: Path, servers: list[Sshd], reference: str) -> None:
+    hosts = hosts_toml(tmp_path, servers[:1])
+    arguments = (BARCODE, "--hosts", hosts, "-o", "out.mp4")
+    running = start(tmp_path, *arguments)
+    running.wait_for("r4", "chunk.verified")
+    identity = servers[0].identity.read_bytes()
+    servers[0].identity.write_bytes(servers[1].identity.read_bytes())  # no way back in: refused, so not tried again
+    try:
+        servers[0].kill_sessions()
+        _, stderr = running.process.communicate(timeout=RENDER_TIMEOUT_S)
+    finally:
+        servers[0].identity.write_bytes(identity)
+    assert running.process.returncode == 5, stderr
+    assert "--resume" in stderr
+    assert wait_until_empty(servers[0]) == []
+    ended = fleetrender(tmp_path, "run", *arguments, "--resume", "--json")
+    assert ended.code == 0, ended.stderr
+    assert ended.result["sha256"] == reference
+
+
 def test_a_failed_run_leaves_the_earlier_output(tmp_path: Path, servers: list[Sshd]) -> None:
     hosts = hosts_toml(tmp_path, servers[:1], chromium='"/nonexistent/chromium"')
     (tmp_path / "out.mp4").write_bytes(b"earlier")
