@@ -12,6 +12,7 @@ from fleet import plan as planning
 from fleet.agentzip import AgentZip
 from fleet.dispatch import Dispatch
 from fleet.errors import ExitCode, FleetError, cause_of
+from fleet.formats import FORMATS
 from fleet.link import Work
 from fleet.model import Bundle, Composition, Plan
 from fleet.pipeline import Pipeline
@@ -70,6 +71,8 @@ def preview(request: Request, prepared: Prepared) -> dict[str, Any]:
 
 async def run(request: Request, prepared: Prepared, readers: Sequence[Reader]) -> dict[str, Any]:
     """Steps 4 to 10; the report, or the FleetError that says why not. An earlier output survives every failure."""
+    await programs.require_encoder(FORMATS[prepared.plan.format].encoder)
+    request.output.parent.mkdir(parents=True, exist_ok=True)
     with rundir.output_lock(rundir.state_root(), request.output):
         directory, history = _open_run(request, prepared.plan)
         schedule = _schedule(request, prepared.plan, directory, history)
