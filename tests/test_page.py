@@ -344,6 +344,16 @@ def test_a_jump_makes_up_for_the_last_update_of_what_ended_and_draws_nothing_els
         assert session.js("log") == [["b", pytest.approx(31 / 30 - 0.1, abs=1e-6)]]
 
 
+def test_an_update_that_ends_on_the_way_comes_before_what_follows_it(browser: Browser) -> None:
+    script = (
+        "tl.to({}, {duration: 0.5, onUpdate: () => { box.title = 'updated' }}).call(() => { box.title = 'called' })"
+    )
+    with film(browser, animated(script)) as session:
+        session.ready()
+        session.seek(30)
+        assert session.js("box.title") == "called"
+
+
 def test_listeners_of_hf_seek_are_called_once_for_a_frame_and_awaited(browser: Browser) -> None:
     script = (
         "window.times = []; window.done = 0; addEventListener('hf-seek', (event) => { times.push(event.detail.time);"
@@ -417,6 +427,8 @@ def test_with_begin_frame_control_a_seek_needs_no_frame(begin_frame_browser: Bro
         assert session.js("window.said.duration_s") == 2
         session.seek(10)
         assert session.js("[pic.naturalWidth, document.fonts.status]") == [1, "loaded"]
+        # Asked for when its text was first laid out, and settled before the frame was called ready.
+        assert session.js("[...document.fonts].map((face) => face.status)") == ["error"]
 
 
 # Refusals and readiness

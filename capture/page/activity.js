@@ -12,7 +12,7 @@ fleet.activity = (() => {
   /** @type {string[]} */
   const failures = [];
 
-  /** @param {string} text */
+  /** Keeps what went wrong; with it, less is waited for. @param {string} text */
   const note = (text) => {
     if (failures.length < MESSAGES_KEPT) failures.push(text);
   };
@@ -56,5 +56,5 @@ fleet.activity = (() => {
     document.fonts.status === "loaded" &&
     ![...document.scripts].some(isPending);
 
-  return Object.freeze({ isQuiet, failures: () => [...failures] });
+  return Object.freeze({ isQuiet, note, failures: () => [...failures] });
 })();

@@ -64,6 +64,7 @@ fleet.media = (() => {
   const pending = () => {
     const images = newImages();
     const backgrounds = newBackgrounds();
+    void document.documentElement.offsetHeight; // text that is laid out for the first time asks for its font here
     const isLoadingFonts = document.fonts.status !== "loaded";
     if (!images.length && !backgrounds.length && !isLoadingFonts) return null;
     return Promise.all([...images.map(decode), ...backgrounds.map(decodeBackground), document.fonts.ready]);

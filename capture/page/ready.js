@@ -9,7 +9,7 @@ fleet.ready = (() => {
   // Polls of a page that has nothing pending and no timeline library: nothing is left that could register.
   const QUIET_POLLS = 6;
   // The same with GSAP there: its author may build a timeline after a timer or an import, which cannot be watched.
-  const QUIET_POLLS_WITH_GSAP = 200;
+  const QUIET_POLLS_WITH_GSAP = 60;
 
   /** @type {string[]} */
   let active = [];

@@ -89,7 +89,7 @@ fleet.templates = (() => {
       else fleet.scoping.run(script.textContent ?? "", host, scope);
     } catch (error) {
       // One broken scene does not stop the others; the render says so.
-      fleet.failure.warn("page_error", `composition ${scope.id}: ${fleet.failure.describe(error)}`);
+      fleet.activity.note(`composition ${scope.id}: ${fleet.failure.describe(error)}`);
     }
   };
 

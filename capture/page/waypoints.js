@@ -56,8 +56,8 @@ fleet.waypoints = (() => {
   };
 
   /**
-   * Runs `travel` with update callbacks put off, for they mostly draw, and what they draw on the way nobody sees. Of
-   * what ended on the way the last one is made up for; what goes on is updated where the journey ends.
+   * Runs `travel` with update callbacks held back, for they mostly draw, and what they draw on the way nobody sees. The
+   * last update of what ends on the way is made where it ends; what goes on is updated where the journey ends.
    * @param {() => void} travel
    */
   const withoutUpdates = (travel) => {
@@ -65,15 +65,12 @@ fleet.waypoints = (() => {
     const originals = new Map();
     /** @type {Map<Function, Function>} */
     const behind = new Map(); // authors share one `vars` between tweens, which then holds a stand-in already
-    /** @type {Set<any>} */
-    const owed = new Set();
     for (const one of updating()) {
       const original = behind.get(one.vars.onUpdate) ?? one.vars.onUpdate;
-      /** @this {any} */
-      const standIn = function () {
+      /** @this {any} @param {any[]} parameters */
+      const standIn = function (...parameters) {
         const caller = originals.has(this) ? this : one;
-        owed.delete(caller);
-        owed.add(caller);
+        if (caller.totalProgress() === 1) original.apply(this, parameters);
       };
       originals.set(one, original);
       behind.set(standIn, original);
@@ -83,10 +80,6 @@ fleet.waypoints = (() => {
       travel();
     } finally {
       for (const [one, original] of originals) one.eventCallback("onUpdate", original);
-    }
-    for (const one of owed) {
-      const { callbackScope, onUpdateParams } = one.vars;
-      if (one.totalProgress() === 1) originals.get(one)?.apply(callbackScope ?? one, onUpdateParams ?? []);
     }
   };
 
