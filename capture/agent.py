@@ -5,7 +5,6 @@ Chunks are `foreman.py`'s; here are hello, lock, bundle, probe, and the certaint
 
 import contextlib
 import datetime as dt
-import errno
 import json
 import os
 import queue
@@ -14,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,9 +32,10 @@ PROBE_LIMIT_S = 80.0  # one browser start of at most 60 s, and a page; less than
 _TICK_S = 0.1
 _WATCH_S = 0.25
 _FLUSH_S = 1.0
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT)
+_REASON_CHARS = 2000
 
 EXIT_BYE = 0
+EXIT_BUG = 1
 EXIT_PROTOCOL = 2
 EXIT_LOST = 3  # end of file, silence, or the death of our parent
 
@@ -85,9 +86,12 @@ class _Life:
         self.last_words: Outbox | None = None
         self._incoming = incoming
         self._parent = os.getppid()
-        self._ending = threading.Lock()
+        self._ending = threading.RLock()  # whoever ends us may find out on the way that nobody reads
+        self._is_terminated = False
+        self._is_ending = False
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # sent when a connection closes; end of file says it better
         signal.signal(signal.SIGTERM, self._terminated)
+        threading.excepthook = self._broke
 
     def end(
         self, code: int, reason: str, *, is_said: bool = False, finish: Callable[[], None] = lambda: None
@@ -95,15 +99,22 @@ class _Life:
         """Kills everything below, runs `finish`, exits. `is_said` tells the coordinator why first."""
         if not self._ending.acquire(blocking=False):
             threading.Event().wait()  # another thread is at it
-        if is_said and self.last_words is not None:
-            self.last_words.send(Stopping(reason))
-        if self.last_words is not None:
-            self.last_words.close(_FLUSH_S)
-        _complain(f"agent ends: {reason}")
-        if left := tree.kill_all():
-            _complain(f"agent leaves processes that cannot be killed: {left}")
-        finish()
-        os._exit(code)
+        self._is_ending = True
+        try:
+            if self.last_words is not None:
+                if is_said:
+                    self.last_words.send(Stopping(reason[:_REASON_CHARS]))
+                self.last_words.close(_FLUSH_S)
+            left = tree.kill_all()
+            finish()
+            _complain(f"agent ends: {reason}{f'; these cannot be killed: {left}' if left else ''}")
+        finally:  # nothing may keep this process alive: no other thread can end it any more
+            os._exit(code)
+
+    def check(self) -> None:
+        """Stands still while another thread ends the process: workers that die now must not be replaced."""
+        if self._is_ending:
+            threading.Event().wait()
 
     def watch(self) -> None:
         """Runs in a thread of its own, so that an agent that hangs dies as surely as one that works."""
@@ -112,19 +123,23 @@ class _Life:
             silent_s = time.monotonic() - self._incoming.heard_s
             if silent_s > self.lease_s:
                 self.end(EXIT_LOST, f"the coordinator said nothing for {silent_s:.0f} s", is_said=True)
-            if os.getppid() != self._parent:
-                self.end(EXIT_LOST, "the process that guards this one died", is_said=True)
+            if self._is_terminated or os.getppid() != self._parent:
+                self.end(EXIT_LOST, "terminated", is_said=True)
 
     def _terminated(self, *_: object) -> None:
-        if not self._ending.locked():
-            self.end(EXIT_LOST, "terminated", is_said=True)
+        self._is_terminated = True  # the handler may have interrupted anything, so `watch` acts on it
+
+    def _broke(self, broken: threading.ExceptHookArgs) -> None:
+        """A thread that dies of a bug must not leave an agent behind that waits for it."""
+        text = "".join(traceback.format_exception(broken.exc_value))
+        self.end(EXIT_BUG, text, is_said=True)
 
 
 def _complain(text: str) -> None:
     """One line of standard error, which a lost connection takes with it: then dying matters more than saying so."""
     with contextlib.suppress(OSError):
         os.set_blocking(2, False)  # nor may a full pipe hold us
-        os.write(2, f"{text}\n".encode())
+        os.write(2, f"{text}\n".encode(errors="replace"))
 
 
 class _Conversation:
@@ -163,6 +178,7 @@ class _Conversation:
                 event = self._inbox.get(timeout=_TICK_S)
             except queue.Empty:
                 event = None
+            self._life.check()
             if event is not None:
                 self._handle(event)
             self._foreman.tick(is_congested=self._outbox.is_congested)
@@ -192,8 +208,8 @@ class _Conversation:
     def _work(
         self, order: protocol.Prepare | protocol.Probe | protocol.Capture | protocol.Cancel | protocol.Ack
     ) -> None:
-        """Orders that use the host, and therefore need its lock."""
-        if not self._lock.is_held:
+        """Orders that use the host, and therefore need its lock; a person may probe it while another run has that."""
+        if not self._lock.is_held and not isinstance(order, protocol.Probe):
             raise ProtocolError(f"{type(order).__name__.lower()} came before acquire")
         match order:
             case protocol.Prepare(bundle):
@@ -212,6 +228,9 @@ class _Conversation:
     def _clear_up(self) -> None:
         if self._lock.is_held:
             self._workspace.remove_run(self._hello.run)
+        elif self._probing is not None:
+            with contextlib.suppress(OSError):  # not empty: another agent holds the lock and works for this run
+                self._workspace.run(self._hello.run).rmdir()
 
     def _acquire(self) -> None:
         if owner := self._lock.acquire(_owner(self._hello.run)):
@@ -241,16 +260,21 @@ class _Conversation:
     def _prepare(self, bundle: str) -> _Answer:
         try:
             missing = self._workspace.prepare(bundle)
-        except (store.StoreError, OSError) as error:
-            is_full = isinstance(error, OSError) and error.errno in _DISK_ERRORS
-            code = FaultCode.DISK_FULL if is_full else FaultCode.INTERNAL
-            return _Answer(_failed(code, f"cannot prepare the bundle: {error}"))
+        except store.StoreError as error:
+            return _Answer(_failed(FaultCode.INTERNAL, str(error)))
+        except OSError as error:
+            return _Answer(Failed("", 0, store.fault(error, "prepare the bundle")))
         if missing:
             return _Answer(protocol.Missing(bundle, missing[: protocol.DIGESTS_PER_MESSAGE]))
         return _Answer(protocol.Prepared(bundle))
 
     def _collect(self) -> _Answer:
-        gone = collector.collect(self._workspace, keep_run=self._hello.run, disk_bytes=self._hello.limits.disk_bytes)
+        try:
+            gone = collector.collect(
+                self._workspace, keep_run=self._hello.run, disk_bytes=self._hello.limits.disk_bytes
+            )
+        except OSError as error:
+            return _Answer(protocol.Note("warning", "agent", f"cannot tidy up the workspace: {error}"))
         text = f"deleted {len(gone)} old runs and bundles"
         return _Answer(protocol.Note("info", "agent", text) if gone else None)
 

@@ -25,7 +25,7 @@ ENDING_TIMEOUT_S = 0.5  # from a closed pipe to a status that can be read
 VERSION_TIMEOUT_S = 20.0
 STDERR_TAIL_BYTES = 2000
 STDERR_TAIL_LINES = 3
-REPLY_PIPE_BYTES = 1 << 20  # a 1080p frame then arrives in one or two reads instead of dozens
+PIPE_BYTES = 1 << 20  # a 1080p frame then comes in one or two reads instead of dozens
 SHM_BYTES_MIN = 256 << 20  # a 1080p worker was seen to use under 100 MiB; containers default to 64 MiB
 OOM_SCORE = b"500"  # the kernel then picks a browser before it picks the agent
 CHILD_FD_MIN = 10  # clear of 3 and 4, where Chromium expects its pipe
@@ -48,8 +48,9 @@ PLAYWRIGHT_PATTERNS = (
 )
 
 # Decide pixels. SwiftShader everywhere, never a GPU; no GPU compositing, because on SwiftShader it re-presents stale
-# layers (HyperFrames #3049, crbug 535256667); Skia without run-time CPU dispatch, so that two hosts with different
-# CPUs agree; text without hinting, subpixel order or the desktop's scale.
+# layers (HyperFrames #3049, crbug 535256667); Skia without run-time CPU dispatch, so that hosts with different CPUs
+# agree: it does change the pixels of blurs, and costs 15 % CPU on a page full of them, nothing on others. Text without
+# hinting, subpixel order or the desktop's scale.
 PIXEL_FLAGS = (
     "--use-gl=angle",
     "--use-angle=swiftshader",
@@ -266,8 +267,9 @@ def _make_fresh(profile: Path) -> None:
 def _spawn(argv: list[str], log: Path, profile: Path) -> Browser:
     command_read, command_write = os.pipe()
     reply_read, reply_write = os.pipe()
-    with suppress(OSError):  # above /proc/sys/fs/pipe-max-size; slower, not wrong
-        fcntl.fcntl(reply_write, fcntl.F_SETPIPE_SZ, REPLY_PIPE_BYTES)
+    for fd in (command_write, reply_write):
+        with suppress(OSError):  # above /proc/sys/fs/pipe-max-size; slower, not wrong
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     # The originals stay open until the child runs: they keep 3 and 4 taken, so that Popen's own pipe is not there.
     ours = [command_read, reply_write]
     theirs = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, CHILD_FD_MIN) for fd in ours]

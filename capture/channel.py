@@ -62,7 +62,7 @@ class Outbox:
         self._descriptor = descriptor
         self._on_broken = on_broken
         self._queue: queue.Queue[bytes | None] = queue.Queue(QUEUE_MAX)
-        self._notes = _NoteBudget()
+        self._notes = NoteBudget()
         self._writer = threading.Thread(target=self._write, name="outbox", daemon=True)
         self._writer.start()
 
@@ -84,7 +84,9 @@ class Outbox:
             self._on_broken("the coordinator does not read")
 
     def close(self, timeout_s: float) -> None:
-        """Writes what is left, for at most `timeout_s`."""
+        """Writes what is left, for at most about `timeout_s`."""
+        if threading.current_thread() is self._writer:
+            return
         try:
             self._queue.put(None, timeout=timeout_s)
         except queue.Full:
@@ -101,7 +103,7 @@ class Outbox:
                 return
 
 
-class _NoteBudget:
+class NoteBudget:
     """At most NOTES_PER_S notes in any second, each of bounded length."""
 
     def __init__(self) -> None:

@@ -22,8 +22,7 @@ from capture.protocol import LINE_LIMIT_BYTES, Block, FromWorker, ProtocolError,
 
 # The kernel then picks a browser before it picks us, and us only after everything else.
 OOM_SCORE = 500
-_REAP_TIMEOUT_S = 5.0
-_EXIT_GRACE_S = 1.0  # between a worker's last line and its exit status, which tells how it ended
+_EXIT_GRACE_S = 1.0  # between a worker's last line and its exit status, in either order
 _STDERR_LINES = 20
 _STDERR_LINE_CHARS = 500
 # A worker's whole environment beside what describes the user: frames must not depend on a host's locale or zone.
@@ -83,8 +82,7 @@ class Crew:
         """Starts a worker and tells it what it will capture."""
         process = self.start(self._argv)
         self._members[number] = _Member(process, setup.spec)
-        ending = _Ending(number, process, Path(setup.profile_directory))
-        threading.Thread(target=_listen, args=(self._report, ending), name=f"worker {number}", daemon=True).start()
+        _Listener(number, process, Path(setup.profile_directory), self._report).start()
         self._send(number, setup)
 
     def start(self, argv: Sequence[str]) -> "subprocess.Popen[bytes]":
@@ -104,7 +102,8 @@ class Crew:
 
     def dismiss(self, number: int) -> None:
         """Kills a worker and its browser; there is nothing in them worth waiting for."""
-        if member := self._members.pop(number, None):
+        member = self._members.pop(number, None)
+        if member is not None and member.process.poll() is None:
             tree.kill(member.process.pid)
 
     def ended(self, number: int | None, pid: int) -> None:
@@ -132,44 +131,53 @@ class Crew:
                 stdin.flush()
 
 
-@dataclass(frozen=True, slots=True)
-class _Ending:
-    """What is to be cleared away when a worker ends."""
-
-    number: int
-    process: "subprocess.Popen[bytes]"
-    profile: Path
-
-    def clear(self, words: Sequence[str]) -> Gone:
-        """Kills, reaps and removes; a worker that closed its output is as good as dead."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(_EXIT_GRACE_S)
-        tree.kill(self.process.pid)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(_REAP_TIMEOUT_S)
-        shutil.rmtree(self.profile, ignore_errors=True)
-        return Gone(self.number, self.process.pid, how_ended(self.process.returncode), tuple(words))
-
-
-def how_ended(code: int | None) -> str:
+def how_ended(code: int) -> str:
     """An exit status in words."""
-    if code is None:
-        return "it cannot be killed"
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+    return f"signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"exit status {code}"
 
 
-def _listen(report: Callable[[Said | Gone], None], ending: _Ending) -> None:
-    """Passes on what a worker says until it ends or says something that is no message."""
-    words: deque[str] = deque(maxlen=_STDERR_LINES)
-    tail = threading.Thread(target=_keep_tail, args=(cast("IO[bytes]", ending.process.stderr), words), daemon=True)
-    tail.start()
-    try:
-        for message in _messages(cast("IO[bytes]", ending.process.stdout)):
-            report(Said(ending.number, message))
-    except ProtocolError as error:
-        words.append(f"said what is no message: {error}")
-    tail.join(_EXIT_GRACE_S)
-    report(ending.clear(words))
+class _Listener:
+    """Passes on what one worker says, and that it ended.
+
+    The end is the process's, not that of its output: an orphan that inherited the pipe would hide it.
+    """
+
+    def __init__(
+        self, number: int, process: "subprocess.Popen[bytes]", profile: Path, report: Callable[[Said | Gone], None]
+    ) -> None:
+        self._number = number
+        self._process = process
+        self._profile = profile
+        self._report = report
+        self._words: deque[str] = deque(maxlen=_STDERR_LINES)
+        self._pipes = [threading.Thread(target=read, daemon=True) for read in (self._listen, self._keep_tail)]
+
+    def start(self) -> None:
+        """Starts its threads, which end with the worker."""
+        for thread in (*self._pipes, threading.Thread(target=self._await_end, daemon=True)):
+            thread.start()
+
+    def _listen(self) -> None:
+        try:
+            for message in _messages(cast("IO[bytes]", self._process.stdout)):
+                self._report(Said(self._number, message))
+        except ProtocolError as error:
+            self._words.append(f"said what is no message: {error}")
+        try:
+            self._process.wait(_EXIT_GRACE_S)
+        except subprocess.TimeoutExpired:
+            tree.kill(self._process.pid)  # a worker without a voice is as good as dead
+
+    def _keep_tail(self) -> None:
+        while line := cast("IO[bytes]", self._process.stderr).readline(_STDERR_LINE_CHARS):
+            self._words.append(line.decode(errors="replace").rstrip())
+
+    def _await_end(self) -> None:
+        code = self._process.wait()
+        for thread in self._pipes:
+            thread.join(_EXIT_GRACE_S)
+        shutil.rmtree(self._profile, ignore_errors=True)
+        self._report(Gone(self._number, self._process.pid, how_ended(code), tuple(self._words)))
 
 
 def _messages(stdout: IO[bytes]) -> Iterator[FromWorker]:
@@ -178,11 +186,6 @@ def _messages(stdout: IO[bytes]) -> Iterator[FromWorker]:
         if not isinstance(message, FromWorker):
             raise ProtocolError(f"not for an agent: {line[:80]!r}")
         yield message
-
-
-def _keep_tail(stderr: IO[bytes], words: "deque[str]") -> None:
-    while line := stderr.readline(_STDERR_LINE_CHARS):
-        words.append(line.decode(errors="replace").rstrip())
 
 
 def _environment(added: Mapping[str, str]) -> dict[str, str]:

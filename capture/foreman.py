@@ -10,7 +10,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import assert_never
 
 from capture import chunk, pool, protocol, store
@@ -47,7 +46,6 @@ class Site:
 class _Active:
     chunk: Chunk
     journal: Journal
-    directory: Path
     oom_kills: int
 
 
@@ -119,10 +117,13 @@ class Foreman:
     def _begin_next(self) -> None:
         while self._waiting and self._active is None:
             order = self._waiting.popleft()
-            if fault := self._obstacle(order):
-                self._refuse(order, fault)
-            else:
-                self._begin(order)
+            try:
+                if fault := self._obstacle(order):
+                    self._refuse(order, fault)
+                else:
+                    self._begin(order)
+            except OSError as error:
+                self._refuse(order, store.fault(error, "begin the chunk"))
 
     def _obstacle(self, order: Capture) -> Fault | None:
         workspace = self._site.workspace
@@ -149,7 +150,7 @@ class Foreman:
             ceiling=self._ceiling,
         )
         capturing = Chunk(order, workers=sizing.workers, numbers=self._numbers)
-        active = self._active = _Active(capturing, journal, directory, self._site.oom_kills())
+        active = self._active = _Active(capturing, journal, self._site.oom_kills())
         place = str(directory.relative_to(self._site.workspace.path))
         self._send(
             Started(chunk=order.chunk, attempt=order.attempt, directory=place, workers=sizing.workers, why=sizing.why)
@@ -163,7 +164,11 @@ class Foreman:
     def _wrote(self, worker: int, frame: protocol.FrameFile, now_s: float) -> None:
         if self._active is None or frame.index not in self._active.chunk.order.frames:
             return
-        self._active.journal.add(frame)
+        try:
+            self._active.journal.add(frame)
+        except OSError as error:
+            self._do(self._active, self._active.chunk.fail(store.fault(error, "write the journal")))
+            return
         self._do(self._active, self._active.chunk.wrote(worker, frame, now_s))
 
     def _failed(self, worker: int, fault: Fault, now_s: float) -> None:
@@ -177,27 +182,41 @@ class Foreman:
         self._do(self._active, self._active.chunk.failed(worker, fault, now_s))
 
     def _do(self, active: _Active, actions: list[chunk.Action]) -> None:
-        for action in actions:
-            match action:
-                case Hire(number):
-                    self._crew.hire(number, self._setup(number, active.chunk.order))
-                case Give(number, block):
-                    frames = protocol.Block(
-                        frames=block, offset=active.chunk.order.frames.start, directory=str(active.directory)
-                    )
-                    self._crew.give(number, frames)
-                case Dismiss(number):
-                    self._crew.dismiss(number)
-                case Tell(message):
-                    self._send(message)
-                case Inspect():
-                    self._do(active, active.chunk.inspected(self._damaged(active), time.monotonic()))
-                case _:
-                    assert_never(action)
+        """Carries out `actions` and, after them, what they lead to."""
+        line = deque(actions)
+        while line:
+            line.extend(self._carry_out(active, line.popleft()))
         if active.chunk.is_over and self._active is active:
             self._active = None
             if active.chunk.is_overcommitted:
                 self._ceiling = active.chunk.target
+
+    def _carry_out(self, active: _Active, action: chunk.Action) -> list[chunk.Action]:
+        match action:
+            case Hire(number):
+                return self._hire(active, number)
+            case Give(number, block):
+                offset = active.chunk.order.frames.start
+                self._crew.give(
+                    number, protocol.Block(frames=block, offset=offset, directory=str(active.journal.directory))
+                )
+            case Dismiss(number):
+                self._crew.dismiss(number)
+            case Tell(message):
+                self._send(message)
+            case Inspect():
+                return active.chunk.inspected(self._damaged(active), time.monotonic())
+            case _:
+                assert_never(action)
+        return []
+
+    def _hire(self, active: _Active, number: int) -> list[chunk.Action]:
+        try:
+            self._crew.hire(number, self._setup(number, active.chunk.order))
+        except OSError as error:  # no more processes, no more memory
+            fault = Fault(code=FaultCode.WORKER_DIED, message=f"cannot start a worker: {error}")
+            return active.chunk.failed(number, fault, time.monotonic())
+        return []
 
     def _damaged(self, active: _Active) -> list[int]:
         return active.journal.damaged(frame for part in active.chunk.order.todo for frame in part)

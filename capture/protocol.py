@@ -190,14 +190,14 @@ class Acquire:
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
-    """Asks for the bundle. Answered by Missing (push those blobs, ask again) or Prepared."""
+    """Asks for the bundle. Answered by Missing (push those blobs, ask again), Prepared, or Failed without a chunk."""
 
     bundle: str
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Asks what the browser can do. Answered by Probed, or Failed with an empty chunk."""
+    """Asks what the browser can do; needs no lock. Answered by Probed, or Failed with an empty chunk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,7 +326,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something worth keeping in this host's log: `source` is page, browser, worker or agent."""
+    """Something worth keeping in this host's log: `source` is page, browser, worker, agent or shell."""
 
     level: str
     source: str
@@ -373,7 +373,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The worker's page is loaded and settled."""
+    """The worker's page is loaded and ready; it settles at the first frame it is given."""
 
 
 @dataclass(frozen=True, slots=True)

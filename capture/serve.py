@@ -124,7 +124,7 @@ class Server:
         self._connection.notify("Fetch.failRequest", params, session)
 
     def _fulfil(self, request_id: str, session: str | None, url: str, found: Answer) -> None:
-        if found.problem:
+        if found.problem and url != f"{ORIGIN}/favicon.ico":  # full browsers ask for one unasked
             self._note(Note("warning", "page", f"{found.problem}: {shown(url)}"))
         params = {
             "requestId": request_id,

@@ -4,6 +4,7 @@ Knows no chunk and no message. Whatever arrives counts only after its digest is 
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -13,6 +14,8 @@ import shutil
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+
+from capture.faults import Fault, FaultCode
 
 # Longest side of what a coordinator may name: digests, runs and chunks become path components.
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -33,6 +36,12 @@ class _Entry:
     size: int
 
 
+def fault(error: OSError, doing: str) -> Fault:
+    """What a failed call to the file system means for a chunk."""
+    code = FaultCode.DISK_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else FaultCode.INTERNAL
+    return Fault(code=code, message=f"cannot {doing}: {error}")
+
+
 class Workspace:
     """The directories of one host below a root that hosts may share (NFS homes)."""
 
@@ -43,8 +52,11 @@ class Workspace:
         self.blobs = self.path / "blobs"
         self.bundles = self.path / "bundles"
         self.runs = self.path / "runs"
-        for folder in (self.path, self.incoming, self.blobs, self.bundles, self.runs):
-            _make_private(folder)
+        try:
+            for folder in (self.path, self.incoming, self.blobs, self.bundles, self.runs):
+                _make_private(folder)
+        except OSError as error:
+            raise StoreError(f"cannot use the workspace {self.path}: {error.strerror}") from error
 
     def bundle(self, digest: str) -> Path:
         """Where the bundle is or would be."""
@@ -123,7 +135,10 @@ class Lock:
         if self.is_held:
             return None
         # Close-on-exec, as all descriptors of Python: a browser that inherited it would hold the lock after us.
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise StoreError(f"cannot open the lock {self._path}: {error.strerror}") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -83,7 +83,8 @@ def run_command(
     if dry_run:
         result = render.preview(request, prepared)
     else:
-        with progress.readers(as_json=as_json, events=events) as readers:
+        names = tuple(host.name for host in request.hosts)
+        with progress.readers(as_json=as_json, events=events, hosts=names) as readers:
             result = _interruptible(render.run(request, prepared, readers))
     if as_json:
         typer.echo(json.dumps(result))

@@ -4,7 +4,6 @@ Results go to standard output, questions and progress to standard error. Failure
 """
 
 import asyncio
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -151,12 +150,9 @@ def _asker() -> Callable[[ScannedKey], bool]:
             terminal.print(f"  instead of {known}", markup=False, soft_wrap=True)
         if is_all and not key.known:  # a changed key is always a question of its own
             return True
-        if not sys.stdin.isatty():
-            raise errors.ConfigError(
-                f"{key.host}: nobody is there to compare fingerprints",
-                remedy="run it in a terminal, or name what you compared: --fingerprint SHA256:...",
-            )
-        answer = typer.prompt("is it the right one? [y]es, [n]o, yes to [a]ll", default="n", err=True).strip().lower()
+        if not console.has_person():
+            return False  # nobody is there; the fingerprints of all hosts are shown all the same
+        answer = console.ask("is it the right one? [y]es, [N]o, yes to [a]ll that are new:")
         is_all = answer in ("a", "all")
         return is_all or answer in ("y", "yes")
 

@@ -6,8 +6,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import typer
-
 from fleet import admin, console, errors, hosts_view, provision
 from fleet.model import Host
 
@@ -79,9 +77,9 @@ def _obstacle(host: Host, plan: provision.Provision) -> errors.FleetError:
 def _is_wanted(*, yes: bool, count: int) -> bool:
     if yes:
         return True
-    if not sys.stdin.isatty():
+    if not console.has_person():
         raise errors.ConfigError("nobody is there to ask", remedy="add --yes to do it without asking")
-    return typer.confirm(f"do this on {console.count(count, 'host')}?", err=True)
+    return console.ask(f"do this on {console.count(count, 'host')}? [y/N]") in ("y", "yes")
 
 
 def _sudo_password(ready: Sequence[_Looked]) -> str | None:
@@ -89,7 +87,7 @@ def _sudo_password(ready: Sequence[_Looked]) -> str | None:
     asking = [found for found in ready if found.asks_for_password]
     if not asking:
         return None
-    if not sys.stdin.isatty():
+    if not console.has_person():
         raise errors.ConfigError(
             f"sudo asks for a password on {asking[0].host.name}, and nobody is there to type it",
             remedy="run it in a terminal, or let sudo work without a password there (NOPASSWD)",

@@ -30,6 +30,18 @@ def progress(text: str) -> None:
         console.print(text, style="dim")
 
 
+def has_person() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin.isatty()
+
+
+def ask(question: str) -> str:
+    """The answer in lower case; empty when there is none. Standard output stays clean."""
+    sys.stderr.write(f"{question} ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower()
+
+
 def count(number: int, noun: str) -> str:
     """`1 host`, `2 hosts`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

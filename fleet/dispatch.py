@@ -11,7 +11,16 @@ from collections.abc import Callable, Sequence
 from capture.protocol import FrameRange
 from fleet import events, muster, orders
 from fleet import plan as planning
-from fleet.errors import FleetError, FleetLost, HostError, HostLost, HostUnfit, HostUnreachable, TemporaryError
+from fleet.errors import (
+    FleetError,
+    FleetLost,
+    HostBusy,
+    HostError,
+    HostLost,
+    HostUnfit,
+    HostUnreachable,
+    TemporaryError,
+)
 from fleet.link import Link, Order, Work
 from fleet.model import Host
 from fleet.muster import Choice, Mustered
@@ -22,6 +31,8 @@ from fleet.transports.base import Dialer
 # A blip of the network is worth waiting for; a host that is away longer has lost its frames to others by then.
 RECONNECT_DELAYS_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
+# What can pass by itself in a host that took part: its network, its sshd, its old agent that is still dying.
+PASSING = (HostLost, HostUnreachable, HostBusy)
 # The schedule sees time pass even when nothing happens: a chunk that has become too slow is moved.
 TICK_S = 1.0
 
@@ -48,13 +59,13 @@ class Dispatch:
         self._events: asyncio.Queue[tuple[events.Event, ...]] = asyncio.Queue()
         self._inboxes: dict[str, asyncio.Queue[Order]] = {}
         self._chunks: dict[str, FrameRange] = {}
+        self._serving: set[str] = set()
         self._roll = Roll(hosts)
 
     async def run(self, required_browser: str | None = None) -> None:
         """Musters the hosts, fixes the mode, then turns events into orders until the schedule says that all is done."""
         async with asyncio.TaskGroup() as group:
-            for host in self._hosts:
-                group.create_task(self._attend(host))
+            attending = {host.name: group.create_task(self._attend(host)) for host in self._hosts}
             choice = await self._roll.call(required_browser)
             self._put(
                 events.ModeFixed(choice.mode, choice.browser, choice.why),
@@ -62,6 +73,9 @@ class Dispatch:
             )
             while not self._obey(await self._next_orders()):
                 pass
+            for name, task in attending.items():
+                if name not in self._serving:  # dialling again, or still fetching the bundle: nothing is left to do
+                    task.cancel()
 
     async def _next_orders(self) -> Sequence[orders.Order]:
         batch: tuple[events.Event, ...] = ()
@@ -103,19 +117,23 @@ class Dispatch:
         while True:
             try:
                 await self._serve_once(host)
-            except HostLost as error:
-                delay_s = next(delays, None) if self._roll.is_present(host) else None
-                self._put(events.HostLost(host.name, str(error), is_expected_back=delay_s is not None))
+            except HostError as error:
+                is_worth_it = self._roll.is_present(host) and isinstance(error, PASSING)
+                delay_s = next(delays, None) if is_worth_it else None
+                self._report(host, error, is_expected_back=delay_s is not None)
                 if delay_s is None:
-                    self._roll.refuse(host, error)
                     return
                 await asyncio.sleep(delay_s)
-            except HostError as error:
-                self._roll.refuse(host, error)
-                self._put(events.HostRefused(host.name, str(error), error.remedy))
-                return
             else:
                 return
+
+    def _report(self, host: Host, error: HostError, *, is_expected_back: bool) -> None:
+        if not is_expected_back:
+            self._roll.refuse(host, error)
+        if isinstance(error, PASSING) and self._roll.is_present(host):
+            self._put(events.HostLost(host.name, str(error), is_expected_back=is_expected_back))
+        else:
+            self._put(events.HostRefused(host.name, str(error), error.remedy))
 
     async def _serve_once(self, host: Host) -> None:
         async with self._dialer.open(host) as transport, transport.start_agent() as channel:
@@ -128,7 +146,11 @@ class Dispatch:
             if is_back:
                 self._put(_ready(mustered))
             await link.bring_bundle()
-            await link.serve(inbox, planning.spec(self._work.plan, choice.mode))
+            self._serving.add(host.name)
+            try:
+                await link.serve(inbox, planning.spec(self._work.plan, choice.mode))
+            finally:
+                self._serving.discard(host.name)
 
     def _put(self, *batch: events.Event) -> None:
         self._events.put_nowait(batch)

@@ -22,9 +22,9 @@ UNKNOWN = "-"
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 _STATES = {Severity.ERROR: "FAIL", Severity.WARNING: "warn", Severity.NOTE: "ok"}
 _GIB = 1 << 30
-# What the other columns of 80 leave to names and paths.
+# What the other columns of 80 leave to a host's name, and to the name and the path of its browser together.
 _HOST_WIDTH = 14
-_PATH_WIDTH = 21
+_NAME_AND_PATH_WIDTH = 35
 # A host whose key was refused, or who was never asked, has shown no key that we trust.
 _BEFORE_KEY = ("unreachable", "silent", "configuration", "failed")
 
@@ -66,13 +66,21 @@ def machines_table(fleet: Iterable[Examined], findings: Sequence[Finding]) -> Ta
 
 def browsers_table(fleet: Iterable[Examined]) -> Table:
     """One row per host that has a browser: which, where, and what it can do."""
+    fleet = tuple(fleet)
+    names_width = max((min(len(each.host.name), _HOST_WIDTH) for each in fleet), default=0)
     table = _table("host", "chromium", "frames by", "WebGL by", "fonts", "browser")
     for each in fleet:
         if each.facts is None or each.facts.chromium is None:
             continue
         version = ".".join(map(str, checks.version(each.facts.chromium_version))) or UNKNOWN
         mode = each.browser.mode.value.replace("_", "-") if each.browser else UNKNOWN
-        cells = (version, mode, _gl(each), each.facts.fonts_digest[:4], _end(each.facts.chromium))
+        cells = (
+            version,
+            mode,
+            _gl(each),
+            each.facts.fonts_digest[:4],
+            _end(each.facts.chromium, _NAME_AND_PATH_WIDTH - max(names_width, len("host"))),
+        )
         table.add_row(Text(each.host.name), *(Text(clean(cell)) for cell in cells))
     return table
 
@@ -170,7 +178,7 @@ def _key(each: Examined) -> str:
         return UNKNOWN
     code = each.failure.code if each.failure else ""
     if code == "host-key":
-        return "BAD"
+        return "no"
     return "?" if code in _BEFORE_KEY else "ok"
 
 
@@ -200,9 +208,9 @@ def _gl(each: Examined) -> str:
     return renderer.removeprefix("ANGLE (")[: len(checks.SOFTWARE_GL)] or UNKNOWN
 
 
-def _end(path: str) -> str:
+def _end(path: str, width: int) -> str:
     """The end of a long path, which tells more than its beginning."""
-    return path if len(path) <= _PATH_WIDTH else "…" + path[1 - _PATH_WIDTH :]
+    return path if len(path) <= width else "…" + path[1 - width :]
 
 
 def _milliseconds(seconds: float) -> str:

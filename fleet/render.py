@@ -12,6 +12,7 @@ from fleet import plan as planning
 from fleet.agentzip import AgentZip
 from fleet.dispatch import Dispatch
 from fleet.errors import ExitCode, FleetError, cause_of
+from fleet.formats import FORMATS
 from fleet.link import Work
 from fleet.model import Bundle, Composition, Plan
 from fleet.pipeline import Pipeline
@@ -70,10 +71,14 @@ def preview(request: Request, prepared: Prepared) -> dict[str, Any]:
 
 async def run(request: Request, prepared: Prepared, readers: Sequence[Reader]) -> dict[str, Any]:
     """Steps 4 to 10; the report, or the FleetError that says why not. An earlier output survives every failure."""
+    await programs.require_encoder(FORMATS[prepared.plan.format].encoder)
+    request.output.parent.mkdir(parents=True, exist_ok=True)
     with rundir.output_lock(rundir.state_root(), request.output):
         directory, history = _open_run(request, prepared.plan)
-        with _logged(request, prepared, directory, history, readers) as log:
-            delivered = await _render(request, prepared, directory, history, log)
+        schedule = _schedule(request, prepared.plan, directory, history)
+        started = _started(request, prepared, directory, schedule, is_resumed=bool(history))
+        with _logged(started, prepared.composition, directory, history, readers) as log:
+            delivered = await _render(request, prepared, directory, history, schedule, log)
             log.emit(_success(request, delivered))
         if not request.keep:
             directory.drop_frames()
@@ -81,10 +86,14 @@ async def run(request: Request, prepared: Prepared, readers: Sequence[Reader]) -
 
 
 async def _render(
-    request: Request, prepared: Prepared, directory: RunDirectory, history: list[events.Record], log: EventLog
+    request: Request,
+    prepared: Prepared,
+    directory: RunDirectory,
+    history: list[events.Record],
+    schedule: Schedule,
+    log: EventLog,
 ) -> assemble.Delivered:
     plan = prepared.plan
-    schedule = _schedule(request, plan, directory, history)
     pipeline = Pipeline(plan, directory, log.emit)
     for chunk, (frames, stored) in schedule.stored.items():
         pipeline.add(chunk, frames, stored)
@@ -119,50 +128,55 @@ def _open_run(request: Request, plan: Plan) -> tuple[RunDirectory, list[events.R
     return directory, rundir.read_events(directory.events)
 
 
+def _started(
+    request: Request, prepared: Prepared, directory: RunDirectory, schedule: Schedule, *, is_resumed: bool
+) -> events.RunStarted:
+    plan = prepared.plan
+    return events.RunStarted(
+        run=directory.name,
+        composition=prepared.composition.name,
+        output=str(request.output),
+        plan=planning.digest(plan),
+        frames=plan.frames,
+        fps=str(plan.fps),
+        width=plan.width,
+        height=plan.height,
+        is_resumed=is_resumed,
+        kept=schedule.verified.ranges,
+    )
+
+
 @contextlib.contextmanager
 def _logged(
-    request: Request,
-    prepared: Prepared,
+    started: events.RunStarted,
+    compiled: Composition,
     directory: RunDirectory,
     history: list[events.Record],
     readers: Sequence[Reader],
 ) -> Iterator[EventLog]:
     """The event log from first line to last: however the run ends, its end is written down, and a report with it."""
-    plan, elapsed_s = prepared.plan, history[-1].elapsed_s if history else 0.0
-    log = EventLog(directory.events, readers, resumed_at_s=elapsed_s)
+    log = EventLog(directory.events, readers, resumed_at_s=history[-1].elapsed_s if history else 0.0)
     try:
-        log.emit(
-            events.RunStarted(
-                run=directory.name,
-                composition=prepared.composition.name,
-                output=str(request.output),
-                plan=planning.digest(plan),
-                frames=plan.frames,
-                fps=str(plan.fps),
-                width=plan.width,
-                height=plan.height,
-                is_resumed=bool(history),
-            )
-        )
-        for finding in prepared.composition.findings:
+        log.emit(started)
+        for finding in compiled.findings:
             log.emit(events.Warned(finding.where, finding.message))
         yield log
     except FleetError as error:
-        log.emit(_failure(request, error.exit_code, str(error), error.remedy))
+        log.emit(_failure(started, error.exit_code, str(error), error.remedy))
         raise
     except asyncio.CancelledError:
-        log.emit(_failure(request, ExitCode.INTERRUPTED, "interrupted", "go on with `--resume`"))
+        log.emit(_failure(started, ExitCode.INTERRUPTED, "interrupted", "go on with `--resume`"))
         raise
     except Exception as error:
-        log.emit(_failure(request, ExitCode.BUG, f"{type(error).__name__}: {error}", "please report this"))
+        log.emit(_failure(started, ExitCode.BUG, f"{type(error).__name__}: {error}", "please report this"))
         raise
     finally:
         log.close()
         directory.write_report(report.fold(rundir.read_events(directory.events)))
 
 
-def _failure(request: Request, code: ExitCode, message: str, remedy: str) -> events.RunFinished:
-    return events.RunFinished(exit_code=code, output=str(request.output), message=message, remedy=remedy)
+def _failure(started: events.RunStarted, code: ExitCode, message: str, remedy: str) -> events.RunFinished:
+    return events.RunFinished(exit_code=code, output=started.output, message=message, remedy=remedy)
 
 
 def _success(request: Request, delivered: assemble.Delivered) -> events.RunFinished:

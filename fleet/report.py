@@ -137,6 +137,9 @@ class _Tally:
         order = self._order(event.chunk, event.host)
         if order is not None:
             order.verified += fresh
+            # The last chunk of a run is complete before its host says so: nobody waits for that.
+            if order.ended_s is None and order.verified == sum(map(len, order.event.todo)):
+                order.end(now_s, "done")
 
     def _add_output(
         self, event: events.SegmentEncoded | events.AudioMixed | events.ModeFixed | events.Warned, now_s: float

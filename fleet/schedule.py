@@ -218,7 +218,7 @@ class Schedule:
         self._strike(event.host, f"{fault.code.value}: {fault.message}")
         failure = verdict.Failure(event.host, fault, left)
         is_alone = not (self._expected | set(self._usable()) - {event.host})
-        earlier = verdict.same(failure, self._failures, is_alone=is_alone)
+        earlier = verdict.same(failure, self._failures, is_alone=is_alone, verified=self.verified)
         if earlier is not None:
             self._end = orders.GiveUp(verdict.error(earlier, failure), fault)
         self._failures.append(failure)
@@ -294,7 +294,7 @@ class Schedule:
         sizes = self._sizes(speeds)
         for name in self._idle(speeds):
             available = self._ledger.pending
-            if is_picky and len(speeds) > 1:
+            if is_picky:
                 available -= verdict.avoided(name, self._failures)
             if not available or (is_picky and self._would_hold_up(name, speeds)):
                 continue

@@ -100,6 +100,8 @@ class _Talk:
         sent_s = time.time()
         await channel.send(hello)
         async for message in answers:
+            if isinstance(message, protocol.Note) and message.source == "shell":
+                self.found = replace(self.found, noise=message.text)
             if isinstance(message, protocol.Facts):
                 skew_s = clock_skew(sent_s, message.facts.unix_time_s, time.time())
                 self.found = replace(self.found, facts=message.facts, clock_skew_s=skew_s)

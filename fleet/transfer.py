@@ -5,7 +5,7 @@ Batches, retries and quarantine live here; what makes a frame count is in `inges
 
 import asyncio
 import dataclasses
-import itertools
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from pathlib import Path
 from capture import protocol
 from capture.faults import Fault, FaultCode
 from capture.protocol import FrameFile
-from fleet import events, ingest, orders, sentences
+from fleet import events, ingest, orders
 from fleet.model import Plan
 from fleet.rundir import RunDirectory
 from fleet.transports.base import Transport
@@ -27,7 +27,6 @@ PULL_AGE_S = 1.5
 PULL_ATTEMPTS = 3
 # The only name under which a failing page's picture is fetched, whatever the host calls it.
 SCREENSHOT = "failure.png"
-MESSAGE_MAX = 1000
 
 
 @dataclass(kw_only=True)
@@ -76,7 +75,6 @@ class Puller:
         self._directory = directory
         self._emit = emit
         self._deliveries: dict[str, Delivery] = {}
-        self._numbers = itertools.count()
         self._news = asyncio.Event()
 
     def expect(self, order: orders.Capture, directory: str) -> None:
@@ -165,21 +163,17 @@ class Puller:
         return events.ChunkFailed(chunk=order.chunk, host=self._host, attempt=order.attempt, fault=fault)
 
     async def _with_evidence(self, transport: Transport, delivery: Delivery, fault: Fault) -> Fault:
-        """`fault` with its words made harmless, and its screenshot, if there is one, brought here."""
+        """`fault` with its screenshot, if there is one, brought here."""
         screenshot = None
         if fault.screenshot is not None:
             quarantine = self._quarantine(delivery.order.chunk)
             await transport.pull(delivery.directory, [SCREENSHOT], quarantine, limit_bytes=ingest.FRAME_LIMIT_BYTES)
             target = self._directory.logs / f"{self._host}-{delivery.order.chunk}.png"
             screenshot = str(target) if ingest.take_screenshot(quarantine, SCREENSHOT, target) else None
-        console = tuple(sentences.clean(line) for line in fault.console)
-        message = sentences.clean(fault.message, limit=MESSAGE_MAX)
-        return dataclasses.replace(fault, message=message, console=console, screenshot=screenshot)
+        return dataclasses.replace(fault, screenshot=screenshot)
 
     def _quarantine(self, chunk: str) -> Path:
-        path = self._directory.quarantine / f"{self._host}.{chunk}.{next(self._numbers)}"
-        path.mkdir(mode=0o700)
-        return path
+        return Path(tempfile.mkdtemp(prefix=f"{self._host}.{chunk}.", dir=self._directory.quarantine))
 
     def chunk_directory(self, chunk: str) -> Path:
         """Where the verified frames of `chunk` are, numbered from 0."""

@@ -145,7 +145,8 @@ def _why(key: ScannedKey, outcome: Outcome) -> errors.FleetError | None:
             remedy="ask the host's owner; if the host was reinstalled, add --replace; if not, somebody may sit between",
         )
     if outcome is Outcome.REFUSED:
-        remedy = f"on the host: ssh-keygen -lf /etc/ssh/ssh_host_{_kind(key.algorithm)}_key.pub"
+        file = f"/etc/ssh/ssh_host_{_kind(key.algorithm)}_key.pub"
+        remedy = f"compare with `ssh-keygen -lf {file}` there; if it is right: --fingerprint {key.fingerprint}"
         return errors.HostKeyError(key.host, f"{shown} was not accepted", remedy=remedy)
     return None
 

@@ -1,11 +1,12 @@
 """When failures on hosts are the composition's: the same one, twice, where a host cannot be the reason. Pure."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from capture import protocol
 from capture.faults import Blame, Fault, FaultCode
-from fleet import frameset
+from fleet import frameset, sentences
 from fleet.errors import CompositionError
 from fleet.frameset import FrameSet
 
@@ -20,8 +21,8 @@ PAGE_CAN_CAUSE = frozenset(
     }
 )
 
-# Enough of the page's last words to see what it was about to do, and still one screen.
-CONSOLE_LINES = 8
+
+CONSOLE_LINES = 5  # the cause stands in the last ones; all of them are in events.jsonl
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Failure:
     frames: FrameSet
 
 
-def same(new: Failure, earlier: Sequence[Failure], *, is_alone: bool) -> Failure | None:
+def same(new: Failure, earlier: Sequence[Failure], *, is_alone: bool, verified: FrameSet) -> Failure | None:
     """The earlier failure that `new` repeats, on another host or, when `new.host` is alone, on the same one.
 
     What is taken for a host's fault becomes the composition's only when two hosts stumble at the very same frame.
@@ -41,7 +42,7 @@ def same(new: Failure, earlier: Sequence[Failure], *, is_alone: bool) -> Failure
     for old in earlier:
         if old.host == new.host and (not is_alone or new.fault.code.blame is not Blame.COMPOSITION):
             continue
-        if _is_same(old, new):
+        if _is_same(old, new, verified):
             return old
     return None
 
@@ -51,15 +52,16 @@ def error(old: Failure, new: Failure) -> CompositionError:
     fault, frame = new.fault, new.fault.frame
     where = f"frames {old.frames & new.frames or new.frames}" if frame is None else f"frame {frame}"
     seen = f"twice on {new.host}" if old.host == new.host else f"on {old.host} and on {new.host}"
+    lines = [
+        f"{where}: {sentences.clean(fault.message)} ({fault.code.value})",
+        f"  seen {seen}: the composition is at fault, not a host",
+        *(f"  page console: {sentences.clean(line)}" for line in fault.console[-CONSOLE_LINES:]),
+    ]
     first = new.frames.span.start if frame is None else frame
-    evidence = [f"  console: {line}" for line in fault.console[-CONSOLE_LINES:]]
     if fault.screenshot is not None:
-        evidence.append(f"  screenshot: {fault.screenshot}")
-    summary = f"{where}: {fault.message} ({fault.code.value}, {seen}: the composition is at fault, not a host)"
-    return CompositionError(
-        "\n".join([summary, *evidence]),
-        remedy=f"mend the composition, then try that frame alone: `--frames {first}:{first + 1}`",
-    )
+        lines.append(f"  screenshot: {fault.screenshot}")
+    remedy = f"mend the composition, then try that frame alone: `--frames {first}:{first + 1}`"
+    return CompositionError("\n".join(lines), remedy=remedy)
 
 
 def avoided(host: str, failures: Sequence[Failure]) -> FrameSet:
@@ -77,11 +79,17 @@ def _named(failure: Failure) -> tuple[protocol.FrameRange, ...]:
     return () if frame is None else protocol.ranges_of([frame])
 
 
-def _is_same(old: Failure, new: Failure) -> bool:
+def _words(failure: Failure) -> str:
+    """The message without its numbers: a page that throws at every frame says each time at which."""
+    return re.sub(r"[0-9]+", "#", failure.fault.message)
+
+
+def _is_same(old: Failure, new: Failure, verified: FrameSet) -> bool:
     if old.fault.code is not new.fault.code:
         return False
-    if new.fault.code.blame is Blame.COMPOSITION and old.fault.message == new.fault.message:
-        return True  # the page said the very same words, at whichever frame each host came upon it
+    if new.fault.code.blame is Blame.COMPOSITION and _words(old) == _words(new):
+        # The page said the very same, at whichever frame each came upon it, and nobody has got past either since.
+        return old.fault.frame not in verified and new.fault.frame not in verified
     if not old.frames & new.frames:
         return False
     first, second = old.fault.frame, new.fault.frame

@@ -192,7 +192,10 @@ def _count(view: View, event: events.FramesVerified) -> View:
     view = replace(view, verified=view.verified | arrived & view.frames, meter=view.meter.added(fresh, view.elapsed_s))
     done = host.done + (fresh if host.chunk == event.chunk else 0)
     meter = host.meter.added(fresh, view.elapsed_s)
-    return _with(view, event.host, done=done, total=host.total + fresh, meter=meter)
+    view = _with(view, event.host, done=done, total=host.total + fresh, meter=meter)
+    if host.chunk == event.chunk and done == host.todo:
+        return _with(view, event.host, state=HostState.READY, chunk=None)
+    return view
 
 
 def _gone(view: View, name: str, state: HostState, message: str) -> View:

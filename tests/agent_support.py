@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -119,10 +119,12 @@ class Coordinator:
 
 
 @contextmanager
-def agent(root: Path, script: dict[str, Any] | None = None) -> Iterator[Coordinator]:
+def agent(
+    root: Path, script: dict[str, Any] | None = None, *, program: Sequence[str] = ("-m", "capture")
+) -> Iterator[Coordinator]:
     """An agent with its workspace below `root`; `script` replaces its workers by scripted ones without a browser."""
     if script is None:
-        argv = [sys.executable, "-m", "capture", "agent", "--workspace", str(root)]
+        argv = [sys.executable, *program, "agent", "--workspace", str(root)]
     else:
         code = "import sys, pathlib, capture.agent; capture.agent.run(pathlib.Path(sys.argv[1]), sys.argv[2:])"
         worker = [sys.executable, "-ISE", str(WORKER), str(REPOSITORY), json.dumps(script)]

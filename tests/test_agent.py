@@ -1,5 +1,6 @@
 """The agent's conversation: what it answers, what it refuses, and that nothing of it outlives the connection."""
 
+import contextlib
 import json
 import signal
 import stat
@@ -41,7 +42,7 @@ def test_an_agent_answers_hello_with_the_facts_of_its_host_and_leaves_after_bye(
         (b"x" * (LINE_LIMIT_BYTES + 70_000), "line of more than"),
         (b'{"t":"pong","sequence":1}\n', "not for an agent"),
         (protocol.encode(support.hello()) * 2, "hello came twice"),
-        (protocol.encode(support.hello()) + b'{"t":"probe"}\n', "probe came before acquire"),
+        (protocol.encode(support.hello()) + b'{"t":"prepare","bundle":"b"}\n', "prepare came before acquire"),
         (protocol.encode(support.hello(run="../up")) + b'{"t":"acquire"}\n', "refused name"),
     ],
     ids=["version", "order", "rubbish", "endless line", "direction", "twice", "lock", "run name"],
@@ -132,6 +133,16 @@ def test_a_bundle_that_reaches_out_of_its_directory_is_refused(tmp_path: Path) -
         assert "'../evil'" in failed.fault.message
 
 
+def test_a_probe_needs_no_lock_and_leaves_nothing(tmp_path: Path) -> None:
+    with support.agent(tmp_path) as holder, support.agent(tmp_path) as coordinator:
+        workspace = support.open_workspace(holder, run="r1")
+        coordinator.ask(support.hello(run="check", chromium="/nowhere/chromium"), Facts)
+        coordinator.ask(protocol.Probe(), protocol.Failed)
+        coordinator.say(protocol.Bye())
+        assert coordinator.wait() == 0
+        assert [entry.name for entry in (workspace / "runs").iterdir()] == ["r1"]
+
+
 def test_a_probe_without_a_browser_fails_with_its_name(tmp_path: Path) -> None:
     with support.agent(tmp_path) as coordinator:
         support.open_workspace(coordinator, chromium="/nowhere/chromium")
@@ -201,6 +212,19 @@ def test_a_worker_is_nice_first_in_line_for_the_oom_killer_and_in_a_neutral_loca
         assert place.joinpath("stat").read_text().rpartition(")")[2].split()[16] == "7"
         environment = place.joinpath("environ").read_bytes().split(b"\0")
         assert {b"LC_ALL=C.UTF-8", b"TZ=UTC", b"FLEETRENDER_RUN=r1"} <= set(environment)
+
+
+def test_an_agent_ends_although_nobody_reads_what_it_says(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "capture", "agent", "--workspace", str(tmp_path)]
+    pings = b"".join(protocol.encode(Ping(number)) for number in range(10_000))
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=support.REPOSITORY) as process:
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it may end before it has read them all
+            process.stdin.write(protocol.encode(support.hello()) + pings)
+            process.stdin.flush()
+        assert process.wait(20) == 3
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
 
 
 def test_probe_prints_the_facts_as_json(tmp_path: Path) -> None:

@@ -11,10 +11,12 @@ import pytest
 from capture import browser, frames, png, protocol, tree
 from capture.faults import FaultCode
 from capture.protocol import Captured, CaptureMode, Done, Failed, ImageFormat, Note, Probed, Started
+from fleet import agentzip
 
 pytestmark = pytest.mark.browser
 
 BITS = 10
+SIZE = (160, 120)
 # Draws the number of the frame as black and white columns, over something that moves between the columns' edges.
 PAGE = """<!doctype html><meta charset="utf-8">
 <style>
@@ -48,9 +50,9 @@ THROWING = 'const fault = frame => { if (frame === 63) { console.warn("at", fram
 
 def order(bundle: str, start: int, stop: int, mode: CaptureMode, *, chunk: str = "c1") -> protocol.Capture:
     made = support.order(bundle, start, stop, chunk=chunk)
-    spec = dataclasses.replace(
-        made.spec, width=160, height=120, frame_count=300, duration_s=Fraction(10), image=ImageFormat.PNG, mode=mode
-    )  # fmt: skip
+    width, height = SIZE
+    spec = dataclasses.replace(made.spec, width=width, height=height, image=ImageFormat.PNG, mode=mode)
+    spec = dataclasses.replace(spec, frame_count=300, duration_s=Fraction(10))
     return dataclasses.replace(made, spec=spec)
 
 
@@ -110,7 +112,7 @@ def test_a_frame_truncated_before_the_end_is_repaired(tmp_path: Path, expected: 
         first = coordinator.hear(Captured).frames[0]
         victim = workspace / f"runs/r1/c1/frame_{first.index - 50:06d}.png"
         os.truncate(victim, 50)
-        assert not frames.is_whole(victim, ImageFormat.PNG)
+        assert not frames.is_whole(victim, ImageFormat.PNG, SIZE)
         coordinator.hear(Done)
         assert support.digests(workspace / "runs/r1/c1") == expected
         assert any("1 damaged frames" in note.text for note in coordinator.of(Note))
@@ -125,7 +127,7 @@ def test_a_page_that_always_throws_fails_with_its_words_and_its_picture(tmp_path
         assert "no way on" in fault.message
         assert any("at 63" in line for line in fault.console)
         assert fault.screenshot == "failure.png"
-        assert frames.is_whole(workspace / "runs/r1/c1/failure.png", ImageFormat.PNG)
+        assert frames.is_whole(workspace / "runs/r1/c1/failure.png", ImageFormat.PNG, SIZE)
         assert set(range(50, 63)) <= set(coordinator.captured())
 
 
@@ -157,6 +159,19 @@ def test_a_killed_agent_takes_its_browsers_along(tmp_path: Path, who: str) -> No
         agent = int(Path(f"/proc/{guard}/task/{guard}/children").read_text().split()[0])
         support.kill({"guard": guard, "agent": agent}[who])
         support.eventually(lambda: not any(map(support.is_alive, family)), "browsers are gone")
+
+
+def test_the_zip_that_hosts_receive_captures_the_same(tmp_path: Path, expected: dict[str, str]) -> None:
+    built = agentzip.build(tmp_path / "built")
+    with support.agent(tmp_path / "root", program=[str(built.path)]) as coordinator:
+        workspace, bundle, mode = prepare(coordinator, workers=2)
+        coordinator.ask(order(bundle, 50, 250, mode), Done)
+        assert support.digests(workspace / "runs/r1/c1") == expected
+        assert str(built.path) in command(worker_below(workspace))
+
+
+def worker_below(workspace: Path) -> int:
+    return next(pid for pid in support.processes_of(workspace) if command(pid).endswith(" worker "))
 
 
 def browser_below(workspace: Path) -> int:

@@ -143,7 +143,8 @@ def stranger() -> Iterator[tuple[str, Path]]:
     directory = Path(tempfile.mkdtemp(prefix="fleetrender-"))
     directory.chmod(0o755)
     shutil.copytree(ROOT / "capture", directory / "capture", ignore=shutil.ignore_patterns("__pycache__"))
-    subprocess.run(["useradd", "--create-home", USER], check=True, env=_admin_environment())
+    subprocess.run(["useradd", "--create-home", USER], env=_admin_environment())  # an aborted run may have left it
+    pwd.getpwnam(USER)
     yield USER, directory
     subprocess.run(["userdel", "--remove", USER], check=True, capture_output=True, env=_admin_environment())
     shutil.rmtree(directory)

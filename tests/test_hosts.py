@@ -158,6 +158,7 @@ IN_HOST_A = [
     ('known_hosts = "k"', "unknown key `known_hosts`", "`known_hosts` belongs in [defaults]"),
     ("limits = { worker = 2 }", 'unknown key `worker` in limits of [[host]] "a"', "`workers`?"),
     ('password = "x"', '`password` in [[host]] "a": secrets', "log in with a key"),
+    ('pasword = "x"', '`pasword` in [[host]] "a": secrets', "log in with a key"),
     ('sudo_pass = "x"', '`sudo_pass` in [[host]] "a": secrets', "hosts setup"),
     ('port = "22"', '`port` in [[host]] "a" must be an integer from 1 to 65535, not "22"', "port = 22"),
     ("port = true", "`port`", "port = 22"),

@@ -328,6 +328,22 @@ def test_what_callbacks_start_is_the_same_after_a_jump(browser: Browser) -> None
     assert len(set(direct)) == 6
 
 
+def test_a_jump_makes_up_for_the_last_update_of_what_ended_and_draws_nothing_else(browser: Browser) -> None:
+    script = (
+        "window.log = []; const note = (name) => function () { log.push([name, this.time()]) };"
+        "const shared = {x: 10, duration: 0.5, onUpdate: note('a')};"
+        "tl.to('#box', shared, 0).to({}, shared, 0.2).to({}, {duration: 1.5, onUpdate: note('b')}, 0.1)"
+    )
+    with film(browser, animated(script)) as session:
+        session.ready()
+        session.js("log.length = 0")
+        session.seek(30)
+        assert session.js("log") == [["a", 0.5], ["a", 0.5], ["b", 0.9]]
+        session.js("log.length = 0")
+        session.seek(31)
+        assert session.js("log") == [["b", pytest.approx(31 / 30 - 0.1, abs=1e-6)]]
+
+
 def test_listeners_of_hf_seek_are_called_once_for_a_frame_and_awaited(browser: Browser) -> None:
     script = (
         "window.times = []; window.done = 0; addEventListener('hf-seek', (event) => { times.push(event.detail.time);"

@@ -23,9 +23,9 @@ THROWS = """<!doctype html><html><body>
 
 
 def test_a_range_shows_the_frames_of_the_whole(tmp_path: Path) -> None:
-    ended = fleetrender(tmp_path, "run", BARCODE, "--frames", "100:160", "-o", "out.mp4", "--json")
+    ended = fleetrender(tmp_path, "run", BARCODE, "--frames", "100:160", "-o", "new/folder/out.mp4", "--json")
     assert ended.code == 0, ended.stderr
-    assert barcode.read_file(tmp_path / "out.mp4") == list(range(100, 160))
+    assert barcode.read_file(tmp_path / "new" / "folder" / "out.mp4") == list(range(100, 160))
 
 
 def test_without_a_terminal_every_line_is_plain(tmp_path: Path) -> None:

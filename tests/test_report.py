@@ -4,7 +4,7 @@ import dataclasses
 import json
 
 import pytest
-from events_support import RUN, STARTED, done, ordered, ready, record, started, verified
+from events_support import FINISHED, RUN, STARTED, done, ordered, ready, record, started, verified
 
 from capture.protocol import FrameRange
 from fleet import report
@@ -129,3 +129,9 @@ def test_a_resumed_run_is_one_run() -> None:
     assert folded["started_at"] == "2026-03-01T22:00:00+01:00"
     assert not folded["degraded"]
     assert [(chunk["verified"], chunk["outcome"]) for chunk in folded["chunks"]] == [(30, "interrupted"), (30, "done")]
+
+
+def test_the_last_chunk_is_done_with_its_last_frame() -> None:
+    log = [record(0, STARTED), record(1, ordered("c1", "a", 0, 60)), record(5, verified("c1", "a", 0, 60))]
+    (chunk,) = report.fold([*log, record(9, FINISHED)])["chunks"]
+    assert (chunk["ended_s"], chunk["outcome"]) == (5.0, "done")

@@ -36,7 +36,7 @@ def done(order: Order) -> events.ChunkDone:
 
 def failed(order: Order, code: FaultCode, frame: int | None = None) -> events.ChunkFailed:
     assert isinstance(order, Capture)
-    fault = Fault(code=code, message="it broke", frame=frame)
+    fault = Fault(code=code, message="it broke", frame=frame, console=("\x1b[31mTypeError: x is null",))
     return events.ChunkFailed(chunk=order.chunk, host=order.host, attempt=order.attempt, fault=fault)
 
 
@@ -226,9 +226,11 @@ def test_the_same_failure_on_two_hosts_is_the_compositions() -> None:
     assert isinstance(end, GiveUp)
     assert isinstance(end.error, CompositionError)
     assert end.error.exit_code is ExitCode.COMPOSITION
-    assert str(end.error) == (
-        "frame 50: it broke (seek_failed, on a and on b: the composition is at fault, not a host)"
-    )
+    assert str(end.error).splitlines() == [
+        "frame 50: it broke (seek_failed)",
+        "  seen on a and on b: the composition is at fault, not a host",
+        "  page console: TypeError: x is null",
+    ]
     assert "--frames 50:51" in end.error.remedy
     assert end.fault is not None
     assert feed(ready("c")) == ()
@@ -279,7 +281,7 @@ def test_alone_the_same_failure_twice_is_the_compositions_after_everything_else_
     assert again == capture("a", "c0001", FrameRange(0, 100), FrameRange(50, 51), attempt=2)
     end = only(feed(failed(again, FaultCode.PAGE_NOT_READY, frame=50)))
     assert isinstance(end, GiveUp)
-    assert "frame 50: it broke (page_not_ready, twice on a:" in str(end.error)
+    assert "frame 50: it broke (page_not_ready)\n  seen twice on a:" in str(end.error)
 
 
 def test_when_everyone_is_gone_the_run_ends_resumable() -> None:

@@ -122,7 +122,7 @@ def test_a_composition_that_always_fails_at_one_frame_ends_naming_it(
     world = run(count, hosts, chunk_frames=chunk_frames, poison=poison)
     assert isinstance(world.end, orders.GiveUp)
     assert isinstance(world.end.error, CompositionError)
-    assert str(world.end.error).startswith(f"frame {poison}: poison (seek_failed")
+    assert str(world.end.error).startswith(f"frame {poison}: poison (seek_failed)")
     assert world.end.fault is not None
     assert world.end.fault.frame == poison
 

@@ -1,5 +1,6 @@
 """The workspace: what is refused, what is collected, and what survives."""
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -8,6 +9,7 @@ import agent_support as support
 import pytest
 
 from capture import collector, store
+from capture.faults import FaultCode
 from capture.store import Lock, StoreError, Workspace
 
 
@@ -137,3 +139,23 @@ def test_only_regular_files_have_a_digest(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     with pytest.raises(OSError, match="not a regular file"):
         store.sha256_of(tmp_path / "fifo")
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (errno.ENOSPC, FaultCode.DISK_FULL),
+        (errno.EDQUOT, FaultCode.DISK_FULL),
+        (errno.EACCES, FaultCode.INTERNAL),
+    ],
+)
+def test_a_full_disk_has_a_code_of_its_own(number: int, code: FaultCode) -> None:
+    fault = store.fault(OSError(number, os.strerror(number)), "write")
+    assert fault.code is code
+    assert os.strerror(number) in fault.message
+
+
+def test_a_workspace_that_cannot_be_made_says_why(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot use the workspace"):
+        Workspace(tmp_path / "file", "machine")

@@ -81,7 +81,7 @@ def known(host: Host) -> str:
     return path.read_text() if path.exists() else ""
 
 
-class Test:
+class TestWithARealServer:
     pytestmark = needs_sshd
 
     def test_a_new_key_is_trusted_when_the_answer_is_yes(self, server: sshd.Sshd, host: Host) -> None:

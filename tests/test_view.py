@@ -101,3 +101,8 @@ def test_a_host_that_reconnects_is_shown_as_such() -> None:
 def test_names_and_notes_are_cleaned_on_the_way_in() -> None:
     it = folded([record(0, events.HostLost("ev\x1b[31mil", "\x1b[2Jgone\n\x07[bold]"))])
     assert [(host.name, host.note) for host in it.hosts] == [("evil", "gone [bold]")]
+
+
+def test_a_complete_chunk_leaves_its_host_ready_before_the_host_says_so() -> None:
+    it = folded([record(0, STARTED), record(0, ordered("c1", "a", 0, 60)), record(1, verified("c1", "a", 0, 60))])
+    assert states(it) == {"a": HostState.READY}

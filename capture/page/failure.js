@@ -25,6 +25,7 @@ fleet.failure = (() => {
 
   /** @param {string} code @param {string} message */
   const warn = (code, message) => {
+    console.warn(`${code}: ${message}`); // what comes after ready() has returned is seen in the console alone
     warnings.set(`${code}\n${message}`, { code, message });
   };
 

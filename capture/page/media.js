@@ -5,6 +5,8 @@ fleet.media = (() => {
   // A still that takes longer than this is missing for good; nothing is fetched from afar while frames are captured.
   const FRAME_LIMIT_MS = 15000;
   const READY_LIMIT_MS = 45000;
+  // A loaded picture is decoded when it is painted at the latest; with a busy GPU the early decode may be slow.
+  const DECODE_LIMIT_MS = 10000;
   const CSS_URL = /url\(\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([^)"'\s]+))\s*\)/g;
 
   /** Addresses already decoded; the images are kept so that they stay decoded. @type {Map<string, HTMLImageElement>} */
@@ -29,9 +31,11 @@ fleet.media = (() => {
       if (!address.startsWith("data:")) fleet.failure.warn("media_load_failed", `image ${address} did not load`);
       return;
     }
-    await image.decode().catch((error) => {
-      fleet.failure.warn("media_load_failed", `image ${address}: ${fleet.failure.describe(error)}`);
-    });
+    await fleet.failure
+      .within(image.decode(), DECODE_LIMIT_MS, "its decoding")
+      .catch((/** @type {unknown} */ error) => {
+        fleet.failure.warn("media_load_failed", `image ${address}: ${fleet.failure.describe(error)}`);
+      });
   };
 
   const newImages = () =>

@@ -63,6 +63,18 @@ fleet.ready = (() => {
     }
   };
 
+  /** Style sheets and child frames, which have no other sign of being there. */
+  const loaded = async () => {
+    const complete = async () => {
+      while (document.readyState !== "complete") await fleet.failure.sleep(POLL_MS);
+    };
+    try {
+      await fleet.failure.within(complete(), LIMIT_MS, "style sheets and frames to load");
+    } catch (error) {
+      fleet.failure.warn("media_readiness_timeout", fleet.failure.describe(error));
+    }
+  };
+
   const adapters = async () => {
     for (const adapter of fleet.adapters) {
       if (adapter.find()) await bounded(`adapter ${adapter.name}`, Promise.resolve(adapter.ready()));
@@ -97,6 +109,7 @@ fleet.ready = (() => {
     await bounded("the document", prepared);
     await fleet.features.check(); // at once, instead of after waiting for what may never come
     await timelines();
+    await loaded();
     fleet.eases.register();
     fleet.timeline.bind();
     await adapters();

@@ -16,6 +16,9 @@ fleet.seek = (() => {
   const numerator = fleet.config.fpsNumerator;
   const denominator = fleet.config.fpsDenominator;
 
+  /** Seconds of an absolute frame. @param {number} frame */
+  const timeOf = (frame) => (frame * denominator) / numerator;
+
   /** @param {string[]} names @param {boolean} wanted */
   const pick = (names, wanted) => fleet.adapters.filter(({ name }) => names.includes(name) === wanted);
   const phases = () => ({
@@ -77,25 +80,36 @@ fleet.seek = (() => {
     }
   };
 
-  /** Moves everything but what only draws. @param {number} timeS @param {boolean} quiet @param {() => void} draw */
-  const move = (timeS, quiet, draw) => {
-    const timeMs = timeS * 1000;
-    // Callbacks read the time of their own frame, whatever frame was captured before.
-    fleet.clock.set(timeMs);
-    fleet.random.seed(timeMs);
-    const { before, after } = phases();
-    run(before, timeS, quiet);
-    draw();
-    step("visibility", () => fleet.visibility.apply(timeS));
-    run(after, timeS, quiet);
-    // Seeded again: how many numbers were drawn before depends on how far the seek jumped.
-    fleet.random.seed(timeMs);
-    step("a requestAnimationFrame callback", fleet.clock.flush);
-    step("a child frame", () => seekChildFrames(window, timeMs));
+  /** Time and chance of the frame, whatever frame was captured before. @param {number} timeS */
+  const tell = (timeS) => {
+    fleet.clock.set(timeS * 1000);
+    fleet.random.seed(timeS * 1000);
   };
 
   /** One absolute seek, its synchronous part. @param {number} timeS @param {boolean} [quiet] no timeline callbacks */
-  const apply = (timeS, quiet = false) => move(timeS, quiet, () => announce(timeS, false));
+  const apply = (timeS, quiet = false) => {
+    const { before, after } = phases();
+    tell(timeS);
+    run(before, timeS, quiet);
+    announce(timeS, false);
+    step("visibility", () => fleet.visibility.apply(timeS));
+    run(after, timeS, quiet);
+    // Told again: how many numbers were drawn before depends on how far the seek jumped.
+    tell(timeS);
+    step("a requestAnimationFrame callback", fleet.clock.flush);
+    step("a child frame", () => seekChildFrames(window, timeS * 1000));
+  };
+
+  /** What a jump does at the frames it must not skip: moves, starts and ends things, and draws nothing. */
+  const pass = (/** @type {number} */ frame) => {
+    const timeS = timeOf(frame);
+    const { before, after } = phases();
+    tell(timeS);
+    run(before, timeS, false);
+    step("visibility", () => fleet.visibility.apply(timeS));
+    run(after, timeS, false);
+    step("gsap", () => window.gsap?.updateRoot?.(timeS));
+  };
 
   /** @returns {Promise<void>} once all that listeners passed to waitUntil is done */
   const completion = async () => {
@@ -106,15 +120,12 @@ fleet.seek = (() => {
     }
   };
 
-  /** Seconds of an absolute frame. @param {number} frame */
-  const timeOf = (frame) => (frame * denominator) / numerator;
-
   /** @param {number} frame absolute @returns {Promise<void>} once it can be painted */
   const toFrame = async (frame) => {
     if (!Number.isSafeInteger(frame) || frame < 0) {
       throw fleet.failure.make("seek_failed", `frame must be a whole number, not negative: ${frame}`);
     }
-    for (const skipped of fleet.waypoints.between(lastFrame, frame)) move(timeOf(skipped), false, () => undefined);
+    step("a callback", () => fleet.waypoints.travel(lastFrame, frame, pass));
     lastFrame = frame;
     apply(timeOf(frame));
     try {

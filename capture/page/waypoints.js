@@ -46,11 +46,60 @@ fleet.waypoints = (() => {
     return [...frames].sort((one, other) => one - other);
   };
 
-  /** @param {number} after @param {number} before @returns {number[]} both exclusive, ascending */
-  const between = (after, before) => {
-    if (before <= after + 1) return [];
+  /** @returns {any[]} every animation of the registered timelines that calls back on each update */
+  const updating = () => {
+    const all = Object.values(fleet.timeline.registry()).flatMap((timeline) => {
+      const inner = fleet.timeline.has(timeline, "getChildren") ? timeline.getChildren(true, true, true) : [];
+      return [timeline, ...inner];
+    });
+    return all.filter((one) => typeof one?.vars?.onUpdate === "function" && fleet.timeline.has(one, "eventCallback"));
+  };
+
+  /**
+   * Runs `travel` with update callbacks put off, for they mostly draw, and what they draw on the way nobody sees. Of
+   * what ended on the way the last one is made up for; what goes on is updated where the journey ends.
+   * @param {() => void} travel
+   */
+  const withoutUpdates = (travel) => {
+    /** @type {Map<any, Function>} */
+    const originals = new Map();
+    /** @type {Map<Function, Function>} */
+    const behind = new Map(); // authors share one `vars` between tweens, which then holds a stand-in already
+    /** @type {Set<any>} */
+    const owed = new Set();
+    for (const one of updating()) {
+      const original = behind.get(one.vars.onUpdate) ?? one.vars.onUpdate;
+      /** @this {any} */
+      const standIn = function () {
+        const caller = originals.has(this) ? this : one;
+        owed.delete(caller);
+        owed.add(caller);
+      };
+      originals.set(one, original);
+      behind.set(standIn, original);
+      one.eventCallback("onUpdate", standIn);
+    }
+    try {
+      travel();
+    } finally {
+      for (const [one, original] of originals) one.eventCallback("onUpdate", original);
+    }
+    for (const one of owed) {
+      const { callbackScope, onUpdateParams } = one.vars;
+      if (one.totalProgress() === 1) originals.get(one)?.apply(callbackScope ?? one, onUpdateParams ?? []);
+    }
+  };
+
+  /** Calls `stand` for each frame that a jump from `after` to `before` must not skip. */
+  const travel = (
+    /** @type {number} */ after,
+    /** @type {number} */ before,
+    /** @type {(frame: number) => void} */ stand,
+  ) => {
+    if (before <= after + 1) return;
     known ??= compute();
-    return known.filter((frame) => frame > after && frame < before);
+    const frames = known.filter((frame) => frame > after && frame < before);
+    if (frames.length) withoutUpdates(() => frames.forEach(stand));
   };
 
   /** After the timelines changed. */
@@ -58,5 +107,5 @@ fleet.waypoints = (() => {
     known = null;
   };
 
-  return Object.freeze({ between, reset });
+  return Object.freeze({ travel, reset });
 })();

@@ -20,7 +20,7 @@ from fleet.model import Host
 PROBLEMS_SHOWN_MAX = 12
 KNOWN_HOSTS = "hosts.known_hosts"
 
-_SECRET = re.compile(r"pass(?!ive)|secret|token|credential", re.IGNORECASE)
+_SECRET = re.compile(r"pass(?!ive)|pasw|secret|token|credential", re.IGNORECASE)
 # What people write who know ssh_config, Ansible or GNU parallel.
 _SYNONYMS = {
     "hostname": "address", "host": "address", "ip": "address", "key": "identity", "keyfile": "identity",

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 import asyncssh
 
+from capture import protocol
 from fleet import agentzip, errors, model
 from fleet.transports import channel
 
@@ -64,11 +65,12 @@ async def bring(
 ) -> bytes:
     """Waits until `process` is the agent, sending it first if the host lacks it; gives what was read too much.
 
+    What the login shell printed comes first in that, as a note of source `shell`.
+
     HostUnfit when the host cannot run it, HostLost when the connection breaks.
     """
     answer = await _answer(host, process, tail, nonce, START_S)
-    if answer.noise.strip():
-        logger.debug("%s: the shell printed %d bytes before python started", host.name, len(answer.noise))
+    noise = _said(answer.noise)
     if answer.word == "SEND":
         answer = await _send(host, process, tail, agent, nonce)
     if answer.word == "OLD":
@@ -83,7 +85,8 @@ async def bring(
             f"cannot use the work directory {host.workdir}: {answer.text}",
             remedy=f"correct it on the host, or set `workdir` of {host.name} in hosts.toml",
         )
-    return answer.rest
+    note = protocol.encode(protocol.Note("info", "shell", noise)) if noise else b""
+    return note + answer.rest
 
 
 async def _send(

@@ -53,8 +53,12 @@ def _bad_host_key(
     return errors.HostKeyError(
         host.name,
         f"host key of {where} has changed: known is {expected}, it presents {shown}",
-        remedy=f"if the host was reinstalled: {trust}; if not, somebody may sit in between",
+        remedy=f"if the host was reinstalled: {_replace_command(host)}; if not, somebody may sit in between",
     )
+
+
+def _replace_command(host: model.Host) -> str:
+    return f"`{knownhosts.trust_command(host)} --replace`"
 
 
 def _other_kind_of_key(host: model.Host, error: Exception, known: knownhosts.Known) -> errors.HostKeyError:
@@ -62,7 +66,7 @@ def _other_kind_of_key(host: model.Host, error: Exception, known: knownhosts.Kno
     return errors.HostKeyError(
         host.name,
         f"{openssh.where(host)} offers no host key of a kind we know it by ({expected}): {error}",
-        remedy=f"if the host was reinstalled: `{knownhosts.trust_command(host)}`; if not, somebody may sit in between",
+        remedy=f"if the host was reinstalled: {_replace_command(host)}; if not, somebody may sit in between",
     )
 
 
