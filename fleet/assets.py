@@ -24,6 +24,8 @@ from fleet import npm
 SIZE_LIMIT_BYTES = 512 * 1024 * 1024
 CONNECT_TIMEOUT_S = 15.0  # also the longest silence between two reads
 TOTAL_TIMEOUT_S = 300.0
+# A family that npm does not have is asked for in every run; asking once a day is enough.
+ABSENT_S = 24 * 3600
 READ_BYTES = 256 * 1024
 # Font services answer by browser: without a current one they offer TTF, or nothing.
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
@@ -79,7 +81,15 @@ class Library:
         url = f"npm:{package.name}@{package.version}/{package.path}"
         if (known := self._known(url)) is not None:
             return known
-        return self._record(url, self._member(package))
+        absent = self._cache / "absent" / hashlib.sha256(package.archive.encode()).hexdigest()
+        if absent.is_file() and time.time() - absent.stat().st_mtime < ABSENT_S:
+            raise Unavailable(f"npm has no {package.name}@{package.version}")
+        try:
+            return self._record(url, self._member(package))
+        except Unavailable as error:
+            if isinstance(error.__cause__, npm.NoSuchPackage):
+                _publish(absent, b"")
+            raise
 
     def store(self, data: bytes) -> Path:
         """Keeps `data` under its sha256; returns the file."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TIMEOUT_S = 120.0
+_ABSENT = ("code E404", "code ETARGET")
 MEMBER_LIMIT_BYTES = 128 * 1024 * 1024
 # cdnjs names libraries its own way: library -> (package, folder that holds the published files).
 CDNJS = {
@@ -33,6 +34,10 @@ CDNJS = {
 
 class PackageError(Exception):
     """The npm client could not get the package, or the package has no such file."""
+
+
+class NoSuchPackage(PackageError):
+    """The registry answered, and has no such package or version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,12 +102,14 @@ def pack(file: File) -> bytes:
     """The package's archive, by the npm client."""
     with tempfile.TemporaryDirectory(prefix="fleetrender-npm-") as directory:
         command = [
-            "npm", "pack", f"{file.name}@{file.version}", "--ignore-scripts", "--silent",
+            "npm", "pack", f"{file.name}@{file.version}", "--ignore-scripts", "--loglevel=error",
             f"--pack-destination={directory}", "--fetch-retries=1", "--fetch-timeout=30000",
         ]  # fmt: skip
         code, output = _run(command, Path(directory))
         archives = sorted(Path(directory).glob("*.tgz"))
         if code != 0 or len(archives) != 1:
+            if any(reason in output for reason in _ABSENT):
+                raise NoSuchPackage(f"npm has no {file.name}@{file.version}")
             detail = " ".join(output.split())[-200:] or f"exit code {code}"
             raise PackageError(f"npm could not get {file.name}@{file.version}: {detail}")
         return archives[0].read_bytes()

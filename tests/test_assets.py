@@ -161,6 +161,16 @@ def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
 
 
 @composition_support.NEEDS_NPM
+def test_a_package_that_does_not_exist_is_asked_for_once_a_day(tmp_path: Path) -> None:
+    file = npm.File(name="@fontsource/no-such-family-of-fonts", version="5", path="400.css")
+    with pytest.raises(assets.Unavailable, match="npm has no @fontsource/no-such-family-of-fonts@5"):
+        assets.Library(tmp_path).package_file(file)
+    with pytest.raises(assets.Unavailable, match="npm has no") as again:
+        assets.Library(tmp_path).package_file(file)
+    assert again.value.__cause__ is None
+
+
+@composition_support.NEEDS_NPM
 def test_a_cdn_that_cannot_be_reached_is_replaced_by_the_npm_client() -> None:
     library = assets.Library(composition_support.CACHE)
     fetched = library.fetch("https://cdn.jsdelivr.net/npm/gsap@3.14.2/dist/gsap.min.js")
