@@ -57,4 +57,4 @@ def test_only_sources_and_page_scripts_are_packed(package: Path) -> None:
 
 
 def test_the_real_host_half_packs() -> None:
-    assert b"capture/protocol.py" in agentzip.pack(agentzip.PACKAGE)
+    assert b"capture/protocol/__init__.py" in agentzip.pack(agentzip.PACKAGE)

@@ -1,17 +1,14 @@
-"""The words that coordinator, agent and worker share: frame ranges, the render spec, messages as JSON lines.
+"""Messages between coordinator, agent and worker, one JSON object a line. Pure: no I/O.
 
-Pure: no I/O. Both sides refuse lines over the limit, unknown messages and values of the wrong type.
+Both sides refuse lines over the limit, unknown messages and values of the wrong type.
 """
 
-import dataclasses
-import enum
 import json
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 
 from capture import wire
 from capture.faults import Fault
+from capture.protocol.values import BrowserFacts, FrameFile, FrameRange, HostFacts, Limits, RenderSpec
 
 VERSION = 1
 # Bounds what a broken peer can make us buffer; the largest honest line, 1,000 captured frames, is 100 KiB.
@@ -22,148 +19,6 @@ DIGESTS_PER_MESSAGE = 2000
 
 class ProtocolError(Exception):
     """The peer said something that is not a message of this protocol."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class FrameRange:
-    """Half-open range of absolute frames, never empty, integers only."""
-
-    start: int
-    stop: int
-
-    def __post_init__(self) -> None:
-        # `type() is int`: a float frame once rounded its way into two hosts' ranges upstream, and True is no frame.
-        if type(self.start) is not int or type(self.stop) is not int:
-            raise TypeError(f"frame range must be integers: [{self.start!r}, {self.stop!r})")
-        if not 0 <= self.start < self.stop:
-            raise ValueError(f"frame range must be non-empty and not negative: [{self.start}, {self.stop})")
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(self.start, self.stop))
-
-    def __contains__(self, frame: object) -> bool:
-        return isinstance(frame, int) and self.start <= frame < self.stop
-
-    def __str__(self) -> str:
-        return f"{self.start}:{self.stop}"
-
-    def covers(self, other: "FrameRange") -> bool:
-        """Whether every frame of `other` is in this range."""
-        return self.start <= other.start and other.stop <= self.stop
-
-
-def ranges_of(frames: Iterable[int]) -> tuple[FrameRange, ...]:
-    """The fewest ranges that hold exactly `frames`, ascending."""
-    ranges: list[FrameRange] = []
-    for frame in sorted(set(frames)):
-        if ranges and ranges[-1].stop == frame:
-            ranges[-1] = FrameRange(ranges[-1].start, frame + 1)
-        else:
-            ranges.append(FrameRange(frame, frame + 1))
-    return tuple(ranges)
-
-
-class ImageFormat(enum.Enum):
-    """How one frame is stored between capture and encode; the value is the file extension."""
-
-    JPEG = "jpg"
-    PNG = "png"
-
-
-class CaptureMode(enum.Enum):
-    """How pixels leave the browser; one for the whole render."""
-
-    BEGIN_FRAME = "begin_frame"
-    SCREENSHOT = "screenshot"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RenderSpec:
-    """All that decides a pixel besides the browser build: equal specs give equal frames."""
-
-    bundle: str  # sha256 of the bundle's manifest
-    width: int  # CSS pixels = output pixels
-    height: int
-    fps: Fraction
-    frame_count: int  # of the whole composition, not of the rendered range
-    duration_s: Fraction
-    image: ImageFormat
-    jpeg_quality: int
-    mode: CaptureMode
-    has_webgl: bool = True
-    document: str = "index.html"
-
-
-def frame_name(local_index: int, image: ImageFormat) -> str:
-    """File name of the frame `local_index`, counted from 0 within its chunk."""
-    return f"frame_{local_index:06d}.{image.value}"
-
-
-@dataclass(frozen=True, slots=True)
-class FrameFile:
-    """One finished frame as its host announces it; `index` is absolute."""
-
-    index: int
-    size_bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What the owner of a host allows us to use; None means no limit of its own."""
-
-    workers: int | None = None
-    memory_bytes: int | None = None
-    disk_bytes: int | None = None
-    nice: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostFacts:
-    """What a host says of itself; sizes in bytes, times in seconds. `fleet/checks.py` judges it."""
-
-    python: str
-    kernel: str
-    architecture: str
-    machine_id: str
-    is_root: bool
-    workspace: str  # absolute directory that holds agents, blobs, bundles and runs
-    cpu_count: int
-    cpu_affinity: int
-    cpu_quota: float | None  # cores by cgroup quota
-    memory_total_bytes: int
-    memory_available_bytes: int
-    memory_limit_bytes: int | None  # by cgroup
-    disk_free_bytes: int
-    shm_bytes: int
-    chromium: str | None  # absolute path
-    chromium_version: str | None
-    rsync: str | None
-    rsync_version: str | None
-    fonts_digest: str
-    fonts_count: int
-    unix_time_s: float
-    can_sandbox: bool  # unprivileged user namespaces, which Chromium's sandbox needs
-
-    @property
-    def cores(self) -> float:
-        """Cores we may really use: the smaller of affinity and cgroup quota."""
-        return min(float(self.cpu_affinity), self.cpu_quota or float(self.cpu_affinity))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrowserFacts:
-    """What one probe of this host's browser found; taken once per host, before the first chunk."""
-
-    version: str
-    mode: CaptureMode
-    mode_why: str
-    gl_vendor: str
-    gl_renderer: str
-    has_sandbox: bool
 
 
 # Coordinator to agent.
@@ -440,8 +295,3 @@ def decode(line: bytes) -> Message:
         return wire.from_plain(kind, plain)
     except wire.WireError as error:
         raise ProtocolError(str(error)) from error
-
-
-def with_mode(spec: RenderSpec, mode: CaptureMode) -> RenderSpec:
-    """`spec` captured in `mode`."""
-    return dataclasses.replace(spec, mode=mode)
