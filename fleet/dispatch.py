@@ -6,6 +6,7 @@ one that tells hosts what to do.
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Sequence
 
 from capture.protocol import FrameRange
@@ -113,11 +114,16 @@ class Dispatch:
 
     async def _attend(self, host: Host) -> None:
         """One host from dial to goodbye, reconnects included. Its failures are events, never exceptions."""
+        with self._work.directory.host_log(host.name) as log:
+            await self._keep_serving(host, log)
+
+    async def _keep_serving(self, host: Host, log: logging.Logger) -> None:
         delays = iter(RECONNECT_DELAYS_S)
         while True:
             try:
-                await self._serve_once(host)
+                await self._serve_once(host, log)
             except HostError as error:
+                log.warning("%s", error)
                 is_worth_it = self._roll.is_present(host) and isinstance(error, PASSING)
                 delay_s = next(delays, None) if is_worth_it else None
                 self._report(host, error, is_expected_back=delay_s is not None)
@@ -135,9 +141,9 @@ class Dispatch:
         else:
             self._put(events.HostRefused(host.name, str(error), error.remedy))
 
-    async def _serve_once(self, host: Host) -> None:
+    async def _serve_once(self, host: Host, log: logging.Logger) -> None:
         async with self._dialer.open(host) as transport, transport.start_agent() as channel:
-            link = Link(host, self._work, transport=transport, channel=channel, emit=self._put)
+            link = Link(host, self._work, transport=transport, channel=channel, emit=self._put, log=log)
             mustered = await link.muster()
             inbox: asyncio.Queue[Order] = asyncio.Queue()
             self._inboxes[host.name] = inbox

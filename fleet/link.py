@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from capture import protocol
 from capture.protocol import FromAgent, RenderSpec
-from fleet import checks, events, muster, orders
+from fleet import checks, events, muster, orders, sentences
 from fleet.errors import HostBusy, HostError, HostLost, HostUnfit, cause_of
 from fleet.model import Bundle, Host, Plan, Severity
 from fleet.rundir import RunDirectory
@@ -26,6 +26,7 @@ PREPARE_TIMEOUT_S = 120.0  # hashing blobs that are there; a push has a watchdog
 GOODBYE_TIMEOUT_S = 10.0
 LEASE_S = 45.0  # silence after which the agent kills its own tree
 PING_S = 10.0  # four chances within a lease
+NOTE_LENGTH = 2000  # a page can put a novel into one console line
 SILENCE_S = 40.0  # pongs come every PING_S even from a busy agent
 
 T = TypeVar("T", bound=FromAgent)
@@ -47,7 +48,14 @@ class Link:
     """The conversation with one host's agent over an open transport."""
 
     def __init__(
-        self, host: Host, work: Work, *, transport: Transport, channel: Channel, emit: Callable[[events.Event], None]
+        self,
+        host: Host,
+        work: Work,
+        *,
+        transport: Transport,
+        channel: Channel,
+        emit: Callable[[events.Event], None],
+        log: logging.Logger,
     ) -> None:
         self.host = host
         self._work = work
@@ -55,7 +63,7 @@ class Link:
         self._channel = channel
         self._emit = emit
         self._messages: AsyncIterator[FromAgent] = channel.receive()
-        self._log = logging.getLogger(f"fleet.host.{host.name}")
+        self._log = log
         self._puller = Puller(host.name, plan=work.plan, directory=work.directory, emit=emit)
         self._workspace = ""
         self._pings = itertools.count(1)
@@ -194,9 +202,8 @@ class Link:
         if isinstance(message, protocol.Stopping):
             raise self._lost(message.reason)
         if isinstance(message, protocol.Note):
-            self._log.log(
-                logging.getLevelNamesMapping().get(message.level.upper(), 20), "%s: %s", message.source, message.text
-            )
+            level = _LEVELS.get(message.level.upper(), logging.INFO)
+            self._log.log(level, "%s: %s", sentences.clean(message.source), sentences.clean(message.text, NOTE_LENGTH))
 
     def _lost(self, message: str) -> HostLost:
         remedy = f"look at the host: `fleetrender hosts check --limit {self.host.name}`"

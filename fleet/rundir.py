@@ -78,6 +78,22 @@ class RunDirectory:
         """One log per host."""
         return self.path / "logs"
 
+    @contextlib.contextmanager
+    def host_log(self, host: str) -> Iterator[logging.Logger]:
+        """The log of one host: what its agent, browsers and pages said, and what we thought of it."""
+        logger = logging.getLogger(f"fleet.host.{host}")
+        handler = logging.FileHandler(
+            self.logs / f"{host}.log", encoding="utf-8", errors="backslashreplace", delay=True
+        )
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger.setLevel(logging.DEBUG)
+        logger.addHandler(handler)
+        try:
+            yield logger
+        finally:
+            logger.removeHandler(handler)
+            handler.close()
+
     def write_report(self, folded: object) -> None:
         """Publishes report.json."""
         part = self.report.with_suffix(".part")

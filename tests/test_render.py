@@ -47,6 +47,8 @@ def test_a_page_that_throws_ends_the_run_with_its_frame_console_and_a_screenshot
     (picture,) = re.findall(r"\S+\.png", ended.stderr)
     assert Path(picture).read_bytes().startswith(b"\x89PNG")
     assert not (tmp_path / "out.mp4").exists()
+    (log,) = (tmp_path / "state" / "runs").glob("*/logs/local.log")
+    assert "a new one: seek_failed" in log.read_text()
 
 
 def test_a_dry_run_touches_no_host_and_writes_no_video(tmp_path: Path) -> None:
