@@ -7,7 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fleet import agentzip, assemble, audio, bundle, composition, events, programs, report, resume, rundir, transports
+from fleet import (
+    agentzip,
+    assemble,
+    audio,
+    bundle,
+    composition,
+    events,
+    measure,
+    programs,
+    report,
+    resume,
+    rundir,
+    transports,
+)
 from fleet import plan as planning
 from fleet.agentzip import AgentZip
 from fleet.dispatch import Dispatch
@@ -37,9 +50,11 @@ def prepare(request: Request) -> Prepared:
     """Steps 1 to 3: composition, plan, bundle. Raises CompositionError or ConfigError before any host is touched."""
     cache = rundir.cache_root()
     programs.find_ffmpeg()
-    compiled = composition.read(request.composition, variables=request.variables, cache=cache)
-    bundled = bundle.build(compiled, cache / "bundles")
     agent = agentzip.build(cache / "agents")
+    compiled = composition.read(
+        request.composition, variables=request.variables, cache=cache, measure=measure.Ruler(agent)
+    )
+    bundled = bundle.build(compiled, cache / "bundles")
     plan = planning.make(
         compiled, bundled.digest, agent.sha256, fps=request.fps, frames=request.frames, quality=request.quality
     )
