@@ -14,6 +14,7 @@ from fleet import (
     bundle,
     composition,
     events,
+    findings,
     measure,
     programs,
     report,
@@ -24,10 +25,10 @@ from fleet import (
 from fleet import plan as planning
 from fleet.agentzip import AgentZip
 from fleet.dispatch import Dispatch
-from fleet.errors import ExitCode, FleetError, cause_of
+from fleet.errors import CompositionError, ExitCode, FleetError, cause_of
 from fleet.formats import FORMATS
 from fleet.link import Work
-from fleet.model import Bundle, Composition, Plan
+from fleet.model import Bundle, Composition, Plan, Severity
 from fleet.pipeline import Pipeline
 from fleet.request import Request
 from fleet.rundir import EventLog, RunDirectory
@@ -52,8 +53,13 @@ def prepare(request: Request) -> Prepared:
     programs.find_ffmpeg()
     agent = agentzip.build(cache / "agents")
     compiled = composition.read(
-        request.composition, variables=request.variables, cache=cache, measure=measure.Ruler(agent)
+        request.composition,
+        variables=request.variables,
+        placeholders=request.placeholders,
+        cache=cache,
+        measure=measure.Ruler(agent),
     )
+    findings.refuse(compiled.findings, strict=request.strict, strict_variables=request.strict_variables)
     bundled = bundle.build(compiled, cache / "bundles")
     plan = planning.make(
         compiled, bundled.digest, agent.sha256, fps=request.fps, frames=request.frames, quality=request.quality
@@ -116,7 +122,7 @@ async def _render(
     try:
         async with asyncio.TaskGroup() as group, transports.dialer(directory.path, prepared.agent) as dialer:
             segments = group.create_task(pipeline.run())
-            sound = group.create_task(_mix(plan, directory, log))
+            sound = group.create_task(_mix(plan, directory, log, strict=request.strict))
             dispatch = Dispatch(
                 work, request.hosts, dialer=dialer, log=log, schedule=schedule, on_verified=pipeline.add_verified
             )
@@ -126,8 +132,10 @@ async def _render(
     return await assemble.run(plan, segments.result(), sound.result(), request.output)
 
 
-async def _mix(plan: Plan, directory: RunDirectory, log: EventLog) -> Path | None:
+async def _mix(plan: Plan, directory: RunDirectory, log: EventLog, *, strict: bool) -> Path | None:
     mixed = await audio.mix(plan, directory.segments)
+    if strict and mixed.warnings:
+        raise CompositionError("\n".join(mixed.warnings), remedy="mend the sound, or render without `--strict`")
     for warning in mixed.warnings:
         log.emit(events.Warned("audio", warning))
     log.emit(events.AudioMixed(mixed.tracks))
@@ -174,7 +182,8 @@ def _logged(
     try:
         log.emit(started)
         for finding in compiled.findings:
-            log.emit(events.Warned(finding.where, finding.message))
+            if finding.severity is Severity.WARNING:
+                log.emit(events.Warned(finding.where, finding.message))
         yield log
     except FleetError as error:
         log.emit(_failure(started, error.exit_code, str(error), error.remedy))

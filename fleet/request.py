@@ -3,7 +3,8 @@
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,8 @@ from fleet.errors import ConfigError
 from fleet.model import Host, Quality
 
 SUFFIX = ".mp4"
+# `__VIDEO_SRC__=...` is accepted as well: it is what the file says.
+_KEY = re.compile(r"__([A-Z][A-Z0-9_]*?)__|([A-Za-z_][A-Za-z0-9_.-]*)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +31,9 @@ class Request:
     frames: FrameRange | None = None
     quality: Quality = Quality.STANDARD
     variables: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    placeholders: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    strict: bool = False  # a warning stops the render
+    strict_variables: bool = False  # so does a variable that nobody declares
     workers: int | None = None
     chunk_frames: int | None = None
     resume: bool = False
@@ -65,6 +71,18 @@ def read_variables(text: str | None, file: Path | None) -> dict[str, Any]:
             ) from error
     if text is not None:
         values |= _json_object(text, "--variables")
+    return values
+
+
+def read_placeholders(pairs: Iterable[str]) -> dict[str, str]:
+    """What each `--set KEY=VALUE` fills in; a later one wins. ConfigError for what is no such pair."""
+    values: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        match = _KEY.fullmatch(key)
+        if not equals or match is None:
+            raise ConfigError(f"--set: `{pair}` is not KEY=VALUE", remedy="type it like `--set VIDEO_DURATION=12`")
+        values[match[1] or match[2]] = value
     return values
 
 

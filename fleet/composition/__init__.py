@@ -5,9 +5,23 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from fleet import model
+from fleet import findings, model
 from fleet.assets import Library
-from fleet.composition import assets, entry, fonts, loads, markup, mount, project, refuse, root, scripts, sound, speech
+from fleet.composition import (
+    assets,
+    entry,
+    fonts,
+    lint,
+    loads,
+    markup,
+    mount,
+    project,
+    refuse,
+    root,
+    scripts,
+    sound,
+    speech,
+)
 from fleet.composition.variables import apply as apply_variables
 
 # Document, assets, width and height -> seconds.
@@ -19,6 +33,7 @@ def read(
     *,
     variables: Mapping[str, Any],
     cache: Path,
+    placeholders: Mapping[str, str] | None = None,
     offline: bool = False,
     measure: Measure | None = None,
 ) -> model.Composition:
@@ -27,7 +42,9 @@ def read(
     `measure` is asked for the length when the root does not say it.
     Raises ConfigError when there is no such composition, and CompositionError, with file and line, when it is wrong.
     """
-    source = project.locate(path)
+    source = project.locate(path, placeholders)
+    notes = lint.run(source)
+    findings.refuse(notes)
     files = assets.Assets(source, Library(cache, offline=offline))
     media = sound.Media(files.files)
     page = _open(source, source.entry, files, media)
@@ -61,7 +78,7 @@ def read(
         assets=files.all(),
         has_webgl=speech.draws_with_gl(files.spoken),
         audio=sound.tracks(page.document, duration_s, media),
-        findings=(*files.findings, *mounting.table.findings, *faces, *media.findings),
+        findings=(*notes, *files.findings, *mounting.table.findings, *faces, *media.findings),
     )
 
 
