@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from fleet import cli_hosts, plan, progress, render
+from fleet import cli_hosts, cli_inspect, plan, progress, render
 from fleet import request as requests
 from fleet.errors import ExitCode, FleetError, Interrupted, Terminated
 from fleet.model import Quality
@@ -27,6 +27,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_hosts.app, name="hosts")
 app.command("doctor")(cli_hosts.doctor)
+app.command("inspect")(cli_inspect.inspect)
 
 
 @app.command("run")

@@ -1,0 +1,52 @@
+"""`fleetrender inspect` and `fleetrender snapshot`: arguments in, one call, text or JSON out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fleet import console, inspect_view, inspection, plan
+from fleet import request as requests
+from fleet.errors import ExitCode
+
+CompositionArgument = Annotated[
+    Path, typer.Argument(help="A folder with index.html, or an .html file.", show_default="this folder")
+]
+FpsOption = Annotated[
+    str | None, typer.Option(help="Such as 30 or 30000/1001.", show_default="the composition's, else 30")
+]
+VariablesOption = Annotated[str | None, typer.Option(metavar="JSON", help="Variables as a JSON object.")]
+VariablesFileOption = Annotated[Path | None, typer.Option(metavar="FILE", help="The same from a file.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Fills in `__KEY__` and `{{KEY}}`. Repeatable."),
+]
+
+
+def inspect(
+    composition: CompositionArgument = Path(),
+    fps: FpsOption = None,
+    variables: VariablesOption = None,
+    variables_file: VariablesFileOption = None,
+    placeholders: SetOption = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Say what a render of COMPOSITION would be, and what is wrong with it. Exit code 4 when there is an error."""
+    inspected = inspection.inspect(
+        inspection.Asked(
+            composition=composition,
+            variables=requests.read_variables(variables, variables_file),
+            placeholders=requests.read_placeholders(placeholders or ()),
+            fps=plan.parse_fps(fps) if fps else None,
+        )
+    )
+    if as_json:
+        console.result_json(inspect_view.plain(inspected, strict=strict))
+    else:
+        console.result(inspect_view.facts_table(inspected), "")
+        if inspected.findings:
+            console.result(inspect_view.findings_table(inspected.findings), "")
+        console.result(inspect_view.verdict(inspected, strict=strict))
+    if inspected.stops(strict=strict):
+        raise typer.Exit(ExitCode.COMPOSITION)
