@@ -28,6 +28,7 @@ app = typer.Typer(
 app.add_typer(cli_hosts.app, name="hosts")
 app.command("doctor")(cli_hosts.doctor)
 app.command("inspect")(cli_inspect.inspect)
+app.command("snapshot")(cli_inspect.take_snapshot)
 
 
 @app.command("run")

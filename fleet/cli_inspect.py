@@ -1,11 +1,12 @@
 """`fleetrender inspect` and `fleetrender snapshot`: arguments in, one call, text or JSON out."""
 
+import asyncio
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fleet import console, inspect_view, inspection, plan
+from fleet import console, inspect_view, inspection, plan, render, snapshot
 from fleet import request as requests
 from fleet.errors import ExitCode
 
@@ -50,3 +51,36 @@ def inspect(
         console.result(inspect_view.verdict(inspected, strict=strict))
     if inspected.stops(strict=strict):
         raise typer.Exit(ExitCode.COMPOSITION)
+
+
+def take_snapshot(
+    composition: CompositionArgument = Path(),
+    at: Annotated[str | None, typer.Option("--at", metavar="S,S,...", help="Times in seconds.")] = None,
+    frames: Annotated[
+        str | None, typer.Option("--frames", metavar="N,A:B,...", help="Frames, and ranges without their end.")
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder for the stills.")] = Path(
+        "snapshots"
+    ),
+    fps: FpsOption = None,
+    variables: VariablesOption = None,
+    variables_file: VariablesFileOption = None,
+    placeholders: SetOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of paths.")] = False,
+) -> None:
+    """Write PNG stills of COMPOSITION, exactly as a render captures them. Without times: five, evenly spread."""
+    request = requests.Request(
+        composition=composition,
+        output=requests.output_folder(output),
+        fps=plan.parse_fps(fps) if fps else None,
+        variables=requests.read_variables(variables, variables_file),
+        placeholders=requests.read_placeholders(placeholders or ()),
+    )
+    prepared = render.prepare(request)
+    wanted = snapshot.choose(prepared.plan, at=at, frames=frames)
+    console.progress(f"capturing {console.count(len(wanted), 'frame')} ...")
+    stills = asyncio.run(snapshot.run(prepared, wanted, request.output))
+    if as_json:
+        console.result_json(snapshot.plain(prepared.plan, stills))
+    else:
+        console.result(*map(str, stills.values()))

@@ -53,6 +53,15 @@ def output_path(composition: Path, output: Path | None) -> Path:
     return path
 
 
+def output_folder(path: Path) -> Path:
+    """Where stills go; it need not exist yet. ConfigError when nothing could be written there."""
+    folder = path.absolute()
+    nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise ConfigError(f"--output: {nearest} is no folder that can be written", remedy="choose another `--output`")
+    return folder
+
+
 def choose_hosts(source: str | None, limit: str | None) -> tuple[Host, ...]:
     """The hosts that `--hosts` and `--limit` leave; without `--hosts` this machine."""
     chosen = hosts.load(source) if source else (hosts.LOCAL,)
