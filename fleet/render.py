@@ -57,7 +57,7 @@ def prepare(request: Request) -> Prepared:
         variables=request.variables,
         placeholders=request.placeholders,
         cache=cache,
-        measure=measure.Ruler(agent),
+        measure=measure.Ruler.among(agent, request.hosts),
     )
     findings.refuse(compiled.findings, strict=request.strict, strict_variables=request.strict_variables)
     bundled = bundle.build(compiled, cache / "bundles")

@@ -133,3 +133,11 @@ def test_an_error_of_many_lines_is_as_many_findings() -> None:
         ("index.html:3", "a.png: no such file\npage console: x", Severity.ERROR),
         ("css/b.css:9", "bad", Severity.ERROR),
     ]
+
+
+@pytest.mark.ffmpeg
+def test_a_broken_sound_is_a_warning_and_stops_a_strict_render(tmp_path: Path) -> None:
+    compiled = read(tmp_path, {"index.html": page('<audio id="a" src="a.mp3"></audio>'), "a.mp3": b"no sound"})
+    findings.refuse(compiled.findings)
+    with pytest.raises(errors.CompositionError, match=r"a\.mp3 is no media file"):
+        findings.refuse(compiled.findings, strict=True)
