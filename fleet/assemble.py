@@ -91,13 +91,14 @@ def commands(
                 gif_command(plan, segments, palette, output, program=program),
             )
         case Joining.FOLDER:
-            return (stills_command(plan, segments, f"{output}/{outfolder.PICTURES}", program=program),)
+            return (stills_command(plan, segments, outfolder.pattern(output), program=program),)
 
 
 def palette_command(segments: str, palette: str, *, program: str = "ffmpeg") -> tuple[str, ...]:
     """Finds the 256 colours that serve all frames best: one palette, so that nothing flickers."""
+    # `stats_mode=diff` forgets colours: a grey still after a blue one left no grey in the palette.
     colours = graph.input(f"file:{segments}", f="concat", safe=0)["v:0"].filter(
-        "palettegen", stats_mode="diff", reserve_transparent=0
+        "palettegen", stats_mode="full", reserve_transparent=0
     )
     node = graph.output(colours, f"file:{palette}", f="image2", update=1, **{"frames:v": 1})
     return _compiled(node, program)
@@ -113,7 +114,6 @@ def gif_command(plan: Plan, segments: str, palette: str, output: str, *, program
     drawn = graph.filter([frames, colours], "paletteuse", dither="sierra2_4a")
     options: dict[str, Any] = {
         "c:v": row.encoder,
-        "fps_mode": "passthrough",
         "loop": plan.loop,
         "map_metadata": -1,
         "fflags": "+bitexact",
@@ -234,9 +234,7 @@ async def _join(plan: Plan, segments: Sequence[Path], concat: Path, audio: Path 
 
 
 async def _probe_folder(plan: Plan, part: Path) -> ffprobe.Media:
-    # A pattern is read by printf's rules: a percent sign in the folder's own name is written twice.
-    pattern = f"{str(part).replace('%', '%%')}/{outfolder.PICTURES}"
-    argv = ffprobe.stills_command(programs.find_ffmpeg().ffprobe, pattern, plan.fps)
+    argv = ffprobe.stills_command(programs.find_ffmpeg().ffprobe, outfolder.pattern(str(part)), plan.fps)
     found = await _probe_with(argv, part, START_TIMEOUT_S + encode.FRAME_TIMEOUT_S * len(plan.frames))
     sounds = [await _probe(file) for file in part.glob(f"{outfolder.SOUND}.*")]
     return ffprobe.Media(found.duration_s, (*found.streams, *(stream for one in sounds for stream in one.streams)))

@@ -115,6 +115,8 @@ async def run(plan: Plan, segment: FrameRange, frames: Sequence[Path], output: P
                 f"segment {segment}: FFmpeg read {count} frames in {len(segment)} files",
                 remedy="run again with `--resume`",
             )
+        if FORMATS[plan.format].keeps_stills and not await _can_be_decoded(part, len(segment)):
+            await _name_the_damaged(plan, segment, frames)
         part.replace(output)
     finally:
         part.unlink(missing_ok=True)
@@ -171,6 +173,15 @@ def _read(file: Path) -> bytes:
         return file.read_bytes()
     except FileNotFoundError:
         return b""
+
+
+async def _can_be_decoded(part: Path, count: int) -> bool:
+    argv = (
+        programs.find_ffmpeg().ffmpeg, "-hide_banner", "-loglevel", "error", "-nostdin", "-xerror",
+        "-err_detect", "crccheck+explode", "-i", f"file:{part}", "-f", "null", "-",
+    )  # fmt: skip
+    ended = await programs.run(argv, timeout_s=START_TIMEOUT_S + FRAME_TIMEOUT_S * count)
+    return not (ended.code or ended.stderr)
 
 
 async def _name_the_damaged(plan: Plan, segment: FrameRange, frames: Sequence[Path]) -> None:

@@ -46,9 +46,9 @@ def command(ffprobe: str, path: str, *, count_packets: bool = False) -> tuple[st
 
 
 def stills_command(ffprobe: str, pattern: str, fps: Fraction) -> tuple[str, ...]:
-    """The same of numbered pictures from 1 on, shown at `fps`, every one of which is decoded."""
+    """The same of numbered pictures from 1 on, shown at `fps`."""
     return (
-        ffprobe, "-v", "error", "-count_packets", "-count_frames", "-show_format", "-show_streams", "-of", "json",
+        ffprobe, "-v", "error", "-count_packets", "-show_format", "-show_streams", "-of", "json",
         "-f", "image2", "-framerate", f"{fps.numerator}/{fps.denominator}", "-start_number", "1", "-i", pattern,
     )  # fmt: skip
 

@@ -8,9 +8,13 @@ from pathlib import Path
 
 from fleet.errors import ConfigError
 
-PICTURES = "frame_%06d.png"
 SOUND = "audio"
 _OURS = re.compile(r"frame_\d{6,}\.png|audio\.[a-z0-9]+")
+
+
+def pattern(folder: str) -> str:
+    """The names of the pictures in `folder`, by printf's rules: a percent sign of the folder's own is written twice."""
+    return f"{folder.replace('%', '%%')}/frame_%06d.png"
 
 
 def check(path: Path) -> None:
