@@ -57,9 +57,10 @@ class Session:
         self._shutter: shutter.Shutter | None = None
         self._has_document = False
 
-    def open(self, runtime: str) -> None:
+    def open(self, runtime: str) -> dict[str, Any]:
         """Loads the document with `runtime` injected before its scripts, and waits until it is ready.
 
+        Returns what the page says of itself, its `duration_s` and `adapters` among it.
         Raises CaptureError: PAGE_NOT_READY, BROWSER_CRASHED, or the code that the page gave.
         """
         deadline = time.monotonic() + READY_TIMEOUT_S
@@ -69,9 +70,11 @@ class Session:
             self._command("Page.navigate", {"url": self._server.document_url})
             self._connection.wait_until(lambda: self._has_document, deadline, "the document is parsed")
             reply = self._camera.reply(self._evaluate("__fleet.ready()"), deadline)
-            ready = _value(reply, FaultCode.PAGE_NOT_READY)
-        for warning in ready.get("warnings", []) if isinstance(ready, dict) else []:
+            told = _value(reply, FaultCode.PAGE_NOT_READY)
+        ready: dict[str, Any] = told if isinstance(told, dict) else {}
+        for warning in ready.get("warnings", []):
             self._notes.add(Note("warning", "page", clean(f"{warning.get('code')}: {warning.get('message')}")))
+        return ready
 
     def capture(self, frames: Iterable[int]) -> Iterator[tuple[int, bytes]]:
         """Absolute frames, ascending and after `last`, each with its picture.

@@ -64,6 +64,7 @@ class Composition:
     width: int
     height: int
     duration_s: Fraction
+    is_measured: bool = False  # the length is what the page said, because the root did not
     fps: Fraction | None = None  # data-fps of the root
     assets: tuple[Asset, ...] = ()
     audio: tuple[AudioTrack, ...] = ()
