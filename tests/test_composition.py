@@ -189,8 +189,6 @@ def test_runtimes_left_by_an_export_are_removed(tmp_path: Path) -> None:
     ("body", "feature"),
     [
         ('<video src="a.mp4"></video>', "video"),
-        ("<canvas layoutsubtree></canvas>", "html-in-canvas"),
-        ("<script>\n HyperShader.init({})</script>", "shader-transitions"),
         ("<script type=module>\n await navigator.gpu.requestAdapter()</script>", "webgpu"),
         ("<i data-color-grading></i>", "colour-grading"),
         ("<i data-fx-chain></i>", "audio-fx"),

@@ -24,6 +24,7 @@ TOP_FRAME = (
     "scoping.js",
     "templates.js",
     "eases.js",
+    "paint.js",
     "features.js",
     "media.js",
 )
@@ -41,7 +42,7 @@ class PageConfig:
 
 
 def source(config: PageConfig) -> str:
-    """One script for every new document: `__fleet.ready()`, `__fleet.seek(frame)`, and in child frames a clock."""
+    """One script for every new document: `__fleet` with `ready()`, `seek(frame)`, `draw()`; in child frames a clock."""
     parts = [
         "(() => {",
         '"use strict";',

@@ -20,7 +20,6 @@ fleet.features = (() => {
       }
     });
 
-  const canDrawElements = () => "drawElementImage" in CanvasRenderingContext2D.prototype;
   const isMapPage = () =>
     ["__hfMapbox", "__hfLeaflet", "__hfGoogleMaps", "__hfMaplibre"].some((name) => list(window[name]).length > 0) ||
     present(".mapboxgl-map,.maplibregl-map,.leaflet-container,.gm-style");
@@ -30,9 +29,8 @@ fleet.features = (() => {
     ["video (stills of <video> elements)", () => present("video[src],video:has(source)")],
     ["WebGPU (data-requires-webgpu)", () => present("[data-requires-webgpu]")],
     ["live maps", isMapPage],
-    ["shader transitions (HyperShader)", () => list(window.__hf?.transitions).length > 0],
+    ["shader transitions without a compositor (HyperShader)", fleet.paint.lacksCompositor],
     ["colour grading (data-color-grading)", () => present("[data-color-grading]")],
-    ["html-in-canvas (canvas layoutsubtree)", () => canDrawElements() && present("canvas[layoutsubtree]")],
     ["studio position edits (data-hf-edit-base-x)", () => present("[data-hf-edit-base-x],[data-hf-edit-base-y]")],
     ["data-composition-src at run time", () => present("[data-composition-src]")],
     ["iframes of another origin", hasForeignFrame],

@@ -85,5 +85,14 @@ fleet.globals = (() => {
     window.__renderReady = true;
   };
 
-  return Object.freeze({ publish });
+  /** One seek through whatever a package has wrapped around `__hf.seek`. @param {number} timeS */
+  const seekOutside = (timeS) => {
+    const outer = window.__hf?.seek;
+    if (typeof outer === "function" && outer !== seek) outer.call(window.__hf, timeS);
+    else seek(timeS);
+  };
+
+  const wrapped = () => fleet.paint.wrapped(seek);
+
+  return Object.freeze({ publish, seekOutside, wrapped });
 })();

@@ -13,7 +13,6 @@ from fleet.composition import markup, scripts
 
 # Elements and attributes -> the feature they need.
 _ATTRIBUTES = {
-    "layoutsubtree": "html-in-canvas",
     "data-requires-webgpu": "webgpu",
     "data-color-grading": "colour-grading",
     "data-fx-chain": "audio-fx",
@@ -23,9 +22,6 @@ _ATTRIBUTES = {
 }
 # Words in scripts -> the feature they need.
 _WORDS = {
-    "drawElementImage": "html-in-canvas",
-    "texElementImage2D": "html-in-canvas",
-    "HyperShader.init": "shader-transitions",
     "navigator.gpu": "webgpu",
     "new mapboxgl.Map": "live-maps",
     "new maplibregl.Map": "live-maps",
