@@ -110,7 +110,6 @@ fleet.ready = (() => {
     await fleet.features.check(); // at once, instead of after waiting for what may never come
     await timelines();
     await loaded();
-    fleet.eases.register();
     fleet.paint.begin(); // to bind a timeline is to make its first updates
     fleet.timeline.bind();
     await adapters();
