@@ -26,6 +26,7 @@ TOP_FRAME = (
     "eases.js",
     "paint.js",
     "features.js",
+    "stills.js",
     "media.js",
 )
 AFTER_ADAPTERS = ("seek.js", "globals.js", "ready.js", "api.js")

@@ -38,6 +38,7 @@ fleet.features = (() => {
 
   /** @param {HTMLImageElement} image @returns {Promise<boolean>} */
   const isAnimated = async (image) => {
+    if (fleet.stills.isDriven(image)) return false;
     const extension = /\.(gif|webp|apng)$/i.exec(new URL(image.currentSrc || image.src, document.baseURI).pathname);
     const decoder = Reflect.get(window, "ImageDecoder");
     if (!extension || !decoder) return false;

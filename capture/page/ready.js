@@ -115,6 +115,7 @@ fleet.ready = (() => {
     await adapters();
     await fleet.features.check();
     await bounded("window.__tailwindReady", Promise.resolve(window.__tailwindReady));
+    await bounded("animated images", Promise.resolve(fleet.stills.show(0)));
     await fleet.media.ready();
     await fleet.globals.wrapped();
     await fleet.paint.warmUp();

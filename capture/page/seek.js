@@ -135,6 +135,8 @@ fleet.seek = (() => {
     step("a wrapper of __hf.seek", () => fleet.globals.seekOutside(timeOf(frame)));
     try {
       await fleet.failure.within(completion(), COMPLETION_LIMIT_MS, "promises passed to hf-seek's waitUntil");
+      const stills = fleet.stills.show(timeOf(frame));
+      if (stills) await fleet.failure.within(stills, COMPLETION_LIMIT_MS, "stills of animated images");
       const needsPaint = await fleet.paint.prepare();
       await fleet.media.frameReady();
       return { needsPaint };

@@ -6,7 +6,21 @@ from typing import Any
 
 from fleet import model
 from fleet.assets import Library
-from fleet.composition import assets, entry, fonts, loads, markup, mount, project, refuse, root, scripts, sound, speech
+from fleet.composition import (
+    assets,
+    entry,
+    fonts,
+    loads,
+    markup,
+    mount,
+    moving,
+    project,
+    refuse,
+    root,
+    scripts,
+    sound,
+    speech,
+)
 from fleet.composition.variables import apply as apply_variables
 
 
@@ -33,7 +47,7 @@ def read(path: Path, *, variables: Mapping[str, Any], cache: Path, offline: bool
     apply_variables(page.document, page.path, variables, mounting.table)
     scripts.settle(page.document)
     loads.add_mentioned(files, markup.serialise(page.document))
-    files.check_images()
+    refuse.check_moving(moving.mark(page.document, files.files))
     scripts.inline(page.document, files.scripts)
     sound.assign_render_ids(page.document)
     entry.finish(page.document)
