@@ -453,7 +453,6 @@ def refusal(browser: Browser, html: str, *frames: int) -> PageFault:
         ('<div class="maplibregl-map"></div>', "live maps"),
         ('<div data-composition-src="x.html"></div>', "data-composition-src"),
         ("<script>__hf.transitions = [{time: 1, shader: 'glitch'}]</script>", "shader transitions"),
-        ("<script>void __hyperframes.pretext</script>", "__hyperframes.pretext"),
         ('<img src="/two.gif">', "animated images"),
     ],
 )

@@ -25,6 +25,7 @@ TOP_FRAME = (
     "templates.js",
     "eases.js",
     "paint.js",
+    "text.js",
     "features.js",
     "stills.js",
     "media.js",

@@ -7,9 +7,6 @@ fleet.features = (() => {
   const present = (selector) => document.querySelector(selector) !== null;
   const list = (/** @type {unknown} */ value) => (Array.isArray(value) ? value : []);
 
-  /** Names of authored globals that were touched and are not provided. @type {Set<string>} */
-  const touched = new Set();
-
   /** @returns {boolean} whether a child frame is closed to us, so that its clock cannot be driven */
   const hasForeignFrame = () =>
     [...document.querySelectorAll("iframe")].some((frame) => {
@@ -56,11 +53,11 @@ fleet.features = (() => {
   /** Rejects with the names of all uncovered features in use. */
   const check = async () => {
     const names = FEATURES.filter(([, isUsed]) => isUsed()).map(([name]) => name);
-    names.push(...touched, ...fleet.eases.unknown());
+    names.push(...fleet.eases.unknown());
     const animated = await Promise.all([...document.images].map(isAnimated));
     if (animated.some(Boolean)) names.push("animated images");
     if (names.length) throw fleet.failure.make("feature_unsupported", `not supported yet: ${names.join("; ")}`);
   };
 
-  return Object.freeze({ check, touch: (/** @type {string} */ name) => void touched.add(name) });
+  return Object.freeze({ check });
 })();

@@ -45,11 +45,7 @@ fleet.globals = (() => {
     return { fontSize: wanted.minFontSize, fits: false };
   };
 
-  const helpers = { getVariables: fleet.variables.getVariables, fitTextFontSize };
-  Object.defineProperty(helpers, "pretext", {
-    enumerable: true,
-    get: () => fleet.features.touch("__hyperframes.pretext"),
-  });
+  const helpers = { getVariables: fleet.variables.getVariables, fitTextFontSize, pretext: fleet.text };
 
   const hf = /** @type {Record<string, any>} */ (window.__hf && typeof window.__hf === "object" ? window.__hf : {});
   hf.seek = seek;

@@ -14,6 +14,8 @@ from fleet.composition import markup, scripts
 _ATTRIBUTES = {
     "data-requires-webgpu": "webgpu",
     "data-color-grading": "colour-grading",
+    "data-hf-edit-base-x": "studio-offsets",
+    "data-hf-edit-base-y": "studio-offsets",
     "data-fx-chain": "audio-fx",
     "data-fx-carve": "audio-fx",
     "data-automation": "audio-automation",
