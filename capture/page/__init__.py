@@ -26,6 +26,7 @@ TOP_FRAME = (
     "eases.js",
     "paint.js",
     "text.js",
+    "frames.js",
     "features.js",
     "stills.js",
     "media.js",

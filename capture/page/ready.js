@@ -112,6 +112,7 @@ fleet.ready = (() => {
     await loaded();
     fleet.paint.begin(); // to bind a timeline is to make its first updates
     fleet.timeline.bind();
+    fleet.frames.hold();
     await adapters();
     await fleet.features.check();
     await bounded("window.__tailwindReady", Promise.resolve(window.__tailwindReady));

@@ -71,15 +71,6 @@ fleet.seek = (() => {
     step("a listener of hf-seek", () => dispatch(timeS));
   };
 
-  /** @param {Window} parent @param {number} timeMs */
-  const seekChildFrames = (parent, timeMs) => {
-    for (let index = 0; index < parent.frames.length; index += 1) {
-      const child = parent.frames[index];
-      child.__HF_VIRTUAL_TIME__?.seekToTime(timeMs);
-      seekChildFrames(child, timeMs);
-    }
-  };
-
   /** Time and chance of the frame, whatever frame was captured before. @param {number} timeS */
   const tell = (timeS) => {
     fleet.clock.set(timeS * 1000);
@@ -100,7 +91,7 @@ fleet.seek = (() => {
     tell(timeS);
     fleet.paint.mark("callbacks");
     step("a requestAnimationFrame callback", fleet.clock.flush);
-    step("a child frame", () => seekChildFrames(window, timeS * 1000));
+    step("a child frame", () => fleet.frames.seek(timeS * 1000));
     fleet.paint.mark("listeners"); // what is still to come is what they promised
   };
 
