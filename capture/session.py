@@ -159,7 +159,9 @@ class Session:
 
     def _finish(self, seek: "_Seek") -> str:
         with _frame_errors(seek.frame):
-            _value(self._camera.reply(seek.message_id, seek.deadline), FaultCode.SEEK_FAILED)
+            found = _value(self._camera.reply(seek.message_id, seek.deadline), FaultCode.SEEK_FAILED)
+            if isinstance(found, dict) and found.get("needsPaint"):
+                self._draw(seek.deadline)
             if self.last is None:
                 picture = self._settle(seek)
             else:
@@ -168,6 +170,10 @@ class Session:
                 picture = self._shoot(seek.deadline)
         self.last = seek.frame
         return picture
+
+    def _draw(self, deadline: float) -> None:
+        self._camera.paint(deadline)
+        _value(self._camera.reply(self._evaluate("__fleet.draw()"), deadline), FaultCode.SEEK_FAILED)
 
     def _settle(self, seek: "_Seek") -> str:
         self._camera.commit(seek.deadline)

@@ -15,6 +15,7 @@ from fleet.composition import (
     loads,
     markup,
     mount,
+    moving,
     project,
     refuse,
     root,
@@ -62,7 +63,7 @@ def read(
     apply_variables(page.document, page.path, variables, mounting.table)
     scripts.settle(page.document)
     loads.add_mentioned(files, markup.serialise(page.document))
-    files.check_images()
+    refuse.check_moving(moving.mark(page.document, files.files))
     scripts.inline(page.document, files.scripts)
     sound.assign_render_ids(page.document)
     entry.finish(page.document)
