@@ -54,6 +54,9 @@ def run_command(
     frames: Annotated[str | None, typer.Option(metavar="A:B", help="Frames A up to but not including B.")] = None,
     variables: Annotated[str | None, typer.Option(metavar="JSON", help="Variables as a JSON object.")] = None,
     variables_file: Annotated[Path | None, typer.Option(metavar="FILE", help="The same from a file.")] = None,
+    substitute_fonts: Annotated[
+        bool, typer.Option("--substitute-fonts", help="Show other fonts for those that no source has.")
+    ] = False,
     limit: Annotated[
         str | None, typer.Option(metavar="'TAG,!HOST'", help="Only these hosts: names, tags, groups.")
     ] = None,
@@ -76,6 +79,7 @@ def run_command(
         variables=requests.read_variables(variables, variables_file),
         workers=workers,
         chunk_frames=chunk_frames,
+        substitute_fonts=substitute_fonts,
         resume=resume,
         keep=keep,
     )

@@ -37,7 +37,9 @@ def prepare(request: Request) -> Prepared:
     """Steps 1 to 3: composition, plan, bundle. Raises CompositionError or ConfigError before any host is touched."""
     cache = rundir.cache_root()
     programs.find_ffmpeg()
-    compiled = composition.read(request.composition, variables=request.variables, cache=cache)
+    compiled = composition.read(
+        request.composition, variables=request.variables, cache=cache, substitute_fonts=request.substitute_fonts
+    )
     bundled = bundle.build(compiled, cache / "bundles")
     agent = agentzip.build(cache / "agents")
     plan = planning.make(

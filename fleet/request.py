@@ -30,6 +30,7 @@ class Request:
     variables: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     workers: int | None = None
     chunk_frames: int | None = None
+    substitute_fonts: bool = False
     resume: bool = False
     keep: bool = False
 

@@ -10,7 +10,9 @@ from fleet.composition import assets, entry, fonts, loads, markup, mount, projec
 from fleet.composition.variables import apply as apply_variables
 
 
-def read(path: Path, *, variables: Mapping[str, Any], cache: Path, offline: bool = False) -> model.Composition:
+def read(
+    path: Path, *, variables: Mapping[str, Any], cache: Path, offline: bool = False, substitute_fonts: bool = False
+) -> model.Composition:
     """The composition at `path`, a directory with index.html or an .html file; nothing is fetched after this.
 
     Raises ConfigError when there is no such composition, and CompositionError, with file and line, when it is wrong.
@@ -29,10 +31,10 @@ def read(path: Path, *, variables: Mapping[str, Any], cache: Path, offline: bool
         files.add(path_inside, markup.serialise(inside.document).encode())
     files.check()
     files.inline_sheets(page.document)
-    faces = fonts.embed(page.document, files.library, files.spoken)
     apply_variables(page.document, page.path, variables, mounting.table)
     scripts.settle(page.document)
     loads.add_mentioned(files, markup.serialise(page.document))
+    faces = fonts.embed(page.document, files, is_substitute_accepted=substitute_fonts)
     files.check_images()
     scripts.inline(page.document, files.scripts)
     sound.assign_render_ids(page.document)
