@@ -78,13 +78,16 @@ _HAN = ((0x2E80, 0x303F), (0x3190, 0x31EF), (0x3200, 0x4DBF), (0x4E00, 0x9FFF), 
 _PICTURES = frozenset(
     "⌚⌛⏩⏪⏫⏬⏰⏳◽◾☔☕♈♉♊♋♌♍♎♏♐♑♒♓♿⚓⚡⚪⚫⚽⚾⛄⛅⛎⛔⛪⛲⛳⛵⛺⛽✅✊✋✨❌❎❓❔❕❗➕➖➗➰➿⬛⬜⭐⭕"  # noqa: RUF001
 )
+_KEYCAP = "\u20e3"
 _AS_PICTURE = "\ufe0f"
+# One range for every file: Chromium picks the files of one weight of a family, and looks in no others.
+_WEIGHTS = "100 900"
 
 
 def pictures(text: str) -> frozenset[str]:
     """The characters of `text` that are shown as emoji."""
     chosen = {before for before, mark in itertools.pairwise(text) if mark == _AS_PICTURE}
-    return frozenset(c for c in text if c in _PICTURES or c in chosen or 0x1F000 <= ord(c) <= 0x1FAFF) - {"\u20e3"}
+    return frozenset(c for c in text if c in _PICTURES or c in chosen or 0x1F000 <= ord(c) <= 0x1FAFF)
 
 
 def east_asian(language: str, text: str) -> tuple[Package, ...]:
@@ -120,7 +123,7 @@ def find(
 ) -> tuple[list[tuple[Face, bytes]], frozenset[str]]:
     """Faces for the missing characters, those of `drawn` as emoji, and the characters that no package has."""
     found = list(_pictures(drawn, library))
-    left = missing - {c for face, _ in found for c in face.letters_of(drawn)}
+    left = missing - {c for face, _ in found for c in face.letters_of(missing & (drawn | {_KEYCAP}))}
     for turn in range(len(han) + len(_SYMBOLS) + 4):
         wanted: dict[Package, set[str]] = {}
         for character in sorted(left):
@@ -138,7 +141,7 @@ def _pictures(drawn: frozenset[str], library: Library) -> Iterator[tuple[Face, b
         key = f"cut:{face.url}@{EMOJI.version}:{''.join(sorted(drawn))}"
         small = library.made(key, lambda data=data, covered=covered: glyphs.cut(data, covered))  # type: ignore[misc]
         joined = _ranges(covered | frozenset("\u200d\ufe0f\u20e3"))
-        yield dataclasses.replace(face, letters=joined), small
+        yield dataclasses.replace(face, letters=joined, weight=_WEIGHTS), small
 
 
 def _from_package(
@@ -154,7 +157,7 @@ def _from_package(
             data = _read(package, face.url.removeprefix("./"), library)
             if covered := left & (glyphs.characters(data) or frozenset()) & face.letters_of(left):
                 left -= covered
-                yield dataclasses.replace(face, letters=_ranges(covered)), data, covered
+                yield dataclasses.replace(face, letters=_ranges(covered), weight=_WEIGHTS), data, covered
     except (Unavailable, UnicodeDecodeError):
         return
 

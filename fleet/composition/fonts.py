@@ -72,7 +72,8 @@ def embed(
     for stack in asked.stacks():
         gaps |= found.lack(stack, letters.shapes(text))
     han = fallback.east_asian(markup.get(markup.part(document, "html"), "lang") or language, text)
-    last, absent = fallback.find(gaps, fallback.pictures(text) & gaps, han, files.library)
+    drawn = fallback.pictures(text)
+    last, absent = fallback.find(gaps, drawn if drawn & gaps else frozenset(), han, files.library)
     absent -= frozenset().union(*(drawn for drawn in found.drawn.values() if drawn))
     _write(document, asked, found, last)
     for link in links:

@@ -33,14 +33,27 @@ function __fleetStacks(primary, last) {
   for (const kind of ["CanvasRenderingContext2D", "OffscreenCanvasRenderingContext2D"]) {
     wrap(window[kind]?.prototype, "font", shorthand);
   }
-  for (const owner of [CSSStyleDeclaration.prototype, window.CSSStyleProperties?.prototype]) {
-    wrap(owner, "fontFamily", listed);
-    wrap(owner, "font-family", listed);
-    wrap(owner, "font", shorthand);
-  }
-  const { setProperty } = CSSStyleDeclaration.prototype;
-  CSSStyleDeclaration.prototype.setProperty = function (name, value, ...rest) {
-    const change = { "font-family": listed, font: shorthand }[String(name).toLowerCase()];
-    return setProperty.call(this, name, change ? change(value) : value, ...rest);
+  if (!last) return;
+
+  // Chromium answers for the properties of a style by interception, so there is no setter to wrap. What is observed
+  // here is mended before anything is painted.
+  const mend = (element) => {
+    const written = element.style?.fontFamily;
+    if (!written || written.includes(last)) return;
+    const changed = listed(written);
+    if (changed !== written) {
+      element.style.setProperty("font-family", changed, element.style.getPropertyPriority("font-family"));
+    }
   };
+  const mendAll = (node) => {
+    if (node.nodeType !== Node.ELEMENT_NODE) return;
+    if (node.hasAttribute("style")) mend(node);
+    node.querySelectorAll("[style]").forEach(mend);
+  };
+  new MutationObserver((records) => {
+    for (const record of records) {
+      if (record.type === "attributes") mend(record.target);
+      else record.addedNodes.forEach(mendAll);
+    }
+  }).observe(document, { subtree: true, childList: true, attributes: true, attributeFilter: ["style"] });
 }
