@@ -85,6 +85,9 @@ def run_command(
     strict_variables: Annotated[
         bool, typer.Option("--strict-variables", help="Stop at a variable or option that nobody declares.")
     ] = False,
+    substitute_fonts: Annotated[
+        bool, typer.Option("--substitute-fonts", help="Show other fonts for those that no source has.")
+    ] = False,
     limit: Annotated[
         str | None, typer.Option(metavar="'TAG,!HOST'", help="Only these hosts: names, tags, groups.")
     ] = None,
@@ -116,6 +119,7 @@ def run_command(
         strict_variables=strict_variables,
         workers=workers,
         chunk_frames=chunk_frames,
+        substitute_fonts=substitute_fonts,
         resume=resume,
         keep=keep,
     )

@@ -57,6 +57,7 @@ def prepare(request: Request) -> Prepared:
         variables=request.variables,
         placeholders=request.placeholders,
         cache=cache,
+        substitute_fonts=request.substitute_fonts,
         measure=measure.Ruler(agent),
     )
     findings.refuse(compiled.findings, strict=request.strict, strict_variables=request.strict_variables)

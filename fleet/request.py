@@ -40,6 +40,7 @@ class Request:
     strict_variables: bool = False  # so does a variable that nobody declares
     workers: int | None = None
     chunk_frames: int | None = None
+    substitute_fonts: bool = False
     resume: bool = False
     keep: bool = False
 
