@@ -26,6 +26,15 @@ CRASH_NEWS_S = 0.5  # a killed page still "draws" a frame, without a picture, a 
 SETTLE_PICTURES_MAX = 6
 NOTES_MAX = 100  # a page that asks for a tracker in every frame would fill the log
 
+# What a composition paints behind everything is taken away, whatever its author said: that is what alpha is for.
+_TRANSPARENT = """
+if (window === window.top) {
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync("html, body, [data-composition-id] { background: transparent none !important }");
+  document.adoptedStyleSheets.push(sheet);
+}
+"""
+
 # The page's promise, with its rejection as a value: DevTools would wrap the message in a stack trace.
 _SETTLED = "{call}.then(value => ({{value}}), error => ({{error: String((error && error.message) || error)}}))"
 
@@ -118,9 +127,14 @@ class Session:
         self._server.serve(self._tab, timeout_s=COMMAND_TIMEOUT_S)
         for domain in ("Inspector", "Page", "Runtime", "Log"):
             self._command(f"{domain}.enable")
-        self._command("Emulation.setDeviceMetricsOverride", {**size, "deviceScaleFactor": 1, "mobile": False})
+        self._command(
+            "Emulation.setDeviceMetricsOverride", {**size, "deviceScaleFactor": self._spec.scale, "mobile": False}
+        )
         self._command("Emulation.setTimezoneOverride", {"timezoneId": "UTC"})
         self._command("Emulation.setLocaleOverride", {"locale": "en-US"})
+        if self._spec.is_transparent:
+            self._command("Emulation.setDefaultBackgroundColorOverride", {"color": {"r": 0, "g": 0, "b": 0, "a": 0}})
+            self._command("Page.addScriptToEvaluateOnNewDocument", {"source": _TRANSPARENT})
         self._command("Page.addScriptToEvaluateOnNewDocument", {"source": runtime})
 
     def _command(self, method: str, params: cdp.Params | None = None) -> cdp.Params:
@@ -145,7 +159,9 @@ class Session:
 
     def _finish(self, seek: "_Seek") -> str:
         with _frame_errors(seek.frame):
-            _value(self._camera.reply(seek.message_id, seek.deadline), FaultCode.SEEK_FAILED)
+            found = _value(self._camera.reply(seek.message_id, seek.deadline), FaultCode.SEEK_FAILED)
+            if isinstance(found, dict) and found.get("needsPaint"):
+                self._draw(seek.deadline)
             if self.last is None:
                 picture = self._settle(seek)
             else:
@@ -154,6 +170,10 @@ class Session:
                 picture = self._shoot(seek.deadline)
         self.last = seek.frame
         return picture
+
+    def _draw(self, deadline: float) -> None:
+        self._camera.paint(deadline)
+        _value(self._camera.reply(self._evaluate("__fleet.draw()"), deadline), FaultCode.SEEK_FAILED)
 
     def _settle(self, seek: "_Seek") -> str:
         self._camera.commit(seek.deadline)

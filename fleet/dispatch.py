@@ -61,7 +61,7 @@ class Dispatch:
         self._inboxes: dict[str, asyncio.Queue[Order]] = {}
         self._chunks: dict[str, FrameRange] = {}
         self._serving: set[str] = set()
-        self._roll = Roll(hosts)
+        self._roll = Roll(hosts, scale=work.plan.scale)
 
     async def run(self, required_browser: str | None = None) -> None:
         """Musters the hosts, fixes the mode, then turns events into orders until the schedule says that all is done."""
@@ -165,7 +165,8 @@ class Dispatch:
 class Roll:
     """Who answered. The choice of hosts and mode is made once, when every host has answered or failed."""
 
-    def __init__(self, hosts: Sequence[Host]) -> None:
+    def __init__(self, hosts: Sequence[Host], *, scale: int) -> None:
+        self._scale = scale
         self._awaited = {host.name for host in hosts}
         self._present: dict[str, Mustered] = {}
         self._refused: dict[str, HostError] = {}
@@ -187,7 +188,7 @@ class Roll:
             await self._complete.wait()
         if not self._present:
             raise self._nobody()
-        choice = muster.choose(tuple(self._present.values()), required_browser)
+        choice = muster.choose(tuple(self._present.values()), required_browser, scale=self._scale)
         if not choice.accepted:
             raise FleetLost(
                 f"this run began with {required_browser}, which no host has any more",

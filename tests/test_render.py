@@ -51,6 +51,14 @@ def test_a_page_that_throws_ends_the_run_with_its_frame_console_and_a_screenshot
     assert "a new one: seek_failed" in log.read_text()
 
 
+def test_a_strict_run_ends_at_a_timeline_that_never_comes(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text(THROWS.replace("> 1)", "> 9)"))
+    ended = fleetrender(tmp_path, "run", tmp_path, "-o", "out.mp4", "--strict")
+    assert ended.code == 4
+    assert "no timeline is registered for: bad" in ended.stderr
+    assert not (tmp_path / "out.mp4").exists()
+
+
 def test_a_dry_run_touches_no_host_and_writes_no_video(tmp_path: Path) -> None:
     ended = fleetrender(tmp_path, "run", BARCODE, "--dry-run", "--json", "--hosts", "me@192.0.2.1", "--fps", "60")
     assert ended.code == 0, ended.stderr
@@ -81,7 +89,13 @@ def test_two_runs_never_write_the_same_output(tmp_path: Path) -> None:
         ([str(BARCODE), "--fps", "29.97"], "30000/1001"),
         ([str(BARCODE), "--frames", "9:3"], "9:3"),
         ([str(BARCODE), "--frames", "0:999"], "300"),
-        ([str(BARCODE), "-o", "out.gif"], "out.mp4"),
+        ([str(BARCODE), "-o", "out.avi"], ".webm"),
+        ([str(BARCODE), "-o", "out.mp4", "--format", "webm"], "out.webm"),
+        ([str(BARCODE), "-o", "out.webm", "--codec", "h265"], "h264 or h265"),
+        ([str(BARCODE), "--crf", "20", "--bitrate", "8M"], "exclude each other"),
+        ([str(BARCODE), "--format", "gif", "--fps", "60"], "--fps 30"),
+        ([str(BARCODE), "--resolution", "1000x1000"], "another shape"),
+        ([str(BARCODE), "--format", "png-sequence", "-o", "."], "holds"),
         ([str(BARCODE), "--hosts", "absent.toml"], "absent.toml"),
         ([str(BARCODE), "--variables", "{"], "--variables:1"),
         ([str(BARCODE), "--limit", "nobody"], "nobody"),

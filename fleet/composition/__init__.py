@@ -15,6 +15,7 @@ from fleet.composition import (
     loads,
     markup,
     mount,
+    moving,
     project,
     refuse,
     root,
@@ -35,6 +36,7 @@ def read(
     cache: Path,
     placeholders: Mapping[str, str] | None = None,
     offline: bool = False,
+    substitute_fonts: bool = False,
     measure: Measure | None = None,
 ) -> model.Composition:
     """The composition at `path`, a directory with index.html or an .html file; nothing is fetched after this.
@@ -58,11 +60,11 @@ def read(
         files.add(path_inside, markup.serialise(inside.document).encode())
     files.check()
     files.inline_sheets(page.document)
-    faces = fonts.embed(page.document, files.library, files.spoken)
     apply_variables(page.document, page.path, variables, mounting.table)
     scripts.settle(page.document)
     loads.add_mentioned(files, markup.serialise(page.document))
-    files.check_images()
+    faces = fonts.embed(page.document, files, is_substitute_accepted=substitute_fonts)
+    refuse.check_moving(moving.mark(page.document, files.files))
     scripts.inline(page.document, files.scripts)
     sound.assign_render_ids(page.document)
     entry.finish(page.document)

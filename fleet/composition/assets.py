@@ -13,7 +13,7 @@ from pathlib import Path
 from justhtml import Document, Element
 
 from fleet import assets, errors, model
-from fleet.composition import css, markup, placeholders, project, refuse
+from fleet.composition import css, markup, placeholders, project
 
 REMOTE = "_remote"  # folder of the bundle for what came from elsewhere
 _SOURCES: dict[str, tuple[str, ...]] = {
@@ -59,11 +59,6 @@ class Assets:
                 "\n".join(dict.fromkeys(self.problems)),
                 remedy="put the files in place, or correct the references",
             )
-
-    def check_images(self) -> None:
-        """CompositionError when an image moves by itself."""
-        for path, file in self.files.items():
-            refuse.check_image(file, path)
 
     def all(self) -> tuple[model.Asset, ...]:
         """Every file of the bundle, by path."""

@@ -15,6 +15,7 @@ from fleet.composition import markup, placeholders
 
 ENTRY = "index.html"
 HTML_SUFFIXES = frozenset({".html", ".htm"})
+_TEXT_SUFFIXES = frozenset({".css", ".js", ".mjs", ".json", ".svg", ".txt", ".csv", ".srt", ".vtt"})
 _NO_ASSETS = frozenset({"node_modules", "renders", "snapshots"})
 # A project with more files than this was meant to be a folder above one; what its pages name is still found.
 FILES_LIMIT = 20_000
@@ -86,6 +87,19 @@ class Project:
             if len(found) > FILES_LIMIT:
                 break
         return found[:FILES_LIMIT]
+
+    def find(self, text: str) -> str:
+        """`file:line` of the first place that has `text`, whatever its case; empty when no page or text file has."""
+        pages = sorted(path.relative_to(self.root).as_posix() for path in self.root.glob("**/*.htm*"))
+        texts = [path for path in self.files() if Path(path).suffix.lower() in _TEXT_SUFFIXES]
+        for path in [self.entry, *pages, *texts]:
+            try:
+                source = (self.root / path).read_text(encoding="utf-8").lower()
+            except (OSError, UnicodeDecodeError):
+                continue
+            if (at := source.find(text.lower())) >= 0:
+                return f"{path}:{source.count(chr(10), 0, at) + 1}"
+        return ""
 
 
 def locate(path: Path, values: Mapping[str, str] | None = None) -> Project:
