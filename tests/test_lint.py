@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet import composition, errors, findings
-from fleet.composition import lint, placeholders, project
+from fleet.composition import lint, markup, placeholders, project
 from fleet.model import Severity
 
 GSAP = '<script src="https://cdn.jsdelivr.net/npm/gsap@3/dist/gsap.min.js"></script>'
@@ -81,7 +81,7 @@ def test_placeholders_are_filled_in_pages_scripts_and_sheets(tmp_path: Path) -> 
     head = '<link rel="stylesheet" href="a.css"><script src="a.js"></script>'
     root = support.ROOT.replace('data-duration="2"', 'data-duration="__SECONDS__"')
     files: dict[str, str | bytes] = {
-        "index.html": page("<b>{{ title }}</b>", head=head, root=root),
+        "index.html": page('<b title="{{ title }}"></b>', head=head, root=root),
         "a.css": "b{color:{{colour}}}",
         "a.js": "const title = '__TITLE__';",
     }
@@ -90,7 +90,7 @@ def test_placeholders_are_filled_in_pages_scripts_and_sheets(tmp_path: Path) -> 
         write(tmp_path / "project", files), variables={}, placeholders=values, cache=tmp_path / "cache", offline=True
     )
     assert compiled.duration_s == 3
-    assert "<b>Hi &amp; bye</b>" in compiled.document
+    assert [b.attrs["title"] for b in markup.find(support.tree(compiled), "b")] == ["Hi & bye"]
     assert "b{color:red}" in compiled.document
     (asset,) = (asset for asset in compiled.assets if asset.path == "a.js")
     assert Path(asset.file).read_text() == "const title = 'x';"

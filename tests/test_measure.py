@@ -17,7 +17,7 @@ ROOT = '<div id="root" data-composition-id="main" data-width="64" data-height="4
 PAGE = """
 <style>@keyframes move { to { left: 9px } } .once { animation: move 2s 0.25s }
 .ever { animation: move 1s infinite }</style>
-<p class="once" data-start="1">a</p><p class="ever">b</p>
+<p class="once" data-start="1"></p><p class="ever"></p>
 <div data-composition-id="scene" data-start="0.5" data-duration="1.5"></div>
 <script>
   const timeline = { duration: () => 0.1 + 0.2, totalTime() {}, pause() {}, play() {} };
