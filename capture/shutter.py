@@ -57,6 +57,11 @@ class BeginFrames:
         """Lays out, paints and draws once, without taking a picture."""
         self._begin({}, self._between(), deadline)
 
+    def step(self, deadline: float) -> None:
+        """Draws the frame at its own tick without a picture: presenting a canvas may clear what its page reads next."""
+        assert self._frame is not None
+        self._begin({}, self._time_of(self._frame), deadline)
+
     def shoot(self, deadline: float, *, is_last: bool = True) -> str:
         """One picture in base64, or nothing; at the frame's own tick when it `is_last`, before it otherwise."""
         assert self._frame is not None
@@ -106,6 +111,12 @@ class Screenshots:
 
     def commit(self, deadline: float) -> None:
         """Nothing to do: a screenshot forces a frame before it is taken."""
+
+    def step(self, deadline: float) -> None:
+        """Has the frame drawn: nothing else makes the browser do so, and the smallest picture is the cheapest."""
+        clip = {**self._clip, "width": 1, "height": 1}
+        params = {"format": "jpeg", "quality": 1, "clip": clip, "fromSurface": True}
+        self._connection.reply(self._connection.send("Page.captureScreenshot", params, self._session), deadline)
 
     def shoot(self, deadline: float, *, is_last: bool = True) -> str:  # noqa: ARG002
         """One picture in base64."""

@@ -68,6 +68,8 @@ class Composition:
     assets: tuple[Asset, ...] = ()
     audio: tuple[AudioTrack, ...] = ()
     has_webgl: bool = True
+    sequential: bool = False  # declared: frames depend on those before them
+    may_keep_state: bool = True  # scripts have what frames could depend on each other by, so it is worth examining
     findings: tuple[Finding, ...] = ()
 
 
@@ -147,6 +149,7 @@ class Plan:
     format: str
     quality: Quality
     audio: tuple[AudioTrack, ...] = ()
+    sequential: bool = False  # declared; what an examination finds is in the run's events
     document: str = "index.html"
 
     @property

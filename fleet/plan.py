@@ -31,6 +31,7 @@ def make(
     fps: Fraction | None = None,
     frames: FrameRange | None = None,
     quality: Quality = Quality.STANDARD,
+    sequential: bool | None = None,
     format: str = "mp4",  # noqa: A002  the word of the option and of the model
 ) -> Plan:
     """The plan of one render; `fps` and `frames` are the user's flags, None where they were not given.
@@ -57,6 +58,7 @@ def make(
         format=format,
         quality=quality,
         audio=composition.audio,
+        sequential=composition.sequential if sequential is None else sequential,
     )
 
 
@@ -93,7 +95,7 @@ def segments(frames: FrameRange, fps: Fraction) -> tuple[FrameRange, ...]:
 
 
 def spec(plan: Plan, mode: CaptureMode) -> RenderSpec:
-    """What hosts are told about every frame of `plan`."""
+    """What hosts are told about every frame of `plan`, save whether it is sequential, which an examination may find."""
     return RenderSpec(
         bundle=plan.bundle,
         width=plan.width,

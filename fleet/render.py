@@ -41,7 +41,13 @@ def prepare(request: Request) -> Prepared:
     bundled = bundle.build(compiled, cache / "bundles")
     agent = agentzip.build(cache / "agents")
     plan = planning.make(
-        compiled, bundled.digest, agent.sha256, fps=request.fps, frames=request.frames, quality=request.quality
+        compiled,
+        bundled.digest,
+        agent.sha256,
+        fps=request.fps,
+        frames=request.frames,
+        quality=request.quality,
+        sequential=request.sequential,
     )
     return Prepared(composition=compiled, bundle=bundled, agent=agent, plan=plan)
 
@@ -97,13 +103,25 @@ async def _render(
     pipeline = Pipeline(plan, directory, log.emit)
     for chunk, (frames, stored) in schedule.stored.items():
         pipeline.add(chunk, frames, stored)
-    work = Work(plan=plan, bundle=prepared.bundle, directory=directory, workers=request.workers)
+    work = Work(
+        plan=plan,
+        bundle=prepared.bundle,
+        directory=directory,
+        workers=request.workers,
+        may_keep_state=request.sequential is None and prepared.composition.may_keep_state,
+    )
     try:
         async with asyncio.TaskGroup() as group, transports.dialer(directory.path, prepared.agent) as dialer:
             segments = group.create_task(pipeline.run())
             sound = group.create_task(_mix(plan, directory, log))
             dispatch = Dispatch(
-                work, request.hosts, dialer=dialer, log=log, schedule=schedule, on_verified=pipeline.add_verified
+                work,
+                request.hosts,
+                dialer=dialer,
+                log=log,
+                schedule=schedule,
+                on_verified=pipeline.add_verified,
+                history=history,
             )
             await dispatch.run(resume.fixed_browser(history))
     except BaseExceptionGroup as error:

@@ -56,6 +56,7 @@ class _Tally:
     start: events.RunStarted | None = None
     end: events.RunFinished | None = None
     mode: events.ModeFixed | None = None
+    stepping: events.SteppingFixed | None = None
     started_at: str = ""
     ended_at: str = ""
     last_s: float = 0.0
@@ -84,7 +85,9 @@ class _Tally:
                 self._count(event, now_s)
             case events.SegmentEncoded() | events.AudioMixed() | events.ModeFixed() | events.Warned():
                 self._add_output(event, now_s)
-            case events.FramesCaptured():
+            case events.SteppingFixed():
+                self.stepping = event
+            case events.FramesCaptured() | events.PageLoaded():
                 pass
             case _:
                 assert_never(event)

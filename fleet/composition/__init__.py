@@ -46,6 +46,8 @@ def read(path: Path, *, variables: Mapping[str, Any], cache: Path, offline: bool
         fps=facts.fps,
         assets=files.all(),
         has_webgl=speech.draws_with_gl(files.spoken),
+        sequential=facts.sequential is True,
+        may_keep_state=facts.sequential is None and speech.may_keep_state(scripts.texts(page.document, files.all())),
         audio=sound.tracks(page.document, facts.duration_s, media),
         findings=(*files.findings, *mounting.table.findings, *faces, *media.findings),
     )
