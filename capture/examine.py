@@ -45,7 +45,8 @@ def examine(setup: Setup) -> Examined:
         return Examined(sequential=False, why=f"frames that look the same after a jump: {compared}")
     again = _digests(setup, [visited for visited in approach(frames) if visited <= frame])
     if again.get(frame) != stepped[frame]:
-        return Examined(sequential=False, why=f"frame {frame} differs from one load of the page to the next")
+        why = f"frame {frame} differs from one load of the page to the next"
+        return Examined(sequential=False, why=why, is_repeatable=False)
     return Examined(sequential=True, why=f"frame {frame} looks different after a jump than after the frames before it")
 
 

@@ -66,7 +66,7 @@ class Dispatch:
         self._serving: set[str] = set()
         self._roll = Roll(hosts)
         self._stepping = Stepping(
-            resume.fixed_stepping(work.plan, history), has_hints=work.may_keep_state, emit=self._put
+            resume.fixed_stepping(history, declared=work.plan.sequential), has_hints=work.may_keep_state, emit=self._put
         )
         self._loaded = resume.first_page(history)
 

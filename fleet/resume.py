@@ -44,9 +44,9 @@ def _last(kind: type[T], history: Sequence[events.Record]) -> T | None:
     return next((record.event for record in reversed(history) if isinstance(record.event, kind)), None)
 
 
-def fixed_stepping(plan: Plan, history: Sequence[events.Record]) -> events.SteppingFixed | None:
+def fixed_stepping(history: Sequence[events.Record], *, declared: bool) -> events.SteppingFixed | None:
     """Whether to step through every frame, when the plan says it or the run's other frames were captured so."""
-    if plan.sequential:
+    if declared:
         return events.SteppingFixed(True, "declared")
     return _last(events.SteppingFixed, history)
 

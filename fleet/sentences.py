@@ -74,7 +74,7 @@ def _of_run(event: events.Event) -> str | None:
         case events.SteppingFixed(sequential=True):
             return f"sequential, every browser steps through the frames before its own: {event.why}"
         case events.SteppingFixed():
-            return f"frames are independent: {event.why}"
+            return f"browsers jump to their frames: {event.why}"
         case events.AudioMixed():
             return f"audio mixed: {plural(event.tracks, 'track')}" if event.tracks else None
         case events.Warned():

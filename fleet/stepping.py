@@ -7,6 +7,7 @@ from capture.protocol import Examined
 from fleet import events
 
 UNTOLD = "whether frames depend on earlier ones cannot be told: the examination failed; `--sequential` would be safe"
+UNREPEATABLE = "it depends on real time, a timer for instance, and no two renders of it will be the same"
 
 
 class Stepping:
@@ -16,7 +17,7 @@ class Stepping:
         self, known: events.SteppingFixed | None, *, has_hints: bool, emit: Callable[[events.Event], None]
     ) -> None:
         """`known` is what was declared or found earlier; without `has_hints` there is nothing to look for."""
-        self._fixed = known or (None if has_hints else events.SteppingFixed(False, "no script keeps state"))
+        self._fixed = known or (None if has_hints else events.SteppingFixed(False, "nothing asks for stepping"))
         self._emit = emit
         self._is_told = False
         self._turn = asyncio.Semaphore(1)
@@ -35,4 +36,6 @@ class Stepping:
         if found is None:
             self._emit(events.Warned(host, UNTOLD))
             return events.SteppingFixed(False, "not examined")
+        if not found.is_repeatable:
+            self._emit(events.Warned(host, f"{found.why}: {UNREPEATABLE}"))
         return events.SteppingFixed(found.sequential, f"{host}: {found.why}")

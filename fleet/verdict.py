@@ -72,12 +72,12 @@ def unlike(first: events.PageLoaded, second: events.PageLoaded) -> CompositionEr
     lacks = [ABSENCES & set(loaded.warnings) for loaded in (first, second)]
     if lacks[0] == lacks[1]:
         return None
-    said = [
-        f"on {loaded.host} {', '.join(sorted(lack)) or 'nothing'}"
+    said = (
+        f"{', '.join(sorted(lack)) or 'nothing'} on {loaded.host}"
         for loaded, lack in zip((first, second), lacks, strict=True)
-    ]
+    )
     return CompositionError(
-        f"the page does not always get ready the same way: missing {' and '.join(said)}",
+        f"the page does not always get ready the same way: {', '.join(said)}",
         remedy="have its scripts register timelines at once rather than after a timer or a race; then render afresh",
     )
 

@@ -155,6 +155,7 @@ class Examined:
 
     sequential: bool
     why: str
+    is_repeatable: bool = True  # two loads of the page draw the same, come to in the same way
 
 
 @dataclass(frozen=True, slots=True)
