@@ -53,9 +53,8 @@ def run_command(
     ] = None,
     frames: Annotated[str | None, typer.Option(metavar="A:B", help="Frames A up to but not including B.")] = None,
     sequential: Annotated[
-        bool | None,
-        typer.Option(help="Step through all frames, for they depend on each other.", show_default="found by comparing"),
-    ] = None,
+        bool, typer.Option("--sequential", help="Frames depend on each other: step through all.")
+    ] = False,
     variables: Annotated[str | None, typer.Option(metavar="JSON", help="Variables as a JSON object.")] = None,
     variables_file: Annotated[Path | None, typer.Option(metavar="FILE", help="The same from a file.")] = None,
     limit: Annotated[

@@ -31,7 +31,7 @@ def make(
     fps: Fraction | None = None,
     frames: FrameRange | None = None,
     quality: Quality = Quality.STANDARD,
-    sequential: bool | None = None,
+    sequential: bool = False,
     format: str = "mp4",  # noqa: A002  the word of the option and of the model
 ) -> Plan:
     """The plan of one render; `fps` and `frames` are the user's flags, None where they were not given.
@@ -58,7 +58,7 @@ def make(
         format=format,
         quality=quality,
         audio=composition.audio,
-        sequential=composition.sequential if sequential is None else sequential,
+        sequential=sequential or composition.sequential,
     )
 
 

@@ -108,7 +108,7 @@ async def _render(
         bundle=prepared.bundle,
         directory=directory,
         workers=request.workers,
-        may_keep_state=request.sequential is None and prepared.composition.may_keep_state,
+        may_keep_state=prepared.composition.may_keep_state,
     )
     try:
         async with asyncio.TaskGroup() as group, transports.dialer(directory.path, prepared.agent) as dialer:

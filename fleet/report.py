@@ -181,6 +181,7 @@ class _Tally:
             "segments_encoded": len(self.segments_s),
             "audio_tracks": self.audio_tracks,
             "mode": wire.to_plain(self.mode) if self.mode else None,
+            "stepping": wire.to_plain(self.stepping) if self.stepping else None,
             "times_s": self._times(),
             "frames_per_s": _per_s(len(self.verified), self.last_s),
             "hosts": [self._host(name, host) for name, host in self.hosts.items()],

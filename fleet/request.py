@@ -28,7 +28,7 @@ class Request:
     frames: FrameRange | None = None
     quality: Quality = Quality.STANDARD
     variables: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    sequential: bool | None = None  # None: as the composition says, or as its frames show
+    sequential: bool = False  # declared; without it, as the composition says or as its frames show
     workers: int | None = None
     chunk_frames: int | None = None
     resume: bool = False
