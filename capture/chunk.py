@@ -17,8 +17,8 @@ from capture.protocol import Captured, Done, Failed, FrameFile, FrameRange, From
 MESSAGE_INTERVAL_S = 0.25
 # One that fails alone is retried in a fresh browser, then by half the workers; three times is no accident.
 STRIKES_MAX = 3
-# A worker gives up by itself after at most 60 s for a browser and 60 s for a page; the agent notices only workers
-# that cannot even do that, after a margin for a host that is slow as a whole.
+# A worker gives up by itself after at most 60 s for a browser and 60 s for a page, or 120 s for a frame after a jump;
+# the agent notices only workers that cannot even do that, after a margin for a host that is slow as a whole.
 WORKER_LIMIT_S = 130.0
 MARGIN_S = 20.0
 MARGIN_FRAMES = 8

@@ -2,17 +2,21 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
+from composition_support import ROOT, page, read
 
 from capture.protocol import CaptureMode, Examined, FrameFile, FrameRange
-from fleet import events, orders, resume, sizing, verdict
+from fleet import events, orders, plan, resume, sizing, verdict
 from fleet.composition import speech
 from fleet.errors import HostLost
 from fleet.schedule import Schedule
 from fleet.stepping import Stepping
 
 FOUND = Examined(sequential=True, why="frame 5 looks different")
+FIXED = events.SteppingFixed(True, "a: frame 5")
+LACKING = events.PageLoaded("a", ("frame_loop", "timeline_missing"))
 
 
 def ready(host: str) -> events.HostReady:
@@ -116,10 +120,6 @@ def test_a_resumed_run_keeps_what_was_decided() -> None:
     assert [events.from_line(events.to_line(record)) for record in history] == history
 
 
-FIXED = events.SteppingFixed(True, "a: frame 5")
-LACKING = events.PageLoaded("a", ("frame_loop", "timeline_missing"))
-
-
 def test_pages_that_lack_different_things_are_no_parts_of_one_film() -> None:
     assert verdict.unlike(LACKING, events.PageLoaded("b", ("page_error", "timeline_missing"))) is None
     error = verdict.unlike(LACKING, events.PageLoaded("b", ("frame_loop",)))
@@ -145,3 +145,24 @@ def test_pages_that_lack_different_things_are_no_parts_of_one_film() -> None:
 )
 def test_scripts_that_could_keep_state_are_worth_examining(script: str, expected: bool) -> None:
     assert speech.may_keep_state([script]) is expected
+
+
+@pytest.mark.parametrize(
+    ("attribute", "sequential", "may_keep_state"),
+    [
+        ("", False, True),
+        ("data-fleet-sequential", True, False),
+        ('data-fleet-sequential="true"', True, False),
+        ('data-fleet-sequential="false"', False, False),
+    ],
+)
+def test_an_author_who_says_it_is_believed(
+    tmp_path: Path, attribute: str, sequential: bool, may_keep_state: bool
+) -> None:
+    root = ROOT.replace(">", f" {attribute}>")
+    files = {"index.html": page('<script src="own.js"></script>', root=root), "own.js": "requestAnimationFrame(draw)"}
+    compiled = read(tmp_path, files)
+    assert (compiled.sequential, compiled.may_keep_state) == (sequential, may_keep_state)
+    declared = plan.make(compiled, "b" * 64, "a" * 64, sequential=True)
+    assert plan.make(compiled, "b" * 64, "a" * 64).sequential is sequential
+    assert declared.sequential
