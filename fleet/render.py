@@ -74,6 +74,7 @@ def prepare(request: Request) -> Prepared:
         bitrate_bps=request.bitrate_bps,
         resolution=request.resolution,
         loop=request.loop,
+        sequential=request.sequential,
     )
     return Prepared(composition=compiled, bundle=bundled, agent=agent, plan=plan)
 
@@ -131,13 +132,25 @@ async def _render(
     pipeline = Pipeline(plan, directory, log.emit)
     for chunk, (frames, stored) in schedule.stored.items():
         pipeline.add(chunk, frames, stored)
-    work = Work(plan=plan, bundle=prepared.bundle, directory=directory, workers=request.workers)
+    work = Work(
+        plan=plan,
+        bundle=prepared.bundle,
+        directory=directory,
+        workers=request.workers,
+        may_keep_state=prepared.composition.may_keep_state,
+    )
     try:
         async with asyncio.TaskGroup() as group, transports.dialer(directory.path, prepared.agent) as dialer:
             segments = group.create_task(pipeline.run())
             sound = group.create_task(_mix(plan, directory, log, strict=request.strict))
             dispatch = Dispatch(
-                work, request.hosts, dialer=dialer, log=log, schedule=schedule, on_verified=pipeline.add_verified
+                work,
+                request.hosts,
+                dialer=dialer,
+                log=log,
+                schedule=schedule,
+                on_verified=pipeline.add_verified,
+                history=history,
             )
             await dispatch.run(resume.fixed_browser(history))
     except BaseExceptionGroup as error:

@@ -79,6 +79,8 @@ def read(
         fps=facts.fps,
         assets=files.all(),
         has_webgl=speech.draws_with_gl(files.spoken),
+        sequential=facts.sequential is True,
+        may_keep_state=facts.sequential is None and speech.may_keep_state(scripts.texts(page.document, files.all())),
         audio=sound.tracks(page.document, duration_s, media),
         findings=(*notes, *files.findings, *mounting.table.findings, *faces, *media.findings),
     )

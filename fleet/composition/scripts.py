@@ -2,12 +2,14 @@
 
 import importlib.resources
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from justhtml import Document, Element
 
-from fleet.composition import css, markup
+from fleet.composition import css, markup, speech
+from fleet.model import Asset
 
 # File names and texts by which pages that were exported with a HyperFrames runtime inside are known. Two runtimes
 # would fight over every element.
@@ -40,6 +42,13 @@ def runs(element: Element) -> bool:
 def is_immediate(element: Element) -> bool:
     """Whether the script runs right where it stands, so that its text may stand there as well."""
     return is_javascript(element) and not {"defer", "async"} & set(element.attrs)
+
+
+def texts(document: Document, files: Iterable[Asset]) -> list[str]:
+    """What the page's scripts say: those written in it, and the files of the project that are scripts."""
+    written = [markup.text(element) for element in markup.walk(document) if element.name == "script" and runs(element)]
+    paths = [Path(asset.file) for asset in files if speech.extension(asset.path) in speech.MODULES]
+    return written + [path.read_text(encoding="utf-8", errors="replace") for path in paths]
 
 
 def remove_runtimes(document: Document) -> None:
