@@ -225,6 +225,7 @@ class Foreman:
         return protocol.Setup(
             spec=order.spec,
             bundle_directory=str(self._site.workspace.bundle(order.spec.bundle)),
+            blobs_directory=str(self._site.workspace.blobs),
             profile_directory=str(self._site.workspace.run(self._site.run) / f".profile-{number}"),
             chromium=self._site.chromium,
             chromium_args=self._site.chromium_args,

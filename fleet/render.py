@@ -2,12 +2,27 @@
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fleet import agentzip, assemble, audio, bundle, composition, events, programs, report, resume, rundir, transports
+from fleet import (
+    agentzip,
+    assemble,
+    audio,
+    bundle,
+    composition,
+    events,
+    programs,
+    report,
+    resume,
+    rundir,
+    stills,
+    transports,
+    video,
+)
 from fleet import plan as planning
 from fleet.agentzip import AgentZip
 from fleet.dispatch import Dispatch
@@ -29,6 +44,7 @@ class Prepared:
 
     composition: Composition
     bundle: Bundle
+    stills: stills.Stills
     agent: AgentZip
     plan: Plan
 
@@ -38,12 +54,16 @@ def prepare(request: Request) -> Prepared:
     cache = rundir.cache_root()
     programs.find_ffmpeg()
     compiled = composition.read(request.composition, variables=request.variables, cache=cache)
-    bundled = bundle.build(compiled, cache / "bundles")
     agent = agentzip.build(cache / "agents")
-    plan = planning.make(
-        compiled, bundled.digest, agent.sha256, fps=request.fps, frames=request.frames, quality=request.quality
-    )
-    return Prepared(composition=compiled, bundle=bundled, agent=agent, plan=plan)
+    plan = planning.make(compiled, "", agent.sha256, fps=request.fps, frames=request.frames, quality=request.quality)
+    extracted = asyncio.run(
+        video.extract(compiled.videos, frames=plan.frames, fps=plan.fps, cache=cache / "stills")
+    )  # fmt: skip
+    compiled = dataclasses.replace(compiled, findings=(*compiled.findings, *extracted.findings))
+    table = {stills.TABLE: extracted.stills.table()} if compiled.videos else {}
+    bundled = bundle.build(compiled, cache / "bundles", extra=table)
+    plan = dataclasses.replace(plan, bundle=bundled.digest)
+    return Prepared(composition=compiled, bundle=bundled, stills=extracted.stills, agent=agent, plan=plan)
 
 
 def preview(request: Request, prepared: Prepared) -> dict[str, Any]:
@@ -97,7 +117,9 @@ async def _render(
     pipeline = Pipeline(plan, directory, log.emit)
     for chunk, (frames, stored) in schedule.stored.items():
         pipeline.add(chunk, frames, stored)
-    work = Work(plan=plan, bundle=prepared.bundle, directory=directory, workers=request.workers)
+    work = Work(
+        plan=plan, bundle=prepared.bundle, stills=prepared.stills, directory=directory, workers=request.workers
+    )  # fmt: skip
     try:
         async with asyncio.TaskGroup() as group, transports.dialer(directory.path, prepared.agent) as dialer:
             segments = group.create_task(pipeline.run())

@@ -188,7 +188,6 @@ def test_runtimes_left_by_an_export_are_removed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "feature"),
     [
-        ('<video src="a.mp4"></video>', "video"),
         ("<canvas layoutsubtree></canvas>", "html-in-canvas"),
         ("<script>\n HyperShader.init({})</script>", "shader-transitions"),
         ("<script type=module>\n await navigator.gpu.requestAdapter()</script>", "webgpu"),

@@ -26,6 +26,7 @@ TOP_FRAME = (
     "eases.js",
     "features.js",
     "media.js",
+    "video.js",
 )
 AFTER_ADAPTERS = ("seek.js", "globals.js", "ready.js", "api.js")
 

@@ -107,12 +107,14 @@ fleet.ready = (() => {
 
   const sequence = async () => {
     await bounded("the document", prepared);
+    await bounded("the stills of <video>", fleet.video.ready());
     await fleet.features.check(); // at once, instead of after waiting for what may never come
     await timelines();
     await loaded();
     fleet.eases.register();
     fleet.timeline.bind();
     await adapters();
+    await bounded("the stills of <video>", fleet.video.ready()); // scripts may have mounted more of them
     await fleet.features.check();
     await bounded("window.__tailwindReady", Promise.resolve(window.__tailwindReady));
     await fleet.media.ready();

@@ -120,16 +120,28 @@ fleet.seek = (() => {
     }
   };
 
+  /** @param {number} frame */
+  const videoReady = async (frame) => {
+    try {
+      await fleet.failure.within(fleet.video.load(frame), COMPLETION_LIMIT_MS, "stills of videos");
+    } catch (error) {
+      throw fleet.failure.wrap(error, "seek_failed", `frame ${frame}`);
+    }
+  };
+
   /** @param {number} frame absolute @returns {Promise<void>} once it can be painted */
   const toFrame = async (frame) => {
     if (!Number.isSafeInteger(frame) || frame < 0) {
       throw fleet.failure.make("seek_failed", `frame must be a whole number, not negative: ${frame}`);
     }
+    // Before anything is drawn: scripts that draw a video draw the still of this frame, however they came here.
+    if (fleet.video.isUsed()) await videoReady(frame);
     step("a callback", () => fleet.waypoints.travel(lastFrame, frame, pass));
     lastFrame = frame;
     apply(timeOf(frame));
     try {
       await fleet.failure.within(completion(), COMPLETION_LIMIT_MS, "promises passed to hf-seek's waitUntil");
+      fleet.video.place();
       await fleet.media.frameReady();
     } catch (error) {
       throw fleet.failure.wrap(error, "seek_failed", `frame ${frame}`);

@@ -6,7 +6,21 @@ from typing import Any
 
 from fleet import model
 from fleet.assets import Library
-from fleet.composition import assets, entry, fonts, loads, markup, mount, project, refuse, root, scripts, sound, speech
+from fleet.composition import (
+    assets,
+    entry,
+    fonts,
+    loads,
+    markup,
+    mount,
+    project,
+    refuse,
+    root,
+    scripts,
+    sound,
+    speech,
+    videos,
+)
 from fleet.composition.variables import apply as apply_variables
 
 
@@ -25,6 +39,7 @@ def read(path: Path, *, variables: Mapping[str, Any], cache: Path, offline: bool
     mounting.run(page.path)
     for path_inside in files.frames:  # grows while it is read
         inside = _open(source, path_inside, files, media)
+        refuse.check_frame(inside.document, inside.path)
         scripts.inline(inside.document, files.scripts)
         files.add(path_inside, markup.serialise(inside.document).encode())
     files.check()
@@ -35,8 +50,12 @@ def read(path: Path, *, variables: Mapping[str, Any], cache: Path, offline: bool
     loads.add_mentioned(files, markup.serialise(page.document))
     files.check_images()
     scripts.inline(page.document, files.scripts)
+    videos.name_sources(page.document)
     sound.assign_render_ids(page.document)
     entry.finish(page.document)
+    audio = sound.tracks(page.document, facts.duration_s, media)
+    slots = videos.slots(page.document, facts.duration_s, media)
+    unneeded = videos.unneeded(page.document, files, slots)
     return model.Composition(
         name=source.name,
         document=markup.serialise(page.document),
@@ -44,9 +63,10 @@ def read(path: Path, *, variables: Mapping[str, Any], cache: Path, offline: bool
         height=facts.height,
         duration_s=facts.duration_s,
         fps=facts.fps,
-        assets=files.all(),
+        assets=tuple(asset for asset in files.all() if asset.path not in unneeded),
         has_webgl=speech.draws_with_gl(files.spoken),
-        audio=sound.tracks(page.document, facts.duration_s, media),
+        audio=audio,
+        videos=slots,
         findings=(*files.findings, *mounting.table.findings, *faces, *media.findings),
     )
 

@@ -1,0 +1,44 @@
+"""Clips whose every frame shows its number, as in examples/barcode, and small pages that play them."""
+
+from pathlib import Path
+
+import barcode
+from media_support import ffmpeg
+
+SIZE = (160, 90)
+_CELL = 56
+
+
+def frame(number: int) -> bytes:
+    """One frame of 640x360 grey with the barcode of `number`."""
+    bits = [int(bit) for bit in f"{number:0{barcode.BITS}b}"]
+    parity = sum(bits) % 2
+    picture = bytearray(b"\x80" * (barcode.WIDTH * barcode.HEIGHT))
+    for index, bit in enumerate([*bits, parity, 1 - parity]):
+        row, column = divmod(index, 9)
+        x, y = round(22 + column * 67.5), 20 + row * 68
+        for line in range(y, y + _CELL):
+            at = line * barcode.WIDTH + x
+            picture[at : at + _CELL] = (b"\xff" if bit else b"\x00") * _CELL
+    return bytes(picture)
+
+
+def clip(file: Path, count: int, *, fps: str = "30", size: tuple[int, int] = SIZE, options: str = "") -> Path:
+    """A video of `count` frames, numbered from 0."""
+    raw = b"".join(map(frame, range(count)))
+    source = f"-f rawvideo -pix_fmt gray -s {barcode.WIDTH}x{barcode.HEIGHT} -r {fps} -i -"
+    coding = options or "-c:v libx264 -preset ultrafast -qp 10 -g 12 -pix_fmt yuv420p"
+    scale = f"-vf scale={size[0]}:{size[1]}:flags=area"
+    ffmpeg(*f"{source} {scale} {coding}".split(), str(file), stdin=raw)
+    return file
+
+
+def number(picture: Path, box: tuple[int, int, int, int] | None = None) -> int | None:
+    """The number that a still, or a box (x, y, width, height) of it, shows; None where there is no barcode."""
+    crop = "crop={2}:{3}:{0}:{1},".format(*box) if box else ""
+    scale = f"{crop}scale={barcode.WIDTH}:{barcode.HEIGHT}:flags=area,format=gray"
+    luma = ffmpeg("-i", str(picture), "-vf", scale, "-frames:v", "1", "-f", "rawvideo", "-")
+    try:
+        return barcode.read(luma)
+    except ValueError:
+        return None
