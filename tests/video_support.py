@@ -33,12 +33,25 @@ def clip(file: Path, count: int, *, fps: str = "30", size: tuple[int, int] = SIZ
     return file
 
 
-def number(picture: Path, box: tuple[int, int, int, int] | None = None) -> int | None:
-    """The number that a still, or a box (x, y, width, height) of it, shows; None where there is no barcode."""
-    crop = "crop={2}:{3}:{0}:{1},".format(*box) if box else ""
-    scale = f"{crop}scale={barcode.WIDTH}:{barcode.HEIGHT}:flags=area,format=gray"
+def number(picture: Path) -> int | None:
+    """The number that a still of any size shows; None where there is no barcode."""
+    scale = f"scale={barcode.WIDTH}:{barcode.HEIGHT}:flags=area,format=gray"
     luma = ffmpeg("-i", str(picture), "-vf", scale, "-frames:v", "1", "-f", "rawvideo", "-")
     try:
         return barcode.read(luma)
     except ValueError:
         return None
+
+
+def numbers(picture: Path, boxes: list[tuple[int, int, int, int]], *, width: int, height: int) -> list[int | None]:
+    """The numbers that these boxes of a picture of this size show."""
+    luma = ffmpeg("-i", str(picture), "-f", "rawvideo", "-pix_fmt", "gray", "-")
+    assert len(luma) == width * height
+    found: list[int | None] = []
+    for x, y, across, down in boxes:
+        inside = b"".join(luma[line * width + x :][:across] for line in range(y, y + down))
+        try:
+            found.append(barcode.read(inside, width=across, height=down))
+        except ValueError:
+            found.append(None)
+    return found
