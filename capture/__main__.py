@@ -27,6 +27,8 @@ def main() -> int:
     browser.add_argument("asked", type=json.loads)
     measure = verbs.add_parser("measure", help="print how long a composition lasts as JSON")
     measure.add_argument("asked", type=json.loads)
+    examine = verbs.add_parser("examine", help="compare frames for an agent")
+    examine.add_argument("setup", type=os.fsencode)
     arguments = parser.parse_args()
     return VERBS[arguments.verb](arguments)
 
@@ -81,7 +83,30 @@ def _measure(arguments: argparse.Namespace) -> int:
     return 0
 
 
-VERBS = {"agent": _agent, "worker": _worker, "probe": _probe, "browser": _browser, "measure": _measure}
+def _examine(arguments: argparse.Namespace) -> int:
+    from capture import examine, protocol, tree
+    from capture.faults import CaptureError, Fault
+
+    tree.die_with_parent(os.getppid())
+    setup = protocol.decode(arguments.setup)
+    if not isinstance(setup, protocol.Setup):
+        raise protocol.ProtocolError(f"expected setup, got {type(setup).__name__}")
+    try:
+        found: protocol.FromAgent = examine.examine(setup)
+    except CaptureError as error:
+        found = protocol.Failed("", 0, Fault(code=error.code, message=error.message))
+    sys.stdout.buffer.write(protocol.encode(found))
+    return 0
+
+
+VERBS = {
+    "agent": _agent,
+    "worker": _worker,
+    "probe": _probe,
+    "browser": _browser,
+    "measure": _measure,
+    "examine": _examine,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

