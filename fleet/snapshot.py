@@ -112,7 +112,15 @@ async def _capture(prepared: Prepared, plan: Plan, frames: FrameSet, directory: 
             file = protocol.frame_name(frame.index - chunk.start, plan.image)
             captured[frame.index] = directory.chunks / event.chunk / file
 
-    work = Work(plan=plan, bundle=prepared.bundle, stills=prepared.stills, directory=directory, workers=None)
+    compiled = prepared.composition
+    work = Work(
+        plan=plan,
+        bundle=prepared.bundle,
+        stills=prepared.stills,
+        directory=directory,
+        workers=None,
+        may_keep_state=compiled.may_keep_state and not compiled.videos,
+    )
     schedule = Schedule(frames, hosts=[hosts.LOCAL.name])
     log = EventLog(directory.events, ())
     try:
