@@ -43,7 +43,8 @@ def test_scripts_of_the_project_are_read_too(tmp_path: Path) -> None:
 def test_data_from_elsewhere_that_cannot_be_had_is_warned_about(tmp_path: Path) -> None:
     script = '<script>\nfetch("https://data.example/x.json"); xmlns = "http://www.w3.org/2000/svg";</script>'
     compiled = read(tmp_path, {"index.html": page(script)})
-    assert [(f.code, f.where) for f in compiled.findings] == [("remote-at-run-time", "index.html:2")]
+    said = [("remote-at-run-time", "index.html:2"), ("text-at-run-time", "")]
+    assert [(f.code, f.where) for f in compiled.findings] == said
 
 
 def test_a_script_runs_where_it_did_when_its_text_cannot_stand_there(tmp_path: Path) -> None:

@@ -86,7 +86,8 @@ fleet.ready = (() => {
   const length = () => {
     const seconds = fleet.timeline.filmLength();
     const { durationS, fpsNumerator, fpsDenominator } = fleet.config;
-    if (Math.abs(seconds - durationS) > fpsDenominator / fpsNumerator) {
+    // 0: the length is what the coordinator wants to know.
+    if (durationS > 0 && Math.abs(seconds - durationS) > fpsDenominator / fpsNumerator) {
       fleet.failure.warn("duration_mismatch", `the page lasts ${seconds} s, the render ${durationS} s`);
     }
     if (seconds > 0) return seconds;
