@@ -64,10 +64,13 @@ class Composition:
     width: int
     height: int
     duration_s: Fraction
+    is_measured: bool = False  # the length is what the page said, because the root did not
     fps: Fraction | None = None  # data-fps of the root
     assets: tuple[Asset, ...] = ()
     audio: tuple[AudioTrack, ...] = ()
     has_webgl: bool = True
+    sequential: bool = False  # declared: frames depend on those before them
+    may_keep_state: bool = True  # scripts have what frames could depend on each other by, so it is worth examining
     findings: tuple[Finding, ...] = ()
 
 
@@ -147,6 +150,7 @@ class Plan:
     format: str
     quality: Quality
     audio: tuple[AudioTrack, ...] = ()
+    sequential: bool = False  # declared; what an examination finds is in the run's events
     document: str = "index.html"
     scale: int = 1  # pixels a side of the picture for one CSS pixel
     crf: int | None = None  # instead of the quality's

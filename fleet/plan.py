@@ -34,6 +34,7 @@ def make(
     fps: Fraction | None = None,
     frames: FrameRange | None = None,
     quality: Quality = Quality.STANDARD,
+    sequential: bool = False,
     format: str = "mp4",  # noqa: A002  the word of the option and of the model
     crf: int | None = None,
     bitrate_bps: int | None = None,
@@ -70,6 +71,7 @@ def make(
         crf=crf,
         bitrate_bps=bitrate_bps,
         loop=loop,
+        sequential=sequential or composition.sequential,
     )
 
 
@@ -118,7 +120,7 @@ def segments(frames: FrameRange, fps: Fraction) -> tuple[FrameRange, ...]:
 
 
 def spec(plan: Plan, mode: CaptureMode) -> RenderSpec:
-    """What hosts are told about every frame of `plan`."""
+    """What hosts are told about every frame of `plan`, save whether it is sequential, which an examination may find."""
     return RenderSpec(
         bundle=plan.bundle,
         width=plan.width,

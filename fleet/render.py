@@ -7,14 +7,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fleet import agentzip, assemble, audio, bundle, composition, events, programs, report, resume, rundir, transports
+from fleet import (
+    agentzip,
+    assemble,
+    audio,
+    bundle,
+    composition,
+    events,
+    findings,
+    measure,
+    programs,
+    report,
+    resume,
+    rundir,
+    transports,
+)
 from fleet import plan as planning
 from fleet.agentzip import AgentZip
 from fleet.dispatch import Dispatch
-from fleet.errors import ExitCode, FleetError, cause_of
+from fleet.errors import CompositionError, ExitCode, FleetError, cause_of
 from fleet.formats import FORMATS
 from fleet.link import Work
-from fleet.model import Bundle, Composition, Plan
+from fleet.model import Bundle, Composition, Plan, Severity
 from fleet.pipeline import Pipeline
 from fleet.request import Request
 from fleet.rundir import EventLog, RunDirectory
@@ -37,9 +51,17 @@ def prepare(request: Request) -> Prepared:
     """Steps 1 to 3: composition, plan, bundle. Raises CompositionError or ConfigError before any host is touched."""
     cache = rundir.cache_root()
     programs.find_ffmpeg()
-    compiled = composition.read(request.composition, variables=request.variables, cache=cache)
-    bundled = bundle.build(compiled, cache / "bundles")
     agent = agentzip.build(cache / "agents")
+    compiled = composition.read(
+        request.composition,
+        variables=request.variables,
+        placeholders=request.placeholders,
+        cache=cache,
+        substitute_fonts=request.substitute_fonts,
+        measure=measure.Ruler(agent),
+    )
+    findings.refuse(compiled.findings, strict=request.strict, strict_variables=request.strict_variables)
+    bundled = bundle.build(compiled, cache / "bundles")
     plan = planning.make(
         compiled,
         bundled.digest,
@@ -52,6 +74,7 @@ def prepare(request: Request) -> Prepared:
         bitrate_bps=request.bitrate_bps,
         resolution=request.resolution,
         loop=request.loop,
+        sequential=request.sequential,
     )
     return Prepared(composition=compiled, bundle=bundled, agent=agent, plan=plan)
 
@@ -109,13 +132,25 @@ async def _render(
     pipeline = Pipeline(plan, directory, log.emit)
     for chunk, (frames, stored) in schedule.stored.items():
         pipeline.add(chunk, frames, stored)
-    work = Work(plan=plan, bundle=prepared.bundle, directory=directory, workers=request.workers)
+    work = Work(
+        plan=plan,
+        bundle=prepared.bundle,
+        directory=directory,
+        workers=request.workers,
+        may_keep_state=prepared.composition.may_keep_state,
+    )
     try:
         async with asyncio.TaskGroup() as group, transports.dialer(directory.path, prepared.agent) as dialer:
             segments = group.create_task(pipeline.run())
-            sound = group.create_task(_mix(plan, directory, log))
+            sound = group.create_task(_mix(plan, directory, log, strict=request.strict))
             dispatch = Dispatch(
-                work, request.hosts, dialer=dialer, log=log, schedule=schedule, on_verified=pipeline.add_verified
+                work,
+                request.hosts,
+                dialer=dialer,
+                log=log,
+                schedule=schedule,
+                on_verified=pipeline.add_verified,
+                history=history,
             )
             await dispatch.run(resume.fixed_browser(history))
     except BaseExceptionGroup as error:
@@ -123,8 +158,10 @@ async def _render(
     return await assemble.run(plan, segments.result(), sound.result(), request.output)
 
 
-async def _mix(plan: Plan, directory: RunDirectory, log: EventLog) -> Path | None:
+async def _mix(plan: Plan, directory: RunDirectory, log: EventLog, *, strict: bool) -> Path | None:
     mixed = await audio.mix(plan, directory.segments)
+    if strict and mixed.warnings:
+        raise CompositionError("\n".join(mixed.warnings), remedy="mend the sound, or render without `--strict`")
     for warning in mixed.warnings:
         log.emit(events.Warned("audio", warning))
     log.emit(events.AudioMixed(mixed.tracks))
@@ -171,7 +208,8 @@ def _logged(
     try:
         log.emit(started)
         for finding in compiled.findings:
-            log.emit(events.Warned(finding.where, finding.message))
+            if finding.severity is Severity.WARNING:
+                log.emit(events.Warned(finding.where, finding.message))
         yield log
     except FleetError as error:
         log.emit(_failure(started, error.exit_code, str(error), error.remedy))

@@ -76,6 +76,7 @@ class RenderSpec:
     jpeg_quality: int
     mode: CaptureMode
     has_webgl: bool = True
+    sequential: bool = False  # pixels depend on earlier frames: sessions step through every one from 0
     document: str = "index.html"
     scale: int = 1  # pixels a side of the picture for one CSS pixel
     is_transparent: bool = False  # pages are drawn over nothing, their own backgrounds taken away
