@@ -15,7 +15,7 @@ from capture import cdp, shutter
 from capture.console import Console, clean
 from capture.faults import CaptureError, FaultCode
 from capture.protocol import CaptureMode, Note, RenderSpec
-from capture.serve import Server
+from capture.serve import Files, Server
 
 READY_TIMEOUT_S = 60.0
 FRAME_TIMEOUT_S = 60.0
@@ -46,7 +46,13 @@ class Session:
     """A composition that is loaded and ready. `frame` is the absolute frame being captured."""
 
     def __init__(
-        self, connection: cdp.Connection, spec: RenderSpec, *, bundle: Path, note: Callable[[Note], None]
+        self,
+        connection: cdp.Connection,
+        spec: RenderSpec,
+        *,
+        bundle: Path,
+        note: Callable[[Note], None],
+        blobs: Path | None = None,
     ) -> None:
         self.frame: int | None = None
         self.last: int | None = None  # the last frame captured
@@ -55,7 +61,8 @@ class Session:
         self._spec = spec
         self._notes = _Notes(note)
         self._console = Console(connection)
-        self._server = Server(connection, directory=bundle, document=spec.document, note=self._notes.add)
+        files = Files(bundle, blobs)
+        self._server = Server(connection, files=files, document=spec.document, note=self._notes.add)
         self._reached: int | None = None  # the last frame captured or stepped through
         self._tab = ""
         self._session = ""

@@ -6,7 +6,7 @@ Decides nothing about frames: it carries out the schedule's orders and reports w
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,8 +14,9 @@ from capture import protocol
 from capture.protocol import FromAgent, RenderSpec
 from fleet import checks, events, muster, orders, sentences
 from fleet.errors import HostBusy, HostError, HostLost, HostUnfit, cause_of
-from fleet.model import Bundle, Host, Plan, Severity
+from fleet.model import Blob, Bundle, Host, Plan, Severity
 from fleet.rundir import RunDirectory
+from fleet.stills import Stills
 from fleet.transfer import Puller
 from fleet.transports.base import Channel, Transport
 
@@ -41,6 +42,7 @@ class Work:
 
     plan: Plan
     bundle: Bundle
+    stills: Stills
     directory: RunDirectory
     workers: int | None  # asked for on the command line
     may_keep_state: bool = False  # whether it is worth examining if frames depend on each other
@@ -69,6 +71,8 @@ class Link:
         self._puller = Puller(host.name, plan=work.plan, directory=work.directory, emit=emit)
         self._workspace = ""
         self._pings = itertools.count(1)
+        self._missing: asyncio.Queue[protocol.Missing] = asyncio.Queue()
+        self._brought: set[str] = set()  # stills that this host is known to have
 
     async def muster(self) -> muster.Mustered:
         """Hello, facts, lock, probe; HostError with a remedy when the host cannot take part."""
@@ -133,12 +137,34 @@ class Link:
             if isinstance(order, orders.Cancel):
                 await self._channel.send(protocol.Cancel(order.chunk))
                 continue
+            await self._bring_stills(order)
             self._puller.expect(order, f"{self._workspace}/runs/{self._work.directory.name}/{order.chunk}")
             await self._channel.send(
                 protocol.Capture(
                     chunk=order.chunk, attempt=order.attempt, frames=order.frames, todo=order.todo, spec=spec
                 )
             )
+
+    async def _bring_stills(self, order: orders.Capture) -> None:
+        """Pushes the stills that the ordered frames show and the host lacks."""
+        wanted = [blob for blob in self._work.stills.needed(order.todo) if blob.sha256 not in self._brought]
+        for start in range(0, len(wanted), protocol.DIGESTS_PER_MESSAGE):
+            some = wanted[start : start + protocol.DIGESTS_PER_MESSAGE]
+            missing = await self._lacked(some)
+            if missing:
+                await self._transport.push(missing, f"{self._workspace}/incoming")
+                if await self._lacked(some):
+                    raise self._lost("the host does not accept the stills of videos that were pushed")
+            self._brought.update(blob.sha256 for blob in some)
+
+    async def _lacked(self, blobs: Sequence[Blob]) -> list[Blob]:
+        await self._channel.send(protocol.Offer(tuple(blob.sha256 for blob in blobs)))
+        try:
+            async with asyncio.timeout(PREPARE_TIMEOUT_S):
+                answer = await self._missing.get()
+        except TimeoutError:
+            raise self._lost(f"no answer from the agent within {PREPARE_TIMEOUT_S:.0f} s") from None
+        return [blob for blob in blobs if blob.sha256 in answer.digests]
 
     async def _listen(self) -> None:
         while True:
@@ -147,6 +173,8 @@ class Link:
                 self._puller.hear(message)
             elif isinstance(message, protocol.Loaded):
                 self._emit(events.PageLoaded(self.host.name, message.warnings))
+            elif isinstance(message, protocol.Missing):
+                self._missing.put_nowait(message)
             elif isinstance(message, protocol.Started):
                 self._emit(
                     events.ChunkStarted(

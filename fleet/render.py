@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,9 @@ from fleet import (
     report,
     resume,
     rundir,
+    stills,
     transports,
+    video,
 )
 from fleet import plan as planning
 from fleet.agentzip import AgentZip
@@ -36,6 +39,10 @@ from fleet.schedule import Schedule
 
 Reader = Callable[[events.Record], None]
 
+UNEXAMINED = (
+    "with `<video>` it is not examined whether frames depend on the ones before them: if they do, add `--sequential`"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
@@ -43,6 +50,7 @@ class Prepared:
 
     composition: Composition
     bundle: Bundle
+    stills: stills.Stills
     agent: AgentZip
     plan: Plan
 
@@ -60,11 +68,9 @@ def prepare(request: Request) -> Prepared:
         substitute_fonts=request.substitute_fonts,
         measure=measure.Ruler(agent),
     )
-    findings.refuse(compiled.findings, strict=request.strict, strict_variables=request.strict_variables)
-    bundled = bundle.build(compiled, cache / "bundles")
     plan = planning.make(
         compiled,
-        bundled.digest,
+        "",
         agent.sha256,
         fps=request.fps,
         frames=request.frames,
@@ -76,7 +82,13 @@ def prepare(request: Request) -> Prepared:
         loop=request.loop,
         sequential=request.sequential,
     )
-    return Prepared(composition=compiled, bundle=bundled, agent=agent, plan=plan)
+    extracted = asyncio.run(video.extract(compiled.videos, frames=plan.frames, fps=plan.fps, cache=cache / "stills"))
+    compiled = dataclasses.replace(compiled, findings=(*compiled.findings, *extracted.findings))
+    findings.refuse(compiled.findings, strict=request.strict, strict_variables=request.strict_variables)
+    table = {stills.TABLE: extracted.stills.table()} if compiled.videos else {}
+    bundled = bundle.build(compiled, cache / "bundles", extra=table)
+    plan = dataclasses.replace(plan, bundle=bundled.digest)
+    return Prepared(composition=compiled, bundle=bundled, stills=extracted.stills, agent=agent, plan=plan)
 
 
 def preview(request: Request, prepared: Prepared) -> dict[str, Any]:
@@ -135,10 +147,13 @@ async def _render(
     work = Work(
         plan=plan,
         bundle=prepared.bundle,
+        stills=prepared.stills,
         directory=directory,
         workers=request.workers,
-        may_keep_state=prepared.composition.may_keep_state,
+        may_keep_state=prepared.composition.may_keep_state and not prepared.composition.videos,
     )
+    if prepared.composition.may_keep_state and prepared.composition.videos and not plan.sequential:
+        log.emit(events.Warned(prepared.composition.name, UNEXAMINED))
     try:
         async with asyncio.TaskGroup() as group, transports.dialer(directory.path, prepared.agent) as dialer:
             segments = group.create_task(pipeline.run())

@@ -112,7 +112,7 @@ async def _capture(prepared: Prepared, plan: Plan, frames: FrameSet, directory: 
             file = protocol.frame_name(frame.index - chunk.start, plan.image)
             captured[frame.index] = directory.chunks / event.chunk / file
 
-    work = Work(plan=plan, bundle=prepared.bundle, directory=directory, workers=None)
+    work = Work(plan=plan, bundle=prepared.bundle, stills=prepared.stills, directory=directory, workers=None)
     schedule = Schedule(frames, hosts=[hosts.LOCAL.name])
     log = EventLog(directory.events, ())
     try:

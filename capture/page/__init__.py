@@ -30,6 +30,7 @@ TOP_FRAME = (
     "features.js",
     "stills.js",
     "media.js",
+    "video.js",
 )
 AFTER_ADAPTERS = ("seek.js", "globals.js", "ready.js", "api.js")
 

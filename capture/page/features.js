@@ -23,7 +23,7 @@ fleet.features = (() => {
 
   /** @type {[string, () => boolean][]} */
   const FEATURES = [
-    ["video (stills of <video> elements)", () => present("video[src],video:has(source)")],
+    ["a <video> that a script makes, or gives another source", () => fleet.video.hasStrays()],
     ["WebGPU (data-requires-webgpu)", () => present("[data-requires-webgpu]")],
     ["live maps", isMapPage],
     ["shader transitions without a compositor (HyperShader)", fleet.paint.lacksCompositor],

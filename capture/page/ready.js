@@ -108,6 +108,7 @@ fleet.ready = (() => {
 
   const sequence = async () => {
     await bounded("the document", prepared);
+    await bounded("the stills of <video>", fleet.video.ready());
     await fleet.features.check(); // at once, instead of after waiting for what may never come
     await timelines();
     await loaded();
@@ -115,6 +116,7 @@ fleet.ready = (() => {
     fleet.timeline.bind();
     fleet.frames.hold();
     await adapters();
+    await bounded("the stills of <video>", fleet.video.ready()); // scripts may have mounted more of them
     await fleet.features.check();
     await bounded("window.__tailwindReady", Promise.resolve(window.__tailwindReady));
     await bounded("animated images", Promise.resolve(fleet.stills.show(0)));

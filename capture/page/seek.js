@@ -115,12 +115,23 @@ fleet.seek = (() => {
     }
   };
 
+  /** @param {number} frame */
+  const videoReady = async (frame) => {
+    try {
+      await fleet.failure.within(fleet.video.load(frame), COMPLETION_LIMIT_MS, "stills of videos");
+    } catch (error) {
+      throw fleet.failure.wrap(error, "seek_failed", `frame ${frame}`);
+    }
+  };
+
   /** @param {number} frame absolute @returns {Promise<{needsPaint: boolean}>} once it can be painted */
   const toFrame = async (frame) => {
     if (!Number.isSafeInteger(frame) || frame < 0) {
       throw fleet.failure.make("seek_failed", `frame must be a whole number, not negative: ${frame}`);
     }
     fleet.paint.begin();
+    // Before anything is drawn: scripts that draw a video draw the still of this frame, however they came here.
+    if (fleet.video.isUsed()) await videoReady(frame);
     step("a callback", () => fleet.waypoints.travel(lastFrame, frame, pass));
     lastFrame = frame;
     step("a wrapper of __hf.seek", () => fleet.globals.seekOutside(timeOf(frame)));
@@ -128,6 +139,7 @@ fleet.seek = (() => {
       await fleet.failure.within(completion(), COMPLETION_LIMIT_MS, "promises passed to hf-seek's waitUntil");
       const stills = fleet.stills.show(timeOf(frame));
       if (stills) await fleet.failure.within(stills, COMPLETION_LIMIT_MS, "stills of animated images");
+      fleet.video.place();
       const needsPaint = await fleet.paint.prepare();
       await fleet.media.frameReady();
       return { needsPaint };

@@ -22,6 +22,7 @@ from fleet.composition import (
     scripts,
     sound,
     speech,
+    videos,
 )
 from fleet.composition.variables import apply as apply_variables
 
@@ -56,6 +57,7 @@ def read(
     mounting.run(page.path)
     for path_inside in files.frames:  # grows while it is read
         inside = _open(source, path_inside, files, media)
+        refuse.check_frame(inside.document, inside.path)
         scripts.inline(inside.document, files.scripts)
         files.add(path_inside, markup.serialise(inside.document).encode())
     files.check()
@@ -66,9 +68,13 @@ def read(
     faces = fonts.embed(page.document, files, is_substitute_accepted=substitute_fonts)
     refuse.check_moving(moving.mark(page.document, files.files))
     scripts.inline(page.document, files.scripts)
+    videos.name_sources(page.document)
     sound.assign_render_ids(page.document)
     entry.finish(page.document)
     duration_s = facts.duration_s or _measured(page, facts, files, measure)
+    audio = sound.tracks(page.document, duration_s, media)
+    slots = videos.slots(page.document, duration_s, media)
+    unneeded = videos.unneeded(page.document, files, slots)
     return model.Composition(
         name=source.name,
         document=markup.serialise(page.document),
@@ -77,11 +83,12 @@ def read(
         duration_s=duration_s,
         is_measured=facts.duration_s is None,
         fps=facts.fps,
-        assets=files.all(),
+        assets=tuple(asset for asset in files.all() if asset.path not in unneeded),
         has_webgl=speech.draws_with_gl(files.spoken),
         sequential=facts.sequential is True,
         may_keep_state=facts.sequential is None and speech.may_keep_state(scripts.texts(page.document, files.all())),
-        audio=sound.tracks(page.document, duration_s, media),
+        audio=audio,
+        videos=slots,
         findings=(*notes, *files.findings, *mounting.table.findings, *faces, *media.findings),
     )
 
@@ -91,7 +98,9 @@ def _measured(page: project.Page, facts: root.Facts, files: assets.Assets, measu
         assert measure is not None
         return measure(markup.serialise(page.document), files.all(), facts.width, facts.height)
 
-    return root.state_duration(page.document, page.path, ask if measure is not None else None)
+    # A video has no stills before the plan, and the plan needs the length: the page could not become ready.
+    can_ask = measure is not None and not markup.find(page.document, "video")
+    return root.state_duration(page.document, page.path, ask if can_ask else None)
 
 
 def _open(source: project.Project, path: str, files: assets.Assets, media: sound.Media) -> project.Page:

@@ -30,14 +30,20 @@ _WORDS = {
     "L.tileLayer(": "live-maps",
 }
 _HINTS = {
-    "video": "use still images or `<audio>`, or hide the element with `data-hidden`",
     "animated-image": "show it by an `<img>` of the main page, without srcset",
+    "video-in-iframe": "put the `<video>` into the page itself, or into a sub-composition",
 }
 
 
 def check(document: Document, page: str) -> None:
     """CompositionError that names every unsupported feature of the page, with its line."""
     _refuse(list(dict.fromkeys(_features(document))), page)
+
+
+def check_frame(document: Document, page: str) -> None:
+    """The same for what only pages inside the page lack."""
+    found = [e for e in markup.walk(document, templates=True) if e.name == "video" and not is_hidden(e)]
+    _refuse([("video-in-iframe", markup.line(element)) for element in found], page)
 
 
 def check_script(source: str, page: str) -> None:
@@ -67,8 +73,6 @@ def _features(document: Document) -> Iterator[tuple[str, int]]:
                 yield _ATTRIBUTES[name], line
         if element.name == "hf-audio-group":
             yield "audio-groups", line
-        if element.name == "video" and not is_hidden(element):
-            yield "video", line
         if element.name == "script" and scripts.runs(element):
             for offset, feature in _in_script(markup.text(element)):
                 yield feature, line + offset
