@@ -13,7 +13,7 @@ from typing import TypeVar
 from capture import protocol
 from capture.protocol import FromAgent, RenderSpec
 from fleet import checks, events, muster, orders, sentences
-from fleet.errors import HostBusy, HostError, HostLost, HostUnfit, cause_of
+from fleet.errors import CompositionError, HostBusy, HostError, HostLost, HostUnfit, cause_of
 from fleet.model import Blob, Bundle, Host, Plan, Severity
 from fleet.rundir import RunDirectory
 from fleet.stills import Stills
@@ -31,6 +31,16 @@ PING_S = 10.0  # four chances within a lease
 NOTE_LENGTH = 2000  # a page can put a novel into one console line
 SILENCE_S = 40.0  # pongs come every PING_S even from a busy agent
 
+# What a page warns of when its picture may not be what its author means.
+PICTURE_WARNINGS = (
+    "timeline_missing",
+    "timeline_unbound",
+    "media_load_failed",
+    "media_readiness_timeout",
+    "page_error",
+)
+STRICT_REMEDY = "mend the composition, or render without `--strict`"
+
 T = TypeVar("T", bound=FromAgent)
 _LEVELS = logging.getLevelNamesMapping()
 Order = orders.Capture | orders.Cancel | orders.Finish
@@ -45,7 +55,13 @@ class Work:
     stills: Stills
     directory: RunDirectory
     workers: int | None  # asked for on the command line
+    strict: bool = False  # what the page warns of ends the run
     may_keep_state: bool = False  # whether it is worth examining if frames depend on each other
+
+
+def is_of_picture(note: protocol.Note) -> bool:
+    """Whether a page's note says that something is missing in its picture."""
+    return note.source == "page" and note.text.partition(":")[0] in PICTURE_WARNINGS
 
 
 class Link:
@@ -244,6 +260,8 @@ class Link:
         if isinstance(message, protocol.Stopping):
             raise self._lost(message.reason)
         if isinstance(message, protocol.Note):
+            if self._work.strict and is_of_picture(message):
+                raise CompositionError(sentences.clean(message.text, NOTE_LENGTH), remedy=STRICT_REMEDY)
             level = _LEVELS.get(message.level.upper(), logging.INFO)
             self._log.log(level, "%s: %s", sentences.clean(message.source), sentences.clean(message.text, NOTE_LENGTH))
 

@@ -66,7 +66,7 @@ def prepare(request: Request) -> Prepared:
         placeholders=request.placeholders,
         cache=cache,
         substitute_fonts=request.substitute_fonts,
-        measure=measure.Ruler(agent),
+        measure=measure.Ruler.among(agent, request.hosts),
     )
     plan = planning.make(
         compiled,
@@ -150,6 +150,7 @@ async def _render(
         stills=prepared.stills,
         directory=directory,
         workers=request.workers,
+        strict=request.strict,
         may_keep_state=prepared.composition.may_keep_state and not prepared.composition.videos,
     )
     if prepared.composition.may_keep_state and prepared.composition.videos and not plan.sequential:
