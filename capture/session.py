@@ -29,6 +29,15 @@ SETTLE_PICTURES_MAX = 6
 WARNING_CHARS = 40  # a code is a word
 NOTES_MAX = 100  # a page that asks for a tracker in every frame would fill the log
 
+# What a composition paints behind everything is taken away, whatever its author said: that is what alpha is for.
+_TRANSPARENT = """
+if (window === window.top) {
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync("html, body, [data-composition-id] { background: transparent none !important }");
+  document.adoptedStyleSheets.push(sheet);
+}
+"""
+
 # The page's promise, with its rejection as a value: DevTools would wrap the message in a stack trace.
 _SETTLED = "{call}.then(value => ({{value}}), error => ({{error: String((error && error.message) || error)}}))"
 
@@ -139,9 +148,14 @@ class Session:
         self._server.serve(self._tab, timeout_s=COMMAND_TIMEOUT_S)
         for domain in ("Inspector", "Page", "Runtime", "Log"):
             self._command(f"{domain}.enable")
-        self._command("Emulation.setDeviceMetricsOverride", {**size, "deviceScaleFactor": 1, "mobile": False})
+        self._command(
+            "Emulation.setDeviceMetricsOverride", {**size, "deviceScaleFactor": self._spec.scale, "mobile": False}
+        )
         self._command("Emulation.setTimezoneOverride", {"timezoneId": "UTC"})
         self._command("Emulation.setLocaleOverride", {"locale": "en-US"})
+        if self._spec.is_transparent:
+            self._command("Emulation.setDefaultBackgroundColorOverride", {"color": {"r": 0, "g": 0, "b": 0, "a": 0}})
+            self._command("Page.addScriptToEvaluateOnNewDocument", {"source": _TRANSPARENT})
         self._command("Page.addScriptToEvaluateOnNewDocument", {"source": runtime})
 
     def _command(self, method: str, params: cdp.Params | None = None) -> cdp.Params:

@@ -150,5 +150,5 @@ def decode(data: str) -> bytes:
 def _image_options(spec: RenderSpec) -> dict[str, Any]:
     if spec.image is ImageFormat.JPEG:
         return {"format": "jpeg", "quality": spec.jpeg_quality}
-    # The fast path crushes partial alpha; these pages are opaque, because nothing overrides the white background.
-    return {"format": "png", "optimizeForSpeed": True}
+    # The fast path crushes partial alpha; a page that is not transparent is opaque, over Chromium's white.
+    return {"format": "png", "optimizeForSpeed": not spec.is_transparent}

@@ -195,7 +195,7 @@ class Worker:
         for frame, picture in session.capture(block.frames):
             if chromium.has_lost_graphics():
                 raise CaptureError(FaultCode.BROWSER_CRASHED, f"the GPU process ended at frame {frame}")
-            if damage := images.fault(picture, spec.image, width=spec.width, height=spec.height):
+            if damage := images.fault(picture, spec.image, width=spec.image_width, height=spec.image_height):
                 raise CaptureError(FaultCode.FRAME_DAMAGED, f"the browser's picture of frame {frame} is {damage}")
             written = frames.write(picture, directory=directory, frame=frame, offset=block.offset, image=spec.image)
             self._send(FrameWritten(written))

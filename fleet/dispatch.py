@@ -64,7 +64,7 @@ class Dispatch:
         self._inboxes: dict[str, asyncio.Queue[Order]] = {}
         self._chunks: dict[str, FrameRange] = {}
         self._serving: set[str] = set()
-        self._roll = Roll(hosts)
+        self._roll = Roll(hosts, scale=work.plan.scale)
         self._stepping = Stepping(
             resume.fixed_stepping(history, declared=work.plan.sequential), has_hints=work.may_keep_state, emit=self._put
         )
@@ -176,7 +176,8 @@ class Dispatch:
 class Roll:
     """Who answered. The choice of hosts and mode is made once, when every host has answered or failed."""
 
-    def __init__(self, hosts: Sequence[Host]) -> None:
+    def __init__(self, hosts: Sequence[Host], *, scale: int) -> None:
+        self._scale = scale
         self._awaited = {host.name for host in hosts}
         self._present: dict[str, Mustered] = {}
         self._refused: dict[str, HostError] = {}
@@ -198,7 +199,7 @@ class Roll:
             await self._complete.wait()
         if not self._present:
             raise self._nobody()
-        choice = muster.choose(tuple(self._present.values()), required_browser)
+        choice = muster.choose(tuple(self._present.values()), required_browser, scale=self._scale)
         if not choice.accepted:
             raise FleetLost(
                 f"this run began with {required_browser}, which no host has any more",

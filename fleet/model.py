@@ -136,7 +136,7 @@ class Plan:
 
     bundle: str
     agent: str  # sha256 of capture.pyz: the page runtime in it decides pixels
-    width: int
+    width: int  # CSS pixels
     height: int
     fps: Fraction
     duration_s: Fraction
@@ -151,6 +151,20 @@ class Plan:
     audio: tuple[AudioTrack, ...] = ()
     sequential: bool = False  # declared; what an examination finds is in the run's events
     document: str = "index.html"
+    scale: int = 1  # pixels a side of the picture for one CSS pixel
+    crf: int | None = None  # instead of the quality's
+    bitrate_bps: int | None = None
+    loop: int = 0  # of an animation: how often it plays again, 0 for ever
+
+    @property
+    def image_width(self) -> int:
+        """Pixels of a captured frame."""
+        return self.width * self.scale
+
+    @property
+    def image_height(self) -> int:
+        """Pixels of a captured frame."""
+        return self.height * self.scale
 
     @property
     def output_s(self) -> Fraction:

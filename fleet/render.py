@@ -46,7 +46,12 @@ def prepare(request: Request) -> Prepared:
         agent.sha256,
         fps=request.fps,
         frames=request.frames,
+        format=request.format,
         quality=request.quality,
+        crf=request.crf,
+        bitrate_bps=request.bitrate_bps,
+        resolution=request.resolution,
+        loop=request.loop,
         sequential=request.sequential,
     )
     return Prepared(composition=compiled, bundle=bundled, agent=agent, plan=plan)
@@ -58,7 +63,8 @@ def preview(request: Request, prepared: Prepared) -> dict[str, Any]:
     return {
         "composition": prepared.composition.name,
         "output": str(request.output),
-        "size": f"{plan.width}x{plan.height}",
+        "format": plan.format,
+        "size": f"{plan.image_width}x{plan.image_height}",
         "fps": str(plan.fps),
         "frames": str(plan.frames),
         "duration_s": float(plan.output_s),
@@ -77,7 +83,8 @@ def preview(request: Request, prepared: Prepared) -> dict[str, Any]:
 
 async def run(request: Request, prepared: Prepared, readers: Sequence[Reader]) -> dict[str, Any]:
     """Steps 4 to 10; the report, or the FleetError that says why not. An earlier output survives every failure."""
-    await programs.require_encoder(FORMATS[prepared.plan.format].encoder)
+    for encoder in FORMATS[prepared.plan.format].encoders:
+        await programs.require_encoder(encoder)
     request.output.parent.mkdir(parents=True, exist_ok=True)
     with rundir.output_lock(rundir.state_root(), request.output):
         directory, history = _open_run(request, prepared.plan)
@@ -157,8 +164,8 @@ def _started(
         plan=planning.digest(plan),
         frames=plan.frames,
         fps=str(plan.fps),
-        width=plan.width,
-        height=plan.height,
+        width=plan.image_width,
+        height=plan.image_height,
         is_resumed=is_resumed,
         kept=schedule.verified.ranges,
     )

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from capture.protocol import FrameRange
-from fleet import hosts
+from fleet import formats, hosts, outfolder, resolution
 from fleet.errors import ConfigError
 from fleet.model import Host, Quality
-
-SUFFIX = ".mp4"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +24,12 @@ class Request:
     hosts: tuple[Host, ...] = (hosts.LOCAL,)
     fps: Fraction | None = None
     frames: FrameRange | None = None
+    format: str = "mp4"  # a key of formats.FORMATS
     quality: Quality = Quality.STANDARD
+    crf: int | None = None
+    bitrate_bps: int | None = None
+    resolution: str | None = None
+    loop: int = 0
     variables: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     sequential: bool = False  # declared; without it, as the composition says or as its frames show
     workers: int | None = None
@@ -35,17 +38,43 @@ class Request:
     keep: bool = False
 
 
-def output_path(composition: Path, output: Path | None) -> Path:
+def choose_format(output: Path | None, *, format: str | None, codec: str | None) -> str:  # noqa: A002
+    """The key of formats.FORMATS: by `--format`, or the output's suffix, and `--codec`; mp4 when nothing was said."""
+    if format is None and output is None:
+        format = "mp4"  # noqa: A001
+    name = formats.choose(format=format, suffix=output.suffix if output else "", codec=codec)
+    row = formats.FORMATS[name]
+    suffixes = {other.suffix for other in formats.FORMATS.values()}
+    is_folder = row.joining is formats.Joining.FOLDER
+    if output is not None and output.suffix.lower() != row.suffix and (not is_folder or output.suffix in suffixes):
+        raise ConfigError(
+            f"--output: a {format} is no `{output.suffix}` file", remedy=f"name it `{output.stem}{row.suffix}`"
+        )
+    return name
+
+
+def output_path(composition: Path, output: Path | None, format: str = "mp4") -> Path:  # noqa: A002
     """Where the video goes: `output`, or `<composition>.mp4` here. ConfigError when nothing could be written there."""
-    path = (output or Path(_name_of(composition) + SUFFIX)).absolute()
-    if path.suffix.lower() != SUFFIX:
-        raise ConfigError(f"--output: cannot make a `{path.suffix}` file", remedy=f"name it `{path.stem}{SUFFIX}`")
-    if path.is_dir():
-        raise ConfigError(f"--output: {path} is a folder", remedy=f"name a file: `--output {path / 'video.mp4'}`")
+    row = formats.FORMATS[format]
+    path = (output or Path(_name_of(composition) + row.suffix)).absolute()
+    if row.joining is formats.Joining.FOLDER:
+        outfolder.check(path)
+    elif path.is_dir():
+        name = path / f"video{row.suffix}"
+        raise ConfigError(f"--output: {path} is a folder", remedy=f"name a file: `--output {name}`")
     nearest = next(parent for parent in path.parents if parent.exists())
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise ConfigError(f"--output: {nearest} is not writable", remedy="choose another `--output`")
     return path
+
+
+def check(request: Request) -> None:
+    """ConfigError for flags that contradict each other: all that can be said before the composition is read."""
+    formats.check_options(request.format, crf=request.crf, bitrate_bps=request.bitrate_bps, loop=request.loop)
+    if request.fps is not None:
+        formats.check_fps(request.format, request.fps)
+    if request.resolution is not None:
+        resolution.parse(request.resolution)
 
 
 def choose_hosts(source: str | None, limit: str | None) -> tuple[Host, ...]:
