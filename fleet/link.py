@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from capture import protocol
-from capture.protocol import FromAgent, RenderSpec
+from capture.protocol import FrameRange, FromAgent, RenderSpec
 from fleet import checks, events, muster, orders, sentences
 from fleet.errors import HostBusy, HostError, HostLost, HostUnfit, cause_of
 from fleet.model import Bundle, Host, Plan, Severity
@@ -102,9 +102,9 @@ class Link:
             pushed += [blob.size_bytes for blob in wanted]
         self._emit(events.BundlePushed(host=self.host.name, blobs=len(pushed), size_bytes=sum(pushed)))
 
-    async def examine(self, spec: RenderSpec) -> protocol.Examined | None:
+    async def examine(self, spec: RenderSpec, ranges: tuple[FrameRange, ...]) -> protocol.Examined | None:
         """Has the host compare a few frames; None when that came to nothing, which capturing will explain."""
-        await self._channel.send(protocol.Examine(spec))
+        await self._channel.send(protocol.Examine(spec, ranges))
         answer = await self._expect((protocol.Examined, protocol.Failed), EXAMINE_TIMEOUT_S)
         if isinstance(answer, protocol.Examined):
             return answer
