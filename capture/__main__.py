@@ -1,4 +1,7 @@
-"""`capture.pyz agent | worker | probe`: the host half as processes. Runs from a zip, from a checkout, from anywhere."""
+"""`capture.pyz agent | worker | probe | measure`: the host half as processes.
+
+Runs from a zip, from a checkout, from anywhere.
+"""
 
 import argparse
 import json
@@ -22,6 +25,8 @@ def main() -> int:
     verbs.add_parser("worker", help="capture blocks for an agent")
     browser = verbs.add_parser("browser", help="try the browser for an agent")
     browser.add_argument("asked", type=json.loads)
+    measure = verbs.add_parser("measure", help="print how long a composition lasts as JSON")
+    measure.add_argument("asked", type=json.loads)
     examine = verbs.add_parser("examine", help="compare frames for an agent")
     examine.add_argument("setup", type=os.fsencode)
     examine.add_argument("asked", type=os.fsencode)
@@ -69,6 +74,16 @@ def _browser(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _measure(arguments: argparse.Namespace) -> int:
+    from capture import measure, tree, wire
+
+    tree.become_subreaper()
+    tree.die_with_parent(os.getppid())
+    measured = measure.measure(wire.from_plain(measure.Asked, arguments.asked))
+    print(json.dumps(wire.to_plain(measured)))
+    return 0
+
+
 def _examine(arguments: argparse.Namespace) -> int:
     from capture import examine, protocol, tree
     from capture.faults import CaptureError, Fault
@@ -85,7 +100,14 @@ def _examine(arguments: argparse.Namespace) -> int:
     return 0
 
 
-VERBS = {"agent": _agent, "worker": _worker, "probe": _probe, "browser": _browser, "examine": _examine}
+VERBS = {
+    "agent": _agent,
+    "worker": _worker,
+    "probe": _probe,
+    "browser": _browser,
+    "measure": _measure,
+    "examine": _examine,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

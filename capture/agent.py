@@ -209,7 +209,13 @@ class _Conversation:
 
     def _work(
         self,
-        order: protocol.Prepare | protocol.Probe | protocol.Examine | protocol.Capture | protocol.Cancel | protocol.Ack,
+        order: protocol.Prepare
+        | protocol.Offer
+        | protocol.Probe
+        | protocol.Examine
+        | protocol.Capture
+        | protocol.Cancel
+        | protocol.Ack,
     ) -> None:
         """Orders that use the host, and therefore need its lock; a person may probe it while another run has that."""
         if not self._lock.is_held and not isinstance(order, protocol.Probe):
@@ -217,6 +223,8 @@ class _Conversation:
         match order:
             case protocol.Prepare(bundle):
                 self._chores.put(lambda: self._prepare(bundle))
+            case protocol.Offer(digests):
+                self._chores.put(lambda: self._take_in(digests))
             case protocol.Probe():
                 self._probe()
             case protocol.Examine():
@@ -278,6 +286,14 @@ class _Conversation:
         if missing:
             return _Answer(protocol.Missing(bundle, missing[: protocol.DIGESTS_PER_MESSAGE]))
         return _Answer(protocol.Prepared(bundle))
+
+    def _take_in(self, digests: tuple[str, ...]) -> _Answer:
+        try:
+            return _Answer(protocol.Missing("", self._workspace.lacked(digests)))
+        except store.StoreError as error:
+            return _Answer(_failed(FaultCode.INTERNAL, str(error)))
+        except OSError as error:
+            return _Answer(Failed("", 0, store.fault(error, "take in the stills of videos")))
 
     def _collect(self) -> _Answer:
         try:

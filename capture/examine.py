@@ -46,7 +46,8 @@ def _digests(setup: Setup, frames: Sequence[int]) -> dict[int, str]:
         sandbox=setup.sandbox,
         extra=setup.chromium_args,
     ) as started:
-        session = Session(started.connection, spec, bundle=Path(setup.bundle_directory), note=_ignore)
+        bundle, blobs = Path(setup.bundle_directory), setup.blobs_directory and Path(setup.blobs_directory)
+        session = Session(started.connection, spec, bundle=bundle, blobs=blobs or None, note=_ignore)
         session.open(page.source(config))
         return {frame: hashlib.sha256(picture).hexdigest() for frame, picture in _within_budget(session, frames)}
 

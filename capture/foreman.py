@@ -115,6 +115,7 @@ class Foreman:
         return protocol.Setup(
             spec=spec,
             bundle_directory=str(self._site.workspace.bundle(spec.bundle)),
+            blobs_directory=str(self._site.workspace.blobs),
             profile_directory=str(self._site.workspace.run(self._site.run) / f".profile-{name}"),
             chromium=self._site.chromium,
             chromium_args=self._site.chromium_args,

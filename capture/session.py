@@ -15,7 +15,7 @@ from capture import cdp, shutter
 from capture.console import Console, clean
 from capture.faults import CaptureError, FaultCode
 from capture.protocol import CaptureMode, Note, RenderSpec
-from capture.serve import Server
+from capture.serve import Files, Server
 
 READY_TIMEOUT_S = 60.0
 FRAME_TIMEOUT_S = 60.0
@@ -46,7 +46,13 @@ class Session:
     """A composition that is loaded and ready. `frame` is the absolute frame being captured."""
 
     def __init__(
-        self, connection: cdp.Connection, spec: RenderSpec, *, bundle: Path, note: Callable[[Note], None]
+        self,
+        connection: cdp.Connection,
+        spec: RenderSpec,
+        *,
+        bundle: Path,
+        note: Callable[[Note], None],
+        blobs: Path | None = None,
     ) -> None:
         self.frame: int | None = None
         self.last: int | None = None  # the last frame captured
@@ -55,16 +61,18 @@ class Session:
         self._spec = spec
         self._notes = _Notes(note)
         self._console = Console(connection)
-        self._server = Server(connection, directory=bundle, document=spec.document, note=self._notes.add)
+        files = Files(bundle, blobs)
+        self._server = Server(connection, files=files, document=spec.document, note=self._notes.add)
         self._reached: int | None = None  # the last frame captured or stepped through
         self._tab = ""
         self._session = ""
         self._shutter: shutter.Shutter | None = None
         self._has_document = False
 
-    def open(self, runtime: str) -> None:
+    def open(self, runtime: str) -> dict[str, Any]:
         """Loads the document with `runtime` injected before its scripts, and waits until it is ready.
 
+        Returns what the page says of itself, its `duration_s` and `adapters` among it.
         Raises CaptureError: PAGE_NOT_READY, BROWSER_CRASHED, or the code that the page gave.
         """
         deadline = time.monotonic() + READY_TIMEOUT_S
@@ -74,11 +82,13 @@ class Session:
             self._command("Page.navigate", {"url": self._server.document_url})
             self._connection.wait_until(lambda: self._has_document, deadline, "the document is parsed")
             reply = self._camera.reply(self._evaluate("__fleet.ready()"), deadline)
-            ready = _value(reply, FaultCode.PAGE_NOT_READY)
-        warnings = ready.get("warnings", []) if isinstance(ready, dict) else []
+            told = _value(reply, FaultCode.PAGE_NOT_READY)
+        ready: dict[str, Any] = told if isinstance(told, dict) else {}
+        warnings = ready.get("warnings", [])
         for warning in warnings:
             self._notes.add(Note("warning", "page", clean(f"{warning.get('code')}: {warning.get('message')}")))
         self.warnings = tuple(sorted({clean(str(warning.get("code")))[:WARNING_CHARS] for warning in warnings}))
+        return ready
 
     def capture(self, frames: Iterable[int]) -> Iterator[tuple[int, bytes]]:
         """Absolute frames, ascending and after `last`, each with its picture.
@@ -183,7 +193,9 @@ class Session:
 
     def _finish(self, seek: "_Seek") -> str:
         with _frame_errors(seek.frame):
-            _value(self._camera.reply(seek.message_id, seek.deadline), FaultCode.SEEK_FAILED)
+            found = _value(self._camera.reply(seek.message_id, seek.deadline), FaultCode.SEEK_FAILED)
+            if isinstance(found, dict) and found.get("needsPaint"):
+                self._draw(seek.deadline)
             if self.last is None:
                 picture = self._settle(seek)
             else:
@@ -192,6 +204,10 @@ class Session:
                 picture = self._shoot(seek.deadline)
         self.last = self._reached = seek.frame
         return picture
+
+    def _draw(self, deadline: float) -> None:
+        self._camera.paint(deadline)
+        _value(self._camera.reply(self._evaluate("__fleet.draw()"), deadline), FaultCode.SEEK_FAILED)
 
     def _settle(self, seek: "_Seek") -> str:
         self._camera.commit(seek.deadline)

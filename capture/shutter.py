@@ -57,6 +57,10 @@ class BeginFrames:
         """Lays out, paints and draws once, without taking a picture."""
         self._begin({}, self._between(), deadline)
 
+    def paint(self, deadline: float) -> None:
+        """Paints the page as it is, for scripts that draw from what is painted."""
+        self.commit(deadline)
+
     def step(self, deadline: float) -> None:
         """Draws the frame at its own tick without a picture: presenting a canvas may clear what its page reads next.
 
@@ -115,11 +119,14 @@ class Screenshots:
     def commit(self, deadline: float) -> None:
         """Nothing to do: a screenshot forces a frame before it is taken."""
 
+    def paint(self, deadline: float) -> None:
+        """Paints the page as it is, for scripts that draw from what is painted."""
+        clip = {**self._clip, "width": 1, "height": 1}
+        self._connection.reply(self._request({"format": "jpeg", "quality": 1}, clip), deadline)
+
     def step(self, deadline: float) -> None:
         """Has the frame drawn: nothing else makes the browser do so, and the smallest picture is the cheapest."""
-        clip = {**self._clip, "width": 1, "height": 1}
-        params = {"format": "jpeg", "quality": 1, "clip": clip, "fromSurface": True}
-        self._connection.reply(self._connection.send("Page.captureScreenshot", params, self._session), deadline)
+        self.paint(deadline)
 
     def shoot(self, deadline: float, *, is_last: bool = True) -> str:  # noqa: ARG002
         """One picture in base64."""
@@ -130,9 +137,11 @@ class Screenshots:
         return self._take({"format": "png"}, deadline)
 
     def _take(self, options: dict[str, Any], deadline: float) -> str:
-        params = {**options, "clip": self._clip, "fromSurface": True}
-        message_id = self._connection.send("Page.captureScreenshot", params, self._session)
-        return str(self._connection.reply(message_id, deadline)["data"])
+        return str(self._connection.reply(self._request(options, self._clip), deadline)["data"])
+
+    def _request(self, options: dict[str, Any], clip: dict[str, int]) -> int:
+        params = {**options, "clip": clip, "fromSurface": True}
+        return self._connection.send("Page.captureScreenshot", params, self._session)
 
 
 Shutter = BeginFrames | Screenshots

@@ -135,7 +135,8 @@ class Worker:
             extra=setup.chromium_args,
         ) as chromium:
             chromium.connection.watch(self._inbox.fd, self._inbox.receive)
-            session = Session(chromium.connection, setup.spec, bundle=Path(setup.bundle_directory), note=self._send)
+            bundle, blobs = Path(setup.bundle_directory), setup.blobs_directory and Path(setup.blobs_directory)
+            session = Session(chromium.connection, setup.spec, bundle=bundle, blobs=blobs or None, note=self._send)
             try:
                 self._work(chromium, session)
             except CaptureError as error:

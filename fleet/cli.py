@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from fleet import cli_hosts, formats, plan, progress, render
+from fleet import cli_hosts, cli_inspect, formats, plan, progress, render
 from fleet import request as requests
 from fleet.errors import ExitCode, FleetError, Interrupted, Terminated
 from fleet.model import Quality
@@ -27,6 +27,8 @@ app = typer.Typer(
 )
 app.add_typer(cli_hosts.app, name="hosts")
 app.command("doctor")(cli_hosts.doctor)
+app.command("inspect")(cli_inspect.inspect)
+app.command("snapshot")(cli_inspect.take_snapshot)
 
 
 @app.command("run")
@@ -78,6 +80,17 @@ def run_command(
     ] = False,
     variables: Annotated[str | None, typer.Option(metavar="JSON", help="Variables as a JSON object.")] = None,
     variables_file: Annotated[Path | None, typer.Option(metavar="FILE", help="The same from a file.")] = None,
+    placeholders: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Fills in `__KEY__` and `{{KEY}}`. Repeatable."),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at warnings, not only at errors.")] = False,
+    strict_variables: Annotated[
+        bool, typer.Option("--strict-variables", help="Stop at a variable or option that nobody declares.")
+    ] = False,
+    substitute_fonts: Annotated[
+        bool, typer.Option("--substitute-fonts", help="Show other fonts for those that no source has.")
+    ] = False,
     limit: Annotated[
         str | None, typer.Option(metavar="'TAG,!HOST'", help="Only these hosts: names, tags, groups.")
     ] = None,
@@ -105,8 +118,12 @@ def run_command(
         quality=quality,
         sequential=sequential,
         variables=requests.read_variables(variables, variables_file),
+        placeholders=requests.read_placeholders(placeholders or ()),
+        strict=strict,
+        strict_variables=strict_variables,
         workers=workers,
         chunk_frames=chunk_frames,
+        substitute_fonts=substitute_fonts,
         resume=resume,
         keep=keep,
     )

@@ -23,6 +23,10 @@ class Stream:
     colour: tuple[str, str, str, str] = ("", "", "", "")  # range, matrix, primaries, transfer
     rate: Fraction | None = None  # r_frame_rate
     average_rate: Fraction | None = None
+    pixel_aspect: Fraction = Fraction(1)
+    rotation: int = 0  # degrees that players turn the picture by
+    has_alpha_mode: bool = False  # VP8 and VP9 say in a tag that a second picture holds their alpha
+    is_cover: bool = False  # a still that belongs to a sound file
     channels: int = 0
     sample_rate: int = 0
 
@@ -75,6 +79,10 @@ def _stream(plain: Mapping[str, Any]) -> Stream:
         colour=tuple(colour),
         rate=_fraction(plain.get("r_frame_rate")),
         average_rate=_fraction(plain.get("avg_frame_rate")),
+        pixel_aspect=_fraction(str(plain.get("sample_aspect_ratio", "")).replace(":", "/")) or Fraction(1),
+        rotation=_rotation(plain),
+        has_alpha_mode={name.lower(): text for name, text in plain.get("tags", {}).items()}.get("alpha_mode") == "1",
+        is_cover=plain.get("disposition", {}).get("attached_pic") == 1,
         channels=plain.get("channels", 0),
         sample_rate=int(plain.get("sample_rate", 0)),
     )
@@ -95,6 +103,11 @@ def _tagged_duration(plain: Mapping[str, Any]) -> Fraction | None:
 
 def _tags(plain: Mapping[str, Any]) -> dict[str, Any]:
     return {str(name).lower(): value for name, value in plain.get("tags", {}).items()}
+
+
+def _rotation(plain: Mapping[str, Any]) -> int:
+    turns = (data["rotation"] for data in plain.get("side_data_list", ()) if "rotation" in data)
+    return int(next(turns, 0)) % 360
 
 
 def _ticks(plain: Mapping[str, Any], ticks: str, decimal: str) -> Fraction | None:

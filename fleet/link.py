@@ -6,7 +6,7 @@ Decides nothing about frames: it carries out the schedule's orders and reports w
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,8 +14,9 @@ from capture import protocol
 from capture.protocol import FrameRange, FromAgent, RenderSpec
 from fleet import checks, events, muster, orders, sentences
 from fleet.errors import HostBusy, HostError, HostLost, HostUnfit, cause_of
-from fleet.model import Bundle, Host, Plan, Severity
+from fleet.model import Blob, Bundle, Host, Plan, Severity
 from fleet.rundir import RunDirectory
+from fleet.stills import Stills
 from fleet.transfer import Puller
 from fleet.transports.base import Channel, Transport
 
@@ -41,6 +42,7 @@ class Work:
 
     plan: Plan
     bundle: Bundle
+    stills: Stills
     directory: RunDirectory
     workers: int | None  # asked for on the command line
     may_keep_state: bool = False  # whether it is worth examining if frames depend on each other
@@ -69,6 +71,9 @@ class Link:
         self._puller = Puller(host.name, plan=work.plan, directory=work.directory, emit=emit)
         self._workspace = ""
         self._pings = itertools.count(1)
+        self._missing: asyncio.Queue[protocol.Missing] = asyncio.Queue()
+        self._is_listening = False  # `_listen` takes in what the host says
+        self._brought: set[str] = set()  # stills that this host is known to have
 
     async def muster(self) -> muster.Mustered:
         """Hello, facts, lock, probe; HostError with a remedy when the host cannot take part."""
@@ -104,6 +109,7 @@ class Link:
 
     async def examine(self, spec: RenderSpec, ranges: tuple[FrameRange, ...]) -> protocol.Examined | None:
         """Has the host compare a few frames; None when that came to nothing, which capturing will explain."""
+        await self._bring_stills(ranges)
         await self._channel.send(protocol.Examine(spec, ranges))
         answer = await self._expect((protocol.Examined, protocol.Failed), EXAMINE_TIMEOUT_S)
         if isinstance(answer, protocol.Examined):
@@ -114,6 +120,7 @@ class Link:
 
     async def serve(self, inbox: "asyncio.Queue[Order]", spec: RenderSpec) -> None:
         """Carries out orders until Finish; HostLost when the host goes away before."""
+        self._is_listening = True
         try:
             async with asyncio.TaskGroup() as group:
                 helpers = [
@@ -133,12 +140,40 @@ class Link:
             if isinstance(order, orders.Cancel):
                 await self._channel.send(protocol.Cancel(order.chunk))
                 continue
+            await self._bring_stills(_visited(order) if spec.sequential else order.todo)
             self._puller.expect(order, f"{self._workspace}/runs/{self._work.directory.name}/{order.chunk}")
             await self._channel.send(
                 protocol.Capture(
                     chunk=order.chunk, attempt=order.attempt, frames=order.frames, todo=order.todo, spec=spec
                 )
             )
+
+    async def _bring_stills(self, frames: Sequence[FrameRange]) -> None:
+        """Pushes the stills that these frames show and the host lacks."""
+        wanted = [blob for blob in self._work.stills.needed(frames) if blob.sha256 not in self._brought]
+        for start in range(0, len(wanted), protocol.DIGESTS_PER_MESSAGE):
+            some = wanted[start : start + protocol.DIGESTS_PER_MESSAGE]
+            missing = await self._lacked(some)
+            if missing:
+                await self._transport.push(missing, f"{self._workspace}/incoming")
+                if await self._lacked(some):
+                    raise self._lost("the host does not accept the stills of videos that were pushed")
+            self._brought.update(blob.sha256 for blob in some)
+
+    async def _lacked(self, blobs: Sequence[Blob]) -> list[Blob]:
+        await self._channel.send(protocol.Offer(tuple(blob.sha256 for blob in blobs)))
+        if self._is_listening:
+            answer = await self._heard_missing()
+        else:
+            answer = await self._expect(protocol.Missing, PREPARE_TIMEOUT_S)
+        return [blob for blob in blobs if blob.sha256 in answer.digests]
+
+    async def _heard_missing(self) -> protocol.Missing:
+        try:
+            async with asyncio.timeout(PREPARE_TIMEOUT_S):
+                return await self._missing.get()
+        except TimeoutError:
+            raise self._lost(f"no answer from the agent within {PREPARE_TIMEOUT_S:.0f} s") from None
 
     async def _listen(self) -> None:
         while True:
@@ -147,6 +182,8 @@ class Link:
                 self._puller.hear(message)
             elif isinstance(message, protocol.Loaded):
                 self._emit(events.PageLoaded(self.host.name, message.warnings))
+            elif isinstance(message, protocol.Missing):
+                self._missing.put_nowait(message)
             elif isinstance(message, protocol.Started):
                 self._emit(
                     events.ChunkStarted(
@@ -222,3 +259,8 @@ class Link:
     def _lost(self, message: str) -> HostLost:
         remedy = f"look at the host: `fleetrender hosts check --limit {self.host.name}`"
         return HostLost(self.host.name, message, remedy=remedy)
+
+
+def _visited(order: orders.Capture) -> tuple[FrameRange, ...]:
+    """The frames that a sequential page goes through for an order."""
+    return (FrameRange(0, max(part.stop for part in order.todo)),)

@@ -67,11 +67,11 @@ def make(
         format=format,
         quality=quality,
         audio=composition.audio,
-        sequential=sequential or composition.sequential,
         scale=resolutions.scale(resolution, composition.width, composition.height) if resolution else 1,
         crf=crf,
         bitrate_bps=bitrate_bps,
         loop=loop,
+        sequential=sequential or composition.sequential,
     )
 
 

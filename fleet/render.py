@@ -2,25 +2,47 @@
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fleet import agentzip, assemble, audio, bundle, composition, events, programs, report, resume, rundir, transports
+from capture.protocol import FrameRange
+from fleet import (
+    agentzip,
+    assemble,
+    audio,
+    bundle,
+    composition,
+    events,
+    findings,
+    measure,
+    programs,
+    report,
+    resume,
+    rundir,
+    stills,
+    transports,
+    video,
+)
 from fleet import plan as planning
 from fleet.agentzip import AgentZip
 from fleet.dispatch import Dispatch
-from fleet.errors import ExitCode, FleetError, cause_of
+from fleet.errors import CompositionError, ExitCode, FleetError, cause_of
 from fleet.formats import FORMATS
 from fleet.link import Work
-from fleet.model import Bundle, Composition, Plan
+from fleet.model import Bundle, Composition, Plan, Severity
 from fleet.pipeline import Pipeline
 from fleet.request import Request
 from fleet.rundir import EventLog, RunDirectory
 from fleet.schedule import Schedule
 
 Reader = Callable[[events.Record], None]
+
+UNEXAMINED = (
+    "with `<video>` it is not examined whether frames depend on the ones before them: if they do, add `--sequential`"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +51,7 @@ class Prepared:
 
     composition: Composition
     bundle: Bundle
+    stills: stills.Stills
     agent: AgentZip
     plan: Plan
 
@@ -37,12 +60,18 @@ def prepare(request: Request) -> Prepared:
     """Steps 1 to 3: composition, plan, bundle. Raises CompositionError or ConfigError before any host is touched."""
     cache = rundir.cache_root()
     programs.find_ffmpeg()
-    compiled = composition.read(request.composition, variables=request.variables, cache=cache)
-    bundled = bundle.build(compiled, cache / "bundles")
     agent = agentzip.build(cache / "agents")
+    compiled = composition.read(
+        request.composition,
+        variables=request.variables,
+        placeholders=request.placeholders,
+        cache=cache,
+        substitute_fonts=request.substitute_fonts,
+        measure=measure.Ruler(agent),
+    )
     plan = planning.make(
         compiled,
-        bundled.digest,
+        "",
         agent.sha256,
         fps=request.fps,
         frames=request.frames,
@@ -54,7 +83,16 @@ def prepare(request: Request) -> Prepared:
         loop=request.loop,
         sequential=request.sequential,
     )
-    return Prepared(composition=compiled, bundle=bundled, agent=agent, plan=plan)
+    # Sequential pages go through the frames before the first one, too, and may come to be known as such only later.
+    keeps_state = plan.sequential or compiled.may_keep_state
+    frames = FrameRange(0, plan.frames.stop) if keeps_state else plan.frames
+    extracted = asyncio.run(video.extract(compiled.videos, frames=frames, fps=plan.fps, cache=cache / "stills"))
+    compiled = dataclasses.replace(compiled, findings=(*compiled.findings, *extracted.findings))
+    findings.refuse(compiled.findings, strict=request.strict, strict_variables=request.strict_variables)
+    table = {stills.TABLE: extracted.stills.table()} if compiled.videos else {}
+    bundled = bundle.build(compiled, cache / "bundles", extra=table)
+    plan = dataclasses.replace(plan, bundle=bundled.digest)
+    return Prepared(composition=compiled, bundle=bundled, stills=extracted.stills, agent=agent, plan=plan)
 
 
 def preview(request: Request, prepared: Prepared) -> dict[str, Any]:
@@ -113,14 +151,17 @@ async def _render(
     work = Work(
         plan=plan,
         bundle=prepared.bundle,
+        stills=prepared.stills,
         directory=directory,
         workers=request.workers,
-        may_keep_state=prepared.composition.may_keep_state,
+        may_keep_state=prepared.composition.may_keep_state and not prepared.composition.videos,
     )
+    if prepared.composition.may_keep_state and prepared.composition.videos and not plan.sequential:
+        log.emit(events.Warned(prepared.composition.name, UNEXAMINED))
     try:
         async with asyncio.TaskGroup() as group, transports.dialer(directory.path, prepared.agent) as dialer:
             segments = group.create_task(pipeline.run())
-            sound = group.create_task(_mix(plan, directory, log))
+            sound = group.create_task(_mix(plan, directory, log, strict=request.strict))
             dispatch = Dispatch(
                 work,
                 request.hosts,
@@ -136,8 +177,10 @@ async def _render(
     return await assemble.run(plan, segments.result(), sound.result(), request.output)
 
 
-async def _mix(plan: Plan, directory: RunDirectory, log: EventLog) -> Path | None:
+async def _mix(plan: Plan, directory: RunDirectory, log: EventLog, *, strict: bool) -> Path | None:
     mixed = await audio.mix(plan, directory.segments)
+    if strict and mixed.warnings:
+        raise CompositionError("\n".join(mixed.warnings), remedy="mend the sound, or render without `--strict`")
     for warning in mixed.warnings:
         log.emit(events.Warned("audio", warning))
     log.emit(events.AudioMixed(mixed.tracks))
@@ -184,7 +227,8 @@ def _logged(
     try:
         log.emit(started)
         for finding in compiled.findings:
-            log.emit(events.Warned(finding.where, finding.message))
+            if finding.severity is Severity.WARNING:
+                log.emit(events.Warned(finding.where, finding.message))
         yield log
     except FleetError as error:
         log.emit(_failure(started, error.exit_code, str(error), error.remedy))

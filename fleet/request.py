@@ -3,7 +3,8 @@
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,9 @@ from capture.protocol import FrameRange
 from fleet import formats, hosts, outfolder, resolution
 from fleet.errors import ConfigError
 from fleet.model import Host, Quality
+
+# `__VIDEO_SRC__=...` is accepted as well: it is what the file says.
+_KEY = re.compile(r"__([A-Z][A-Z0-9_]*?)__|([A-Za-z_][A-Za-z0-9_.-]*)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +35,13 @@ class Request:
     resolution: str | None = None
     loop: int = 0
     variables: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    placeholders: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    strict: bool = False  # a warning stops the render
+    strict_variables: bool = False  # so does a variable that nobody declares
     sequential: bool = False  # declared; without it, as the composition says or as its frames show
     workers: int | None = None
     chunk_frames: int | None = None
+    substitute_fonts: bool = False
     resume: bool = False
     keep: bool = False
 
@@ -77,6 +85,15 @@ def check(request: Request) -> None:
         resolution.parse(request.resolution)
 
 
+def output_folder(path: Path) -> Path:
+    """Where stills go; it need not exist yet. ConfigError when nothing could be written there."""
+    folder = path.absolute()
+    nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise ConfigError(f"--output: {nearest} is no folder that can be written", remedy="choose another `--output`")
+    return folder
+
+
 def choose_hosts(source: str | None, limit: str | None) -> tuple[Host, ...]:
     """The hosts that `--hosts` and `--limit` leave; without `--hosts` this machine."""
     chosen = hosts.load(source) if source else (hosts.LOCAL,)
@@ -95,6 +112,18 @@ def read_variables(text: str | None, file: Path | None) -> dict[str, Any]:
             ) from error
     if text is not None:
         values |= _json_object(text, "--variables")
+    return values
+
+
+def read_placeholders(pairs: Iterable[str]) -> dict[str, str]:
+    """What each `--set KEY=VALUE` fills in; a later one wins. ConfigError for what is no such pair."""
+    values: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        match = _KEY.fullmatch(key)
+        if not equals or match is None:
+            raise ConfigError(f"--set: `{pair}` is not KEY=VALUE", remedy="type it like `--set VIDEO_DURATION=12`")
+        values[match[1] or match[2]] = value
     return values
 
 

@@ -40,9 +40,14 @@ class Schedule:
     """
 
     def __init__(
-        self, frames: FrameRange, *, hosts: Iterable[str], chunk_frames: int | None = None, hosts_min: int = 1
+        self,
+        frames: FrameRange | FrameSet,
+        *,
+        hosts: Iterable[str],
+        chunk_frames: int | None = None,
+        hosts_min: int = 1,
     ) -> None:
-        self._ledger = Ledger(frames)
+        self._ledger = Ledger(frameset.of([frames]) if isinstance(frames, FrameRange) else frames)
         self._expected = set(hosts)  # neither ready nor refused yet
         self._chunk_frames = chunk_frames
         self._hosts_min = max(1, hosts_min)

@@ -51,6 +51,13 @@ class Prepare:
 
 
 @dataclass(frozen=True, slots=True)
+class Offer:
+    """Asks which of these blobs the host lacks, at most DIGESTS_PER_MESSAGE. Answered by Missing of no bundle."""
+
+    digests: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     """Asks what the browser can do; needs no lock. Answered by Probed, or Failed with an empty chunk."""
 
@@ -135,7 +142,7 @@ class Denied:
 class Missing:
     """Blobs that the host lacks, at most DIGESTS_PER_MESSAGE; push them into `<workspace>/incoming`."""
 
-    bundle: str
+    bundle: str  # empty in the answer to Offer
     digests: tuple[str, ...]
 
 
@@ -242,6 +249,7 @@ class Setup:
     chromium: str
     chromium_args: tuple[str, ...]
     sandbox: bool
+    blobs_directory: str | None = None  # where stills of videos are, by digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,7 +296,7 @@ class BlockFailed:
     fault: Fault
 
 
-ToAgent = Hello | Acquire | Prepare | Probe | Examine | Capture | Cancel | Ack | Ping | Bye
+ToAgent = Hello | Acquire | Prepare | Offer | Probe | Examine | Capture | Cancel | Ack | Ping | Bye
 FromAgent = (
     Facts | Granted | Denied | Missing | Prepared | Probed | Examined | Loaded
     | Started | Captured | Done | Failed | Note | Pong | Stopping
@@ -300,7 +308,7 @@ Message = ToAgent | FromAgent | ToWorker | FromWorker
 _KINDS: dict[str, type[Message]] = {
     kind.__name__.lower(): kind
     for kind in (
-        Hello, Acquire, Prepare, Probe, Examine, Capture, Cancel, Ack, Ping, Bye,
+        Hello, Acquire, Prepare, Offer, Probe, Examine, Capture, Cancel, Ack, Ping, Bye,
         Facts, Granted, Denied, Missing, Prepared, Probed, Examined, Loaded,
         Started, Captured, Done, Failed, Note, Pong, Stopping,
         Setup, Block, Ready, Stepped, FrameWritten, BlockDone, BlockFailed,

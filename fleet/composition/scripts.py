@@ -1,6 +1,5 @@
 """Scripts of the compiled document: runtimes removed, remote ones pasted in, JavaScript written safely into HTML."""
 
-import importlib.resources
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -103,7 +102,7 @@ def literal(value: Any) -> str:
 
 
 def mounted(source: str, scope: css.Scope) -> str:
-    """The script of a mounted composition as a call that confines it; the line that opens it is not its first."""
+    """The script of a mounted composition as a call that confines it; the page runtime has the function."""
     names = {"authored": scope.authored_id, "runtime": scope.runtime_id, "root": scope.root_id}
     return f"__fleetMounted({literal(names)},function(document,gsap,window,__hyperframes){{\n{embeddable(source)}\n}});"
 
@@ -114,8 +113,3 @@ def settle(document: Document) -> None:
     for script in markup.find(body, "script"):
         if is_immediate(script) and "src" not in script.attrs and script.namespace == "html":
             body.append_child(script)
-
-
-def scoping_source() -> str:
-    """The function that mounted scripts are called through."""
-    return importlib.resources.files(__package__).joinpath("scope.js").read_text(encoding="utf-8")

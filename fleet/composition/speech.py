@@ -17,6 +17,16 @@ _DATA = frozenset({
 })  # fmt: skip
 MODULES = frozenset({".js", ".mjs"})
 _GL = ("webgl", "three.", "pixi", "babylon", "regl", "twgl", "curtains")
+# `fontFamily: "Lato"`, `font-family: Lato;` in a string, `ctx.font = "700 48px Lato"`.
+_FAMILIES = (
+    re.compile(r"""font-?family["']?\s*[:=,]\s*\\?(["'`])((?:(?!\1).){1,200})\1""", re.IGNORECASE),
+    re.compile(r"""font-family\s*:\s*()([^;"'`{}<>\n\\]{1,200})""", re.IGNORECASE),
+    re.compile(
+        r"""()["'`][^"'`\n]{0,60}[\d}](?:px|pt|r?em)(?:/[\w.]+)?\s+((?:[\w ,-]|"[^"\n]*"|'[^'\n]*'){2,200})["'`]"""
+    ),
+)
+_FAMILY_NAME = re.compile(r"""["']?[A-Za-z][A-Za-z0-9 _-]*["']?""")
+_FETCH = re.compile(r"""\bfetch\(\s*(?:(["'`])([^"'`$]*)\1)?|\bnew XMLHttpRequest\b""")
 # Loops of one's own, tweens outside of timelines, pictures read back or drawn over: each may be harmless, and none is
 # needed by a page whose timelines say it all.
 _STATE = re.compile(
@@ -62,6 +72,21 @@ def imports(source: str) -> list[str]:
 def draws_with_gl(texts: Iterable[str]) -> bool:
     """Whether any script may use WebGL."""
     return any(word in text.lower() for text in texts for word in _GL)
+
+
+def fonts(source: str) -> Iterator[str]:
+    """Family lists that a script sets, on elements and canvases."""
+    for pattern in _FAMILIES:
+        for match in pattern.finditer(source):
+            names = [name.strip() for name in match[2].split(",")]
+            if names and all(_FAMILY_NAME.fullmatch(name) for name in names):
+                yield ",".join(names)
+
+
+def fetches_unknown(source: str, known: Iterable[str]) -> bool:
+    """Whether a script asks for data at run time that is none of the `known` files."""
+    paths = set(known)
+    return any(posixpath.normpath(match[2] or "").lstrip("/") not in paths for match in _FETCH.finditer(source))
 
 
 def may_keep_state(texts: Iterable[str]) -> bool:
