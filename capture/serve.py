@@ -21,6 +21,7 @@ BODY_BYTES_MAX = 64 << 20
 # Media elements ask for "from here to the end" and come back for the rest.
 RANGE_BYTES_MAX = 8 << 20
 URL_SHOWN = 200
+_STILL = re.compile(re.escape(ORIGIN) + r"/__fleet_stills/([0-9a-f]{64})(\.jpg|\.png)")
 # Not the mimetypes module: it reads the host's own tables, and two hosts may disagree.
 TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -83,15 +84,30 @@ class Answer:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where answers come from: the bundle, and for stills of videos the host's blobs, if there are any."""
+
+    bundle: Path
+    blobs: Path | None = None
+
+    def answer(self, url: str, request: dict[str, Any]) -> Answer:
+        """What `url` gets; a still is named by its digest, its extension says what it is."""
+        still = _STILL.fullmatch(url)
+        if still is None or self.blobs is None:
+            return answer(self.bundle, url, request)
+        return answer(self.blobs, f"{ORIGIN}/{still[1]}", request, content_type=TYPES[still[2]])
+
+
 class Server:
     """Answers every request of one browser. `document` is the one page that its tab may show."""
 
     def __init__(
-        self, connection: cdp.Connection, *, directory: Path, document: str, note: Callable[[Note], None]
+        self, connection: cdp.Connection, *, files: Files, document: str, note: Callable[[Note], None]
     ) -> None:
         self.document_url = f"{ORIGIN}/{document}"
         self._connection = connection
-        self._directory = directory
+        self._files = files
         self._note = note
         self._tab: str | None = None
         self._is_shown = False
@@ -111,7 +127,7 @@ class Server:
             self._refuse(request_id, session, "Aborted", f"kept the page from leaving for {shown(url)}")
         elif url.startswith(ORIGIN + "/"):
             self._is_shown = self._is_shown or is_tab
-            self._fulfil(request_id, session, url, answer(self._directory, url, request))
+            self._fulfil(request_id, session, url, self._files.answer(url, request))
         elif url.startswith(PASSED_SCHEMES):
             self._connection.notify("Fetch.continueRequest", {"requestId": request_id}, session)
         else:
@@ -135,7 +151,7 @@ class Server:
         self._connection.notify("Fetch.fulfillRequest", params, session)
 
 
-def answer(directory: Path, url: str, request: dict[str, Any]) -> Answer:
+def answer(directory: Path, url: str, request: dict[str, Any], *, content_type: str | None = None) -> Answer:
     """What the file that `url` names is answered with; `request` is DevTools' description of it."""
     if request.get("method", "GET") not in ("GET", "HEAD"):
         return Answer(status=405, problem=f"refused a {request['method']} request")
@@ -144,7 +160,8 @@ def answer(directory: Path, url: str, request: dict[str, Any]) -> Answer:
         if path is None or not path.is_file():
             return Answer(status=404, problem="not in the bundle")
         headers = {name.lower(): str(value) for name, value in request.get("headers", {}).items()}
-        return _with_file(path, headers.get("range", ""), is_head=request.get("method") == "HEAD")
+        kind = content_type or TYPES.get(PurePosixPath(path.name).suffix.lower(), "application/octet-stream")
+        return _with_file(path, kind, headers.get("range", ""), is_head=request.get("method") == "HEAD")
     except OSError as error:
         return Answer(status=404, problem=f"unreadable ({error.strerror})")
 
@@ -163,10 +180,10 @@ def shown(url: str) -> str:
     return url if len(url) <= URL_SHOWN else f"{url[:URL_SHOWN]}... ({len(url)} characters)"
 
 
-def _with_file(path: Path, range_header: str, *, is_head: bool) -> Answer:
+def _with_file(path: Path, content_type: str, range_header: str, *, is_head: bool) -> Answer:
     total = path.stat().st_size
     headers = {
-        "Content-Type": TYPES.get(PurePosixPath(path.name).suffix.lower(), "application/octet-stream"),
+        "Content-Type": content_type,
         "Access-Control-Allow-Origin": "*",
         "Accept-Ranges": "bytes",
         "Cache-Control": "max-age=31536000, immutable",

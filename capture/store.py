@@ -88,6 +88,10 @@ class Workspace:
         self._assemble(bundle, entries)
         return ()
 
+    def lacked(self, digests: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of the blobs that are still to be pushed, after taking in what was."""
+        return tuple(digest for digest in digests if not self._has_blob(_checked(_DIGEST, digest), None))
+
     def remove_run(self, run: str) -> None:
         """Deletes everything of `run`; what cannot be deleted is left to the collector."""
         shutil.rmtree(self.runs / _checked(_NAME, run), ignore_errors=True)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from fleet import errors, model
@@ -13,9 +13,10 @@ DOCUMENT = "index.html"
 MANIFEST = ""  # the manifest's own path: it describes the bundle and is no file inside it
 
 
-def build(composition: model.Composition, directory: Path) -> model.Bundle:
-    """Writes document and manifest below `directory` and names every blob; assets stay where they are."""
+def build(composition: model.Composition, directory: Path, *, extra: Mapping[str, bytes] | None = None) -> model.Bundle:
+    """Writes document, `extra` and manifest below `directory` and names every blob; assets stay where they are."""
     blobs = [_stored(DOCUMENT, composition.document.encode(), directory)]
+    blobs += [_stored(path, data, directory) for path, data in (extra or {}).items()]
     blobs += [_measured(asset) for asset in composition.assets if asset.path != DOCUMENT]
     blobs.sort(key=lambda blob: blob.path)
     manifest = _stored(MANIFEST, manifest_of(blobs), directory)

@@ -6,7 +6,7 @@ Decides nothing about frames: it carries out the schedule's orders and reports w
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,8 +14,9 @@ from capture import protocol
 from capture.protocol import FromAgent, RenderSpec
 from fleet import checks, events, muster, orders, sentences
 from fleet.errors import HostBusy, HostError, HostLost, HostUnfit, cause_of
-from fleet.model import Bundle, Host, Plan, Severity
+from fleet.model import Blob, Bundle, Host, Plan, Severity
 from fleet.rundir import RunDirectory
+from fleet.stills import Stills
 from fleet.transfer import Puller
 from fleet.transports.base import Channel, Transport
 
@@ -23,6 +24,7 @@ HELLO_TIMEOUT_S = 20.0  # a slow shell start-up file was seen to take seconds
 ACQUIRE_TIMEOUT_S = 5.0
 PROBE_TIMEOUT_S = 90.0  # starts a browser on a host that may be cold
 PREPARE_TIMEOUT_S = 120.0  # hashing blobs that are there; a push has a watchdog of its own
+EXAMINE_TIMEOUT_S = 35.0  # agents give up after 30; nothing else is said to them meanwhile, so it is below the lease
 GOODBYE_TIMEOUT_S = 10.0
 LEASE_S = 45.0  # silence after which the agent kills its own tree
 PING_S = 10.0  # four chances within a lease
@@ -40,8 +42,10 @@ class Work:
 
     plan: Plan
     bundle: Bundle
+    stills: Stills
     directory: RunDirectory
     workers: int | None  # asked for on the command line
+    may_keep_state: bool = False  # whether it is worth examining if frames depend on each other
 
 
 class Link:
@@ -67,6 +71,8 @@ class Link:
         self._puller = Puller(host.name, plan=work.plan, directory=work.directory, emit=emit)
         self._workspace = ""
         self._pings = itertools.count(1)
+        self._missing: asyncio.Queue[protocol.Missing] = asyncio.Queue()
+        self._brought: set[str] = set()  # stills that this host is known to have
 
     async def muster(self) -> muster.Mustered:
         """Hello, facts, lock, probe; HostError with a remedy when the host cannot take part."""
@@ -100,6 +106,16 @@ class Link:
             pushed += [blob.size_bytes for blob in wanted]
         self._emit(events.BundlePushed(host=self.host.name, blobs=len(pushed), size_bytes=sum(pushed)))
 
+    async def examine(self, spec: RenderSpec) -> protocol.Examined | None:
+        """Has the host compare a few frames; None when that came to nothing, which capturing will explain."""
+        await self._channel.send(protocol.Examine(spec))
+        answer = await self._expect((protocol.Examined, protocol.Failed), EXAMINE_TIMEOUT_S)
+        if isinstance(answer, protocol.Examined):
+            return answer
+        assert isinstance(answer, protocol.Failed)
+        self._log.warning("examination: %s", sentences.clean(answer.fault.message))
+        return None
+
     async def serve(self, inbox: "asyncio.Queue[Order]", spec: RenderSpec) -> None:
         """Carries out orders until Finish; HostLost when the host goes away before."""
         try:
@@ -121,6 +137,7 @@ class Link:
             if isinstance(order, orders.Cancel):
                 await self._channel.send(protocol.Cancel(order.chunk))
                 continue
+            await self._bring_stills(order)
             self._puller.expect(order, f"{self._workspace}/runs/{self._work.directory.name}/{order.chunk}")
             await self._channel.send(
                 protocol.Capture(
@@ -128,11 +145,36 @@ class Link:
                 )
             )
 
+    async def _bring_stills(self, order: orders.Capture) -> None:
+        """Pushes the stills that the ordered frames show and the host lacks."""
+        wanted = [blob for blob in self._work.stills.needed(order.todo) if blob.sha256 not in self._brought]
+        for start in range(0, len(wanted), protocol.DIGESTS_PER_MESSAGE):
+            some = wanted[start : start + protocol.DIGESTS_PER_MESSAGE]
+            missing = await self._lacked(some)
+            if missing:
+                await self._transport.push(missing, f"{self._workspace}/incoming")
+                if await self._lacked(some):
+                    raise self._lost("the host does not accept the stills of videos that were pushed")
+            self._brought.update(blob.sha256 for blob in some)
+
+    async def _lacked(self, blobs: Sequence[Blob]) -> list[Blob]:
+        await self._channel.send(protocol.Offer(tuple(blob.sha256 for blob in blobs)))
+        try:
+            async with asyncio.timeout(PREPARE_TIMEOUT_S):
+                answer = await self._missing.get()
+        except TimeoutError:
+            raise self._lost(f"no answer from the agent within {PREPARE_TIMEOUT_S:.0f} s") from None
+        return [blob for blob in blobs if blob.sha256 in answer.digests]
+
     async def _listen(self) -> None:
         while True:
             message = await self._next(SILENCE_S)
             if isinstance(message, protocol.Captured | protocol.Done | protocol.Failed):
                 self._puller.hear(message)
+            elif isinstance(message, protocol.Loaded):
+                self._emit(events.PageLoaded(self.host.name, message.warnings))
+            elif isinstance(message, protocol.Missing):
+                self._missing.put_nowait(message)
             elif isinstance(message, protocol.Started):
                 self._emit(
                     events.ChunkStarted(

@@ -240,3 +240,16 @@ def _start_long_chunk(coordinator: support.Coordinator, **changes: object) -> Pa
     coordinator.hear(protocol.Captured)
     assert support.processes_of(workspace)
     return workspace
+
+
+def test_an_offer_is_answered_with_what_the_host_lacks_and_takes_in_what_was_pushed(tmp_path: Path) -> None:
+    with support.agent(tmp_path) as coordinator:
+        workspace = support.open_workspace(coordinator)
+        here, damaged = support.push(workspace, b"a still"), support.push(workspace, b"another")
+        (workspace / "incoming" / damaged).write_bytes(b"half")
+        offer = protocol.Offer((here, damaged, "0" * 64))
+        assert coordinator.ask(offer, Missing) == Missing("", (damaged, "0" * 64))
+        assert (workspace / "blobs" / here).read_bytes() == b"a still"
+        assert list((workspace / "incoming").iterdir()) == []
+        coordinator.say(protocol.Offer(("../up",)))
+        assert coordinator.hear(protocol.Failed).fault.code is FaultCode.INTERNAL

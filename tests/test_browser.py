@@ -292,3 +292,16 @@ def test_types_do_not_depend_on_the_host(tmp_path: Path) -> None:
         "application/octet-stream",
         "font/woff2",
     ]
+
+
+def test_a_still_of_a_video_comes_from_the_hosts_blobs_and_nothing_else_does(tmp_path: Path) -> None:
+    digest = "a" * 64
+    for folder, name in (("bundle", "index.html"), ("blobs", digest), ("blobs", "other")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / name).write_bytes(name.encode())
+    files = serve.Files(tmp_path / "bundle", tmp_path / "blobs")
+    found = files.answer(f"{serve.ORIGIN}/__fleet_stills/{digest}.jpg", {})
+    assert (found.status, found.body, dict(found.headers)["Content-Type"]) == (200, digest.encode(), "image/jpeg")
+    assert files.answer(f"{serve.ORIGIN}/index.html", {}).status == 200
+    for path in ("other", f"{digest}", f"__fleet_stills/{digest}", "__fleet_stills/other", "__fleet_stills/../other"):
+        assert files.answer(f"{serve.ORIGIN}/{path}", {}).status == 404

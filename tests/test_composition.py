@@ -189,11 +189,12 @@ def test_runtimes_left_by_an_export_are_removed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "feature"),
     [
-        ('<video src="a.mp4"></video>', "video"),
-        ("<canvas layoutsubtree></canvas>", "html-in-canvas"),
-        ("<script>\n HyperShader.init({})</script>", "shader-transitions"),
         ("<script type=module>\n await navigator.gpu.requestAdapter()</script>", "webgpu"),
         ("<i data-color-grading></i>", "colour-grading"),
+        ("<i data-x=3 data-hf-edit-base-x=0></i>", "studio-offsets"),
+        ("<i data-requires-webgpu></i>", "webgpu"),
+        ("<script>L.tileLayer('x').addTo(map)</script>", "live-maps"),
+        ("<script>new google.maps.Map(x)</script>", "live-maps"),
         ("<i data-fx-chain></i>", "audio-fx"),
         ("<i data-automation></i>", "audio-automation"),
         ("<hf-audio-group></hf-audio-group>", "audio-groups"),

@@ -39,7 +39,9 @@ fleet.media = (() => {
   };
 
   const newImages = () =>
-    [...document.images].filter((image) => (image.src || image.srcset) && shown.get(image) !== image.currentSrc);
+    [...document.images].filter(
+      (image) => (image.src || image.srcset) && shown.get(image) !== image.currentSrc && !fleet.video.owns(image),
+    );
 
   /** @returns {string[]} */
   const newBackgrounds = () => {

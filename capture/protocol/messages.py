@@ -51,8 +51,22 @@ class Prepare:
 
 
 @dataclass(frozen=True, slots=True)
+class Offer:
+    """Asks which of these blobs the host lacks, at most DIGESTS_PER_MESSAGE. Answered by Missing of no bundle."""
+
+    digests: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     """Asks what the browser can do; needs no lock. Answered by Probed, or Failed with an empty chunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examine:
+    """Asks whether frames depend on those before them; the bundle is there. Answered by Examined, or Failed."""
+
+    spec: RenderSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +138,7 @@ class Denied:
 class Missing:
     """Blobs that the host lacks, at most DIGESTS_PER_MESSAGE; push them into `<workspace>/incoming`."""
 
-    bundle: str
+    bundle: str  # empty in the answer to Offer
     digests: tuple[str, ...]
 
 
@@ -140,6 +154,22 @@ class Probed:
     """Answers Probe."""
 
     browser: BrowserFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """Answers Examine: whether frames depend on those before them, and what was seen."""
+
+    sequential: bool
+    why: str
+    is_repeatable: bool = True  # two loads of the page draw the same, come to in the same way
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A worker's page is ready, with these warnings by code; said once for every different set of them."""
+
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +245,7 @@ class Setup:
     chromium: str
     chromium_args: tuple[str, ...]
     sandbox: bool
+    blobs_directory: str | None = None  # where stills of videos are, by digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +260,15 @@ class Block:
 @dataclass(frozen=True, slots=True)
 class Ready:
     """The worker's page is loaded and ready; it settles at the first frame it is given."""
+
+    warnings: tuple[str, ...] = ()  # codes, sorted, each once
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """A sequential page has gone through `frame` without a picture; said now and then, as a sign of life."""
+
+    frame: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,21 +292,22 @@ class BlockFailed:
     fault: Fault
 
 
-ToAgent = Hello | Acquire | Prepare | Probe | Capture | Cancel | Ack | Ping | Bye
+ToAgent = Hello | Acquire | Prepare | Offer | Probe | Examine | Capture | Cancel | Ack | Ping | Bye
 FromAgent = (
-    Facts | Granted | Denied | Missing | Prepared | Probed
+    Facts | Granted | Denied | Missing | Prepared | Probed | Examined | Loaded
     | Started | Captured | Done | Failed | Note | Pong | Stopping
 )  # fmt: skip
 ToWorker = Setup | Block
-FromWorker = Ready | FrameWritten | BlockDone | BlockFailed | Note
+FromWorker = Ready | Stepped | FrameWritten | BlockDone | BlockFailed | Note
 Message = ToAgent | FromAgent | ToWorker | FromWorker
 
 _KINDS: dict[str, type[Message]] = {
     kind.__name__.lower(): kind
     for kind in (
-        Hello, Acquire, Prepare, Probe, Capture, Cancel, Ack, Ping, Bye,
-        Facts, Granted, Denied, Missing, Prepared, Probed, Started, Captured, Done, Failed, Note, Pong, Stopping,
-        Setup, Block, Ready, FrameWritten, BlockDone, BlockFailed,
+        Hello, Acquire, Prepare, Offer, Probe, Examine, Capture, Cancel, Ack, Ping, Bye,
+        Facts, Granted, Denied, Missing, Prepared, Probed, Examined, Loaded,
+        Started, Captured, Done, Failed, Note, Pong, Stopping,
+        Setup, Block, Ready, Stepped, FrameWritten, BlockDone, BlockFailed,
     )
 }  # fmt: skip
 

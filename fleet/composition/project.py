@@ -4,13 +4,14 @@ import difflib
 import os
 import posixpath
 import urllib.parse
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from justhtml import Document
 
 from fleet import errors
-from fleet.composition import markup
+from fleet.composition import markup, placeholders
 
 ENTRY = "index.html"
 HTML_SUFFIXES = frozenset({".html", ".htm"})
@@ -40,6 +41,7 @@ class Project:
 
     root: Path
     entry: str
+    placeholders: Mapping[str, str] = field(default_factory=dict)  # what stands for `__KEY__` and `{{KEY}}`
 
     @property
     def name(self) -> str:
@@ -58,10 +60,18 @@ class Project:
 
     def page(self, path: str) -> Page:
         """Reads and parses a page; CompositionError when its bytes are no text."""
+        return Page(path, markup.parse(self.text(path)))
+
+    def text(self, path: str) -> str:
+        """The text of a file with its placeholders filled in."""
+        return placeholders.fill(self.raw(path), self.placeholders)
+
+    def raw(self, path: str) -> str:
+        """The text of a file as it is."""
         file = self.file(path)
         if file is None:
             raise errors.CompositionError(f"{path}: no such file", remedy=f"create `{self.root / path}`")
-        return Page(path, markup.parse(read_text(file, path)))
+        return read_text(file, path)
 
     def files(self) -> list[str]:
         """Project paths of all files that a script might ask for: no pages, nothing hidden, no packages, no renders."""
@@ -92,12 +102,12 @@ class Project:
         return ""
 
 
-def locate(path: Path) -> Project:
+def locate(path: Path, values: Mapping[str, str] | None = None) -> Project:
     """The project that `path`, a directory or an .html file, means; ConfigError when there is none."""
     if path.is_dir():
         if not (path / ENTRY).is_file():
             raise errors.ConfigError(f"no `{ENTRY}` in {path}", remedy=_suggest_page(path))
-        return Project(path.resolve(), ENTRY)
+        return Project(path.resolve(), ENTRY, values or {})
     if not path.is_file():
         raise errors.ConfigError(f"no such composition: {path}", remedy=_suggest_path(path))
     if path.suffix.lower() not in HTML_SUFFIXES:
@@ -106,7 +116,7 @@ def locate(path: Path) -> Project:
         )
     page = path.parent.resolve() / path.name
     root = _root_of(page)
-    return Project(root, page.relative_to(root).as_posix())
+    return Project(root, page.relative_to(root).as_posix(), values or {})
 
 
 def _root_of(page: Path) -> Path:

@@ -128,7 +128,8 @@ def gain(element: Element) -> float:
 
 def assign_render_ids(document: Document) -> None:
     """Gives every media element and image one name in the whole document: its id, or its id with a suffix."""
-    elements = [e for e in markup.walk(document) if e.name in {"video", "audio", "img"} and "src" in e.attrs]
+    named = {"video", "audio", "img"}
+    elements = [e for e in markup.walk(document, templates=True) if e.name in named and "src" in e.attrs]
     taken = {identity for element in elements if (identity := markup.get(element, RENDER_ID))}
     for element in elements:
         if not markup.get(element, RENDER_ID):

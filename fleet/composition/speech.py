@@ -27,6 +27,19 @@ _FAMILIES = (
 )
 _FAMILY_NAME = re.compile(r"""["']?[A-Za-z][A-Za-z0-9 _-]*["']?""")
 _FETCH = re.compile(r"""\bfetch\(\s*(?:(["'`])([^"'`$]*)\1)?|\bnew XMLHttpRequest\b""")
+# Loops of one's own, tweens outside of timelines, pictures read back or drawn over: each may be harmless, and none is
+# needed by a page whose timelines say it all.
+_STATE = re.compile(
+    r"requestAnimationFrame|setAnimationLoop|gsap\s*\.\s*(?:to|from|fromTo|delayedCall)\s*\(|ticker\s*\.\s*add"
+    r"|drawImage|getImageData|putImageData|readPixels|autoClear|\.BLEND\b|createFramebuffer|RenderTarget"
+    r"|copyTex(?:Sub)?Image"
+)
+# What is called at every frame, and what adds up there: numbers, or the strokes of a canvas that is not cleared.
+_CALLBACK = re.compile(r"hf-seek|onUpdate|\.\s*call\s*\(|\.\s*eventCallback\s*\(")
+_GROWTH = re.compile(r"[\w\])]\s*[-+*]=|getContext\s*\(\s*[\"'`]2d")
+_TEMPLATE = re.compile(r"`[^`]*`")  # shaders stand there, and add all the time
+# Libraries have all of this; the ones that compositions load are larger, save some that are smaller than a long scene.
+_AUTHORED_CHARS = 48 * 1024
 # Where the name of a file ends inside a script.
 _NAME_ENDS = re.compile(r"[\"'`$\s(){}<>,;\\?#*]")
 
@@ -74,6 +87,15 @@ def fetches_unknown(source: str, known: Iterable[str]) -> bool:
     """Whether a script asks for data at run time that is none of the `known` files."""
     paths = set(known)
     return any(posixpath.normpath(match[2] or "").lstrip("/") not in paths for match in _FETCH.finditer(source))
+
+
+def may_keep_state(texts: Iterable[str]) -> bool:
+    """Whether a script of the page's author has what lets one frame depend on another, used well or not."""
+    return any(
+        _STATE.search(text) or (_CALLBACK.search(text) and _GROWTH.search(_TEMPLATE.sub("", text)))
+        for text in texts
+        if len(text) <= _AUTHORED_CHARS
+    )
 
 
 def mentioned(text: str, paths: Iterable[str]) -> set[str]:
