@@ -64,12 +64,17 @@ class Reel:
 def command(reel: Reel, wanted: range, directory: str, *, program: str = "ffmpeg") -> tuple[str, ...]:
     """Decodes from the in-point, so that still n is the same whatever part is wanted, and writes `<n>.<suffix>`."""
     footage = reel.footage
-    options: dict[str, Any] = {"ss": f"{float(reel.media_start_s):.6f}"} if reel.media_start_s else {}
+    options: dict[str, Any] = {}
+    if reel.media_start_s:
+        # Not accurate: what is on screen at the in-point may have begun before it, and `fps` drops what is too much.
+        options = {"noaccurate_seek": None, "ss": f"{float(reel.media_start_s):.6f}"}
     if footage.has_alpha and footage.codec in _ALPHA_DECODERS:
         options["c:v"] = _ALPHA_DECODERS[footage.codec]
     rate = str(reel.fps)
     picture = graph.input(f"file:{footage.file}", **options)[f"v:{footage.stream}"]
-    picture = picture.filter("fps", fps=rate, start_time=0)
+    # As players do: what has begun last is on screen. Half a tick is taken off for containers that round times up.
+    picture = picture.filter("settb", "intb/2").filter("setpts", "PTS-lte(TB,0.001)")
+    picture = picture.filter("fps", fps=rate, start_time=0, round="up")
     picture = picture.filter("trim", start_frame=wanted.start).filter("setpts", "PTS-STARTPTS")
     picture = _coloured(picture, reel)
     coding: dict[str, Any] = {"compression_level": 1} if footage.has_alpha else {"q:v": 2}
