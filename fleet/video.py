@@ -95,11 +95,14 @@ def _coloured(picture: Any, reel: Reel) -> Any:
         picture = picture.filter("zscale", t="bt709", m="bt709", r="tv").filter("format", "yuv420p")
         matrix, is_full = "bt709", False
     size = {"w": footage.width, "h": footage.height} if footage.is_stretched else {}
-    out = {} if footage.has_alpha else {"out_color_matrix": "bt601", "out_range": "pc"}
-    picture = picture.filter(
-        "scale", **size, in_color_matrix=matrix, in_range="pc" if is_full else "tv", **out,
-        flags="bicubic+accurate_rnd+full_chroma_int",
-    )  # fmt: skip
+    read = {"in_color_matrix": matrix, "in_range": "pc" if is_full else "tv"}
+    if footage.has_alpha or size:
+        picture = picture.filter("scale", **size, **read, flags="bicubic+accurate_rnd+full_chroma_int")
+        read = {}
+    if not footage.has_alpha:
+        # Nearest: the still has the chroma samples of the source where they were, neither blurred nor moved.
+        picture = picture.filter("scale", **read, flags="neighbor+accurate_rnd").filter("format", "gbrp")
+        picture = picture.filter("scale", out_color_matrix="bt601", out_range="pc", flags="neighbor+accurate_rnd")
     return picture.filter("format", "rgba" if footage.has_alpha else "yuvj420p").filter("setsar", 1)
 
 

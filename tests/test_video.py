@@ -51,9 +51,10 @@ def test_stills_are_decoded_from_the_in_point_at_the_rate_of_the_output() -> Non
         "ffmpeg -noaccurate_seek -ss 0.500000 -i file:/a b/clip.mp4 -filter_complex "
         "[0:v:0]settb=intb/2[s0];[s0]setpts=PTS-lte(TB\\,0.001)[s1];[s1]fps=fps=30000/1001:round=up:start_time=0[s2];"
         "[s2]trim=start_frame=7[s3];[s3]setpts=PTS-STARTPTS[s4];"
-        "[s4]scale=flags=bicubic+accurate_rnd+full_chroma_int:in_color_matrix=bt709:in_range=tv:"
-        "out_color_matrix=bt601:out_range=pc[s5];[s5]format=yuvj420p[s6];[s6]setsar=1[s7] "
-        "-map [s7] -f image2 -fflags +bitexact -flags +bitexact -frames:v 2 -q:v 2 -r 30000/1001 -start_number 7 "
+        "[s4]scale=flags=neighbor+accurate_rnd:in_color_matrix=bt709:in_range=tv[s5];[s5]format=gbrp[s6];"
+        "[s6]scale=flags=neighbor+accurate_rnd:out_color_matrix=bt601:out_range=pc[s7];[s7]format=yuvj420p[s8];"
+        "[s8]setsar=1[s9] "
+        "-map [s9] -f image2 -fflags +bitexact -flags +bitexact -frames:v 2 -q:v 2 -r 30000/1001 -start_number 7 "
         "-threads 1 /out/%d.jpg -hide_banner -loglevel error -nostdin -y"
     )
 
