@@ -1,4 +1,7 @@
-"""`capture.pyz agent | worker | probe`: the host half as processes. Runs from a zip, from a checkout, from anywhere."""
+"""`capture.pyz agent | worker | probe | measure`: the host half as processes.
+
+Runs from a zip, from a checkout, from anywhere.
+"""
 
 import argparse
 import json
@@ -22,6 +25,10 @@ def main() -> int:
     verbs.add_parser("worker", help="capture blocks for an agent")
     browser = verbs.add_parser("browser", help="try the browser for an agent")
     browser.add_argument("asked", type=json.loads)
+    measure = verbs.add_parser("measure", help="print how long a composition lasts as JSON")
+    measure.add_argument("asked", type=json.loads)
+    examine = verbs.add_parser("examine", help="compare frames for an agent")
+    examine.add_argument("setup", type=os.fsencode)
     arguments = parser.parse_args()
     return VERBS[arguments.verb](arguments)
 
@@ -66,7 +73,40 @@ def _browser(arguments: argparse.Namespace) -> int:
     return 0
 
 
-VERBS = {"agent": _agent, "worker": _worker, "probe": _probe, "browser": _browser}
+def _measure(arguments: argparse.Namespace) -> int:
+    from capture import measure, tree, wire
+
+    tree.become_subreaper()
+    tree.die_with_parent(os.getppid())
+    measured = measure.measure(wire.from_plain(measure.Asked, arguments.asked))
+    print(json.dumps(wire.to_plain(measured)))
+    return 0
+
+
+def _examine(arguments: argparse.Namespace) -> int:
+    from capture import examine, protocol, tree
+    from capture.faults import CaptureError, Fault
+
+    tree.die_with_parent(os.getppid())
+    setup = protocol.decode(arguments.setup)
+    if not isinstance(setup, protocol.Setup):
+        raise protocol.ProtocolError(f"expected setup, got {type(setup).__name__}")
+    try:
+        found: protocol.FromAgent = examine.examine(setup)
+    except CaptureError as error:
+        found = protocol.Failed("", 0, Fault(code=error.code, message=error.message))
+    sys.stdout.buffer.write(protocol.encode(found))
+    return 0
+
+
+VERBS = {
+    "agent": _agent,
+    "worker": _worker,
+    "probe": _probe,
+    "browser": _browser,
+    "measure": _measure,
+    "examine": _examine,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

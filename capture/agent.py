@@ -29,6 +29,8 @@ DEFAULT_ROOT = "~/.cache/fleetrender"
 # A coordinator says hello at once; without one this process has no lease and no reason to live.
 HELLO_LIMIT_S = 30.0
 PROBE_LIMIT_S = 80.0  # one browser start of at most 60 s, and a page; less than coordinators wait
+# Three fresh pages with at most 5 s of capturing each. Coordinators say nothing meanwhile: less than any lease.
+EXAMINE_LIMIT_S = 30.0
 _TICK_S = 0.1
 _WATCH_S = 0.25
 _FLUSH_S = 1.0
@@ -207,7 +209,13 @@ class _Conversation:
 
     def _work(
         self,
-        order: protocol.Prepare | protocol.Offer | protocol.Probe | protocol.Capture | protocol.Cancel | protocol.Ack,
+        order: protocol.Prepare
+        | protocol.Offer
+        | protocol.Probe
+        | protocol.Examine
+        | protocol.Capture
+        | protocol.Cancel
+        | protocol.Ack,
     ) -> None:
         """Orders that use the host, and therefore need its lock; a person may probe it while another run has that."""
         if not self._lock.is_held and not isinstance(order, protocol.Probe):
@@ -219,6 +227,8 @@ class _Conversation:
                 self._chores.put(lambda: self._take_in(digests))
             case protocol.Probe():
                 self._probe()
+            case protocol.Examine(spec):
+                self._examine(spec)
             case protocol.Capture():
                 self._foreman.capture(order)
             case protocol.Cancel(chunk):
@@ -257,8 +267,13 @@ class _Conversation:
     def _answer_probe(self, process: "subprocess.Popen[bytes]") -> _Answer:
         if self._probed is not None:
             return _Answer(self._probed)
-        self._probed = _outcome(process)
+        self._probed = _outcome(process, "browser's probe", PROBE_LIMIT_S)
         return _Answer(self._probed, process.pid)
+
+    def _examine(self, spec: protocol.RenderSpec) -> None:
+        setup = self._foreman.setup("examine", spec)
+        process = self._crew.start(crew.command("examine", protocol.encode(setup).decode()))
+        self._chores.put(lambda: _Answer(_outcome(process, "examination", EXAMINE_LIMIT_S), process.pid))
 
     def _prepare(self, bundle: str) -> _Answer:
         try:
@@ -380,19 +395,18 @@ def _probe_order(hello: protocol.Hello, chromium: str | None, profile: Path) -> 
     return json.dumps(asked)
 
 
-def _outcome(process: "subprocess.Popen[bytes]") -> FromAgent:
-    """What the probe's process found; it is a process of its own so that its browser can be killed with it."""
+def _outcome(process: "subprocess.Popen[bytes]", what: str, limit_s: float) -> FromAgent:
+    """What a helper process found; it is a process of its own so that its browser can be killed with it."""
     try:
-        said, words = process.communicate(timeout=PROBE_LIMIT_S)
+        said, words = process.communicate(timeout=limit_s)
     except subprocess.TimeoutExpired:
         tree.kill(process.pid)
         process.communicate()
-        return _failed(FaultCode.BROWSER_LAUNCH, f"the browser's probe took more than {PROBE_LIMIT_S:.0f} s")
+        return _failed(FaultCode.BROWSER_LAUNCH, f"the {what} took more than {limit_s:.0f} s")
     try:
         message = protocol.decode(said)
     except ProtocolError:
         ended = crew.how_ended(process.returncode)
-        return _failed(
-            FaultCode.INTERNAL, f"the browser's probe ended with {ended}: {words[-2000:].decode('utf-8', 'replace')}"
-        )
-    return message if isinstance(message, protocol.Probed | Failed) else _failed(FaultCode.INTERNAL, "wrong answer")
+        return _failed(FaultCode.INTERNAL, f"the {what} ended with {ended}: {words[-2000:].decode('utf-8', 'replace')}")
+    answers = protocol.Probed | protocol.Examined | Failed
+    return message if isinstance(message, answers) else _failed(FaultCode.INTERNAL, "wrong answer")

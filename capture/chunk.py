@@ -17,8 +17,8 @@ from capture.protocol import Captured, Done, Failed, FrameFile, FrameRange, From
 MESSAGE_INTERVAL_S = 0.25
 # One that fails alone is retried in a fresh browser, then by half the workers; three times is no accident.
 STRIKES_MAX = 3
-# A worker gives up by itself after at most 60 s for a browser and 60 s for a page; the agent notices only workers
-# that cannot even do that, after a margin for a host that is slow as a whole.
+# A worker gives up by itself after at most 60 s for a browser and 60 s for a page, or 120 s for a frame after a jump;
+# the agent notices only workers that cannot even do that, after a margin for a host that is slow as a whole.
 WORKER_LIMIT_S = 130.0
 MARGIN_S = 20.0
 MARGIN_FRAMES = 8
@@ -93,7 +93,7 @@ class Chunk:
         self._written.update(frame.index for frame in kept)
         self._unsaid.extend(kept)
         missing = protocol.ranges_of(self._wanted - self._written)
-        self._queue.extend(blocks.split(missing, workers=self.target))
+        self._queue.extend(self._split(missing, self.target))
         self._workers = {number: _Worker(now_s, is_ready, 0) for number, is_ready in warm.items()}
         return self._proceed(now_s)
 
@@ -112,6 +112,12 @@ class Chunk:
         worker.heard_s = now_s
         self._written.add(frame.index)
         self._unsaid.append(frame)
+        return []
+
+    def stepped(self, number: int, now_s: float) -> list[Action]:
+        """The worker is on its way through the frames before its block."""
+        if worker := self._workers.get(number):
+            worker.heard_s = now_s
         return []
 
     def finished(self, number: int, block: FrameRange, now_s: float) -> list[Action]:
@@ -214,7 +220,15 @@ class Chunk:
 
     def _requeue(self, frames: Iterable[int]) -> None:
         """To the front: these frames hold up the encoder of everything behind them."""
-        self._queue.extendleft(reversed(blocks.split(protocol.ranges_of(frames), workers=1)))
+        self._queue.extendleft(reversed(self._split(protocol.ranges_of(frames), 1)))
+
+    def _split(self, frames: tuple[FrameRange, ...], workers: int) -> tuple[FrameRange, ...]:
+        """Small blocks; of a sequential composition one part for each worker, for in whichever blocks it is shared out,
+        each worker steps through all frames before its last one, and only the parts let the others end sooner.
+        """
+        if not self.order.spec.sequential:
+            return blocks.split(frames, workers=workers)
+        return blocks.split(frames, workers=workers, block_frames=max(1, sum(map(len, frames))))
 
     def _strike(self, worker: _Worker, fault: Fault) -> int:
         """How often the same thing has failed now: a frame, or starting at all."""

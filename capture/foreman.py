@@ -17,7 +17,7 @@ from capture.chunk import Chunk, Dismiss, Give, Hire, Inspect, Tell
 from capture.crew import Crew, Gone, Said
 from capture.faults import Fault, FaultCode
 from capture.journal import Journal
-from capture.protocol import BlockDone, BlockFailed, Capture, FrameWritten, Note, Ready, Started
+from capture.protocol import BlockDone, BlockFailed, Capture, FrameWritten, Loaded, Note, Ready, Started, Stepped
 
 # One chunk being captured and one waiting hide a round trip; more only makes the loss of a host dearer.
 WAITING_MAX = 4
@@ -61,6 +61,7 @@ class Foreman:
         self._active: _Active | None = None
         self._waiting: deque[Capture] = deque()
         self._journals: dict[str, Journal] = {}
+        self._warnings: set[tuple[str, ...]] = set()
 
     def capture(self, order: Capture) -> None:
         """Begins a chunk, or lets it wait for the present one."""
@@ -96,8 +97,11 @@ class Foreman:
                 self._send(event.message)
             case BlockFailed(fault):
                 self._failed(event.worker, fault, now_s)
-            case Ready():
+            case Stepped():
+                self._decide(lambda active: active.chunk.stepped(event.worker, now_s))
+            case Ready(warnings):
                 self._crew.mark_ready(event.worker)
+                self._loaded(warnings)
                 self._decide(lambda active: active.chunk.ready(event.worker, now_s))
             case FrameWritten(frame):
                 self._wrote(event.worker, frame, now_s)
@@ -105,6 +109,18 @@ class Foreman:
                 self._decide(lambda active: active.chunk.finished(event.worker, frames, now_s))
             case _:
                 assert_never(event.message)
+
+    def setup(self, name: str, spec: protocol.RenderSpec) -> protocol.Setup:
+        """What a process called `name` must know to open the composition."""
+        return protocol.Setup(
+            spec=spec,
+            bundle_directory=str(self._site.workspace.bundle(spec.bundle)),
+            blobs_directory=str(self._site.workspace.blobs),
+            profile_directory=str(self._site.workspace.run(self._site.run) / f".profile-{name}"),
+            chromium=self._site.chromium,
+            chromium_args=self._site.chromium_args,
+            sandbox=self._site.sandbox,
+        )
 
     def tick(self, *, is_congested: bool) -> None:
         """Time has passed; call at least four times a second."""
@@ -152,14 +168,19 @@ class Foreman:
         capturing = Chunk(order, workers=sizing.workers, numbers=self._numbers)
         active = self._active = _Active(capturing, journal, self._site.oom_kills())
         place = str(directory.relative_to(self._site.workspace.path))
-        self._send(
-            Started(chunk=order.chunk, attempt=order.attempt, directory=place, workers=sizing.workers, why=sizing.why)
-        )
+        why = f"{sizing.why}{_warm_up(order)}"
+        self._send(Started(chunk=order.chunk, attempt=order.attempt, directory=place, workers=sizing.workers, why=why))
         self._do(active, capturing.start(kept, warm, time.monotonic()))
 
     def _decide(self, decide: Callable[[_Active], list[chunk.Action]]) -> None:
         if self._active is not None:
             self._do(self._active, decide(self._active))
+
+    def _loaded(self, warnings: tuple[str, ...]) -> None:
+        """Tells how pages get ready here; the coordinator compares hosts."""
+        if warnings not in self._warnings:
+            self._warnings.add(warnings)
+            self._send(Loaded(warnings))
 
     def _wrote(self, worker: int, frame: protocol.FrameFile, now_s: float) -> None:
         if self._active is None or frame.index not in self._active.chunk.order.frames:
@@ -212,7 +233,7 @@ class Foreman:
 
     def _hire(self, active: _Active, number: int) -> list[chunk.Action]:
         try:
-            self._crew.hire(number, self._setup(number, active.chunk.order))
+            self._crew.hire(number, self.setup(str(number), active.chunk.order.spec))
         except OSError as error:  # no more processes, no more memory
             fault = Fault(code=FaultCode.WORKER_DIED, message=f"cannot start a worker: {error}")
             return active.chunk.failed(number, fault, time.monotonic())
@@ -221,16 +242,11 @@ class Foreman:
     def _damaged(self, active: _Active) -> list[int]:
         return active.journal.damaged(frame for part in active.chunk.order.todo for frame in part)
 
-    def _setup(self, number: int, order: Capture) -> protocol.Setup:
-        return protocol.Setup(
-            spec=order.spec,
-            bundle_directory=str(self._site.workspace.bundle(order.spec.bundle)),
-            blobs_directory=str(self._site.workspace.blobs),
-            profile_directory=str(self._site.workspace.run(self._site.run) / f".profile-{number}"),
-            chromium=self._site.chromium,
-            chromium_args=self._site.chromium_args,
-            sandbox=self._site.sandbox,
-        )
-
     def _refuse(self, order: Capture, fault: Fault) -> None:
         self._send(protocol.Failed(order.chunk, order.attempt, fault))
+
+
+def _warm_up(order: Capture) -> str:
+    """What a worker does before the first picture of a sequential composition; one that is there already does less."""
+    first = min(part.start for part in order.todo)
+    return f"; warming up 0:{first}" if order.spec.sequential and first else ""

@@ -22,7 +22,7 @@ class Journal:
         self.directory = directory
         self._start = order.frames.start
         self._image = order.spec.image
-        self._size = (order.spec.width, order.spec.height)
+        self._size = (order.spec.image_width, order.spec.image_height)
         self._frames: dict[int, FrameFile] = {}
         self._stored: set[int] = set()
         self._resume(_identity(order))

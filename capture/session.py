@@ -19,12 +19,24 @@ from capture.serve import Files, Server
 
 READY_TIMEOUT_S = 60.0
 FRAME_TIMEOUT_S = 60.0
+# A jump goes through everything that begins or ends on the way: 6 s on a heavy WebGL page with the host to itself.
+JUMP_TIMEOUT_S = 60.0
 COMMAND_TIMEOUT_S = 30.0  # commands that change no page; a loaded host has needed 3 s
 EVIDENCE_TIMEOUT_S = 5.0
 CRASH_NEWS_S = 0.5  # a killed page still "draws" a frame, without a picture, a moment before its death is told
 # Two equal pictures in a row are wanted; with <video> stills the first one after a jump was stale once.
 SETTLE_PICTURES_MAX = 6
+WARNING_CHARS = 40  # a code is a word
 NOTES_MAX = 100  # a page that asks for a tracker in every frame would fill the log
+
+# What a composition paints behind everything is taken away, whatever its author said: that is what alpha is for.
+_TRANSPARENT = """
+if (window === window.top) {
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync("html, body, [data-composition-id] { background: transparent none !important }");
+  document.adoptedStyleSheets.push(sheet);
+}
+"""
 
 # The page's promise, with its rejection as a value: DevTools would wrap the message in a stack trace.
 _SETTLED = "{call}.then(value => ({{value}}), error => ({{error: String((error && error.message) || error)}}))"
@@ -44,20 +56,23 @@ class Session:
     ) -> None:
         self.frame: int | None = None
         self.last: int | None = None  # the last frame captured
+        self.warnings: tuple[str, ...] = ()  # codes that the page gave while it got ready, sorted, each once
         self._connection = connection
         self._spec = spec
         self._notes = _Notes(note)
         self._console = Console(connection)
         files = Files(bundle, blobs)
         self._server = Server(connection, files=files, document=spec.document, note=self._notes.add)
+        self._reached: int | None = None  # the last frame captured or stepped through
         self._tab = ""
         self._session = ""
         self._shutter: shutter.Shutter | None = None
         self._has_document = False
 
-    def open(self, runtime: str) -> None:
+    def open(self, runtime: str) -> dict[str, Any]:
         """Loads the document with `runtime` injected before its scripts, and waits until it is ready.
 
+        Returns what the page says of itself, its `duration_s` and `adapters` among it.
         Raises CaptureError: PAGE_NOT_READY, BROWSER_CRASHED, or the code that the page gave.
         """
         deadline = time.monotonic() + READY_TIMEOUT_S
@@ -67,9 +82,13 @@ class Session:
             self._command("Page.navigate", {"url": self._server.document_url})
             self._connection.wait_until(lambda: self._has_document, deadline, "the document is parsed")
             reply = self._camera.reply(self._evaluate("__fleet.ready()"), deadline)
-            ready = _value(reply, FaultCode.PAGE_NOT_READY)
-        for warning in ready.get("warnings", []) if isinstance(ready, dict) else []:
+            told = _value(reply, FaultCode.PAGE_NOT_READY)
+        ready: dict[str, Any] = told if isinstance(told, dict) else {}
+        warnings = ready.get("warnings", [])
+        for warning in warnings:
             self._notes.add(Note("warning", "page", clean(f"{warning.get('code')}: {warning.get('message')}")))
+        self.warnings = tuple(sorted({clean(str(warning.get("code")))[:WARNING_CHARS] for warning in warnings}))
+        return ready
 
     def capture(self, frames: Iterable[int]) -> Iterator[tuple[int, bytes]]:
         """Absolute frames, ascending and after `last`, each with its picture.
@@ -83,6 +102,23 @@ class Session:
             frame, picture = seek.frame, self._finish(seek)
             seek = self._begin_seek(next(following, None))
             yield frame, shutter.decode(picture)
+
+    def step(self, frames: Iterable[int]) -> Iterator[int]:
+        """Goes through absolute frames without pictures, each as far as capturing it would go, so that a page which
+        keeps state between frames comes to what follows as if it had been captured from there on. Raises as `capture`.
+        """
+        for frame in frames:
+            seek = self._begin_seek(frame)
+            assert seek is not None
+            with _frame_errors(frame):
+                _value(self._camera.reply(seek.message_id, seek.deadline), FaultCode.SEEK_FAILED)
+                self._camera.step(seek.deadline)
+            self._reached = frame
+            yield frame
+
+    def missing(self, frame: int) -> range:
+        """The frames that the page has not been at and that come before `frame`."""
+        return range(0 if self._reached is None else self._reached + 1, frame)
 
     def console(self) -> tuple[str, ...]:
         """The last lines that the page wrote."""
@@ -122,9 +158,14 @@ class Session:
         self._server.serve(self._tab, timeout_s=COMMAND_TIMEOUT_S)
         for domain in ("Inspector", "Page", "Runtime", "Log"):
             self._command(f"{domain}.enable")
-        self._command("Emulation.setDeviceMetricsOverride", {**size, "deviceScaleFactor": 1, "mobile": False})
+        self._command(
+            "Emulation.setDeviceMetricsOverride", {**size, "deviceScaleFactor": self._spec.scale, "mobile": False}
+        )
         self._command("Emulation.setTimezoneOverride", {"timezoneId": "UTC"})
         self._command("Emulation.setLocaleOverride", {"locale": "en-US"})
+        if self._spec.is_transparent:
+            self._command("Emulation.setDefaultBackgroundColorOverride", {"color": {"r": 0, "g": 0, "b": 0, "a": 0}})
+            self._command("Page.addScriptToEvaluateOnNewDocument", {"source": _TRANSPARENT})
         self._command("Page.addScriptToEvaluateOnNewDocument", {"source": runtime})
 
     def _command(self, method: str, params: cdp.Params | None = None) -> cdp.Params:
@@ -140,24 +181,33 @@ class Session:
     def _begin_seek(self, frame: int | None) -> "_Seek | None":
         if frame is None:
             return None
-        if self.last is not None and frame <= self.last:
-            raise ValueError(f"a session never goes back: frame {frame} after {self.last}")
+        if self._reached is not None and frame <= self._reached:
+            raise ValueError(f"a session never goes back: frame {frame} after {self._reached}")
+        is_jump = bool(self.missing(frame))
         self.frame = frame
         self._camera.enter(frame)
         with _frame_errors(frame):
-            return _Seek(frame, self._evaluate(f"__fleet.seek({frame})"), time.monotonic() + FRAME_TIMEOUT_S)
+            limit_s = FRAME_TIMEOUT_S + (JUMP_TIMEOUT_S if is_jump else 0.0)
+            message_id = self._evaluate(f"__fleet.seek({frame})")
+            return _Seek(frame, message_id, time.monotonic() + limit_s, is_jump=is_jump)
 
     def _finish(self, seek: "_Seek") -> str:
         with _frame_errors(seek.frame):
-            _value(self._camera.reply(seek.message_id, seek.deadline), FaultCode.SEEK_FAILED)
+            found = _value(self._camera.reply(seek.message_id, seek.deadline), FaultCode.SEEK_FAILED)
+            if isinstance(found, dict) and found.get("needsPaint"):
+                self._draw(seek.deadline)
             if self.last is None:
                 picture = self._settle(seek)
             else:
-                if seek.frame > self.last + 1:
+                if seek.is_jump:
                     self._camera.commit(seek.deadline)  # what a jump made the page decode gets a frame to arrive in
                 picture = self._shoot(seek.deadline)
-        self.last = seek.frame
+        self.last = self._reached = seek.frame
         return picture
+
+    def _draw(self, deadline: float) -> None:
+        self._camera.paint(deadline)
+        _value(self._camera.reply(self._evaluate("__fleet.draw()"), deadline), FaultCode.SEEK_FAILED)
 
     def _settle(self, seek: "_Seek") -> str:
         self._camera.commit(seek.deadline)
@@ -199,6 +249,7 @@ class _Seek:
     frame: int
     message_id: int
     deadline: float
+    is_jump: bool
 
 
 class _Notes:
@@ -222,7 +273,7 @@ def _page_errors() -> AbstractContextManager[None]:
 
 
 def _frame_errors(frame: int) -> AbstractContextManager[None]:
-    message = f"frame {frame} was not captured within {FRAME_TIMEOUT_S:.0f} s"
+    message = f"frame {frame} was not captured within its time"
     return _translated(late=FaultCode.FRAME_TIMEOUT, refused=FaultCode.SEEK_FAILED, message=message)
 
 

@@ -14,12 +14,13 @@ from pathlib import Path
 
 from capture import browser, cdp, frames, images, page, protocol
 from capture.faults import CaptureError, Fault, FaultCode
-from capture.protocol import Block, BlockDone, BlockFailed, FrameWritten, FromWorker, Ready, Setup, ToWorker
+from capture.protocol import Block, BlockDone, BlockFailed, FrameWritten, FromWorker, Ready, Setup, Stepped, ToWorker
 from capture.session import Session
 
 IDLE_LIMIT_S = 3600.0  # an agent that wants nothing for an hour has forgotten us
 # A renderer's memory grows with the frames it has drawn: 1.4 GB after 1,500 of them in a long run of HyperFrames.
 FRAMES_PER_BROWSER = 1500
+STEP_NEWS_S = 1.0  # how often a worker that steps through frames says that it is alive
 READ_BYTES = 1 << 16
 FD_MIN = 10
 EVIDENCE_NAME = "failure.png"
@@ -151,15 +152,17 @@ class Worker:
         session.open(page.source(config))
         if not self._is_ready:
             self._is_ready = True
-            self._send(Ready())
+            self._send(Ready(session.warnings))
         captured = 0
         while True:
             self._block = self._block or self._next_block(chromium.connection)
             if needs_fresh_page(self._block, last=session.last, captured=captured):
                 return
             chromium.find_graphics()
+            self._step(chromium, session, self._block)
             self._capture(chromium, session, self._block)
-            captured += len(self._block.frames)
+            # A page that had to be stepped here is worth more than the memory that a fresh one would save.
+            captured += 0 if spec.sequential else len(self._block.frames)
             self._block = None
 
     def _next_block(self, connection: cdp.Connection) -> Block:
@@ -174,6 +177,18 @@ class Worker:
             raise protocol.ProtocolError(f"expected block, got {type(message).__name__}")
         return message
 
+    def _step(self, chromium: browser.Browser, session: Session, block: Block) -> None:
+        """Takes the page of a sequential composition through every frame that the block leaves out."""
+        if not self._setup.spec.sequential:
+            return
+        said_s = time.monotonic()
+        for frame in session.step(session.missing(block.frames.start)):
+            if chromium.has_lost_graphics():
+                raise CaptureError(FaultCode.BROWSER_CRASHED, f"the GPU process ended at frame {frame}")
+            if time.monotonic() - said_s > STEP_NEWS_S:
+                said_s = time.monotonic()
+                self._send(Stepped(frame))
+
     def _capture(self, chromium: browser.Browser, session: Session, block: Block) -> None:
         spec = self._setup.spec
         directory = Path(block.directory)
@@ -181,7 +196,7 @@ class Worker:
         for frame, picture in session.capture(block.frames):
             if chromium.has_lost_graphics():
                 raise CaptureError(FaultCode.BROWSER_CRASHED, f"the GPU process ended at frame {frame}")
-            if damage := images.fault(picture, spec.image, width=spec.width, height=spec.height):
+            if damage := images.fault(picture, spec.image, width=spec.image_width, height=spec.image_height):
                 raise CaptureError(FaultCode.FRAME_DAMAGED, f"the browser's picture of frame {frame} is {damage}")
             written = frames.write(picture, directory=directory, frame=frame, offset=block.offset, image=spec.image)
             self._send(FrameWritten(written))

@@ -6,6 +6,7 @@ Nothing is encoded again. Commands and judgement are values made without I/O; on
 import asyncio
 import hashlib
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,14 +15,11 @@ from typing import Any
 
 import ffmpeg as graph
 
-from fleet import encode, ffprobe, programs
+from fleet import encode, ffprobe, outfolder, programs
 from fleet.errors import VerificationError
-from fleet.formats import FORMATS
+from fleet.formats import FORMATS, LIMITED_709, Joining
 from fleet.model import Finding, Plan, Severity
 
-# The sound is as long as the frames to half a sample, 10 microseconds, but an mp4 counts the length of its tracks in
-# milliseconds, and that rounding is all that may be seen.
-SYNC_TOLERANCE_S = Fraction(1, 1000)
 # Copying runs at disk speed; a hundredth of the slowest disk's is a hang.
 START_TIMEOUT_S = 120
 BYTES_PER_S_MIN = 500_000
@@ -37,6 +35,9 @@ class Expectation:
     height: int
     pixel_format: str
     has_audio: bool
+    colour: tuple[str, str, str, str] | None = LIMITED_709  # None: whatever it says
+    tick_s: Fraction | None = None  # what the container rounds times to
+    sync_s: Fraction = Fraction(1, 1000)
 
     @property
     def duration_s(self) -> Fraction:
@@ -55,13 +56,18 @@ class Delivered:
 
 def expectation(plan: Plan, *, has_audio: bool) -> Expectation:
     """What `plan` promises."""
+    row = FORMATS[plan.format]
+    width, height = encode.output_size(plan)
     return Expectation(
         frames=len(plan.frames),
         fps=plan.fps,
-        width=encode.even(plan.width),
-        height=encode.even(plan.height),
-        pixel_format=FORMATS[plan.format].pixel_format,
+        width=width,
+        height=height,
+        pixel_format=row.read_as,
         has_audio=has_audio,
+        colour=row.colour,
+        tick_s=row.tick_s,
+        sync_s=row.sound.tolerance_s if row.sound else Fraction(0),
     )
 
 
@@ -71,17 +77,72 @@ def listing(segments: Sequence[str]) -> str:
     return "ffconcat version 1.0\n" + "".join(f"file {path}\n" for path in quoted)
 
 
+def commands(
+    plan: Plan, segments: str, audio: str | None, output: str, *, program: str = "ffmpeg"
+) -> tuple[tuple[str, ...], ...]:
+    """What makes the segments listed in the file `segments`, and `audio`, the output; to be run one after the other."""
+    match FORMATS[plan.format].joining:
+        case Joining.CONCAT:
+            return (command(plan, segments, audio, output, program=program),)
+        case Joining.PALETTE:
+            palette = f"{segments}.png"
+            return (
+                palette_command(segments, palette, program=program),
+                gif_command(plan, segments, palette, output, program=program),
+            )
+        case Joining.FOLDER:
+            return (stills_command(plan, segments, outfolder.pattern(output), program=program),)
+
+
+def palette_command(segments: str, palette: str, *, program: str = "ffmpeg") -> tuple[str, ...]:
+    """Finds the 256 colours that serve all frames best: one palette, so that nothing flickers."""
+    # `stats_mode=diff` forgets colours: a grey still after a blue one left no grey in the palette.
+    colours = graph.input(f"file:{segments}", f="concat", safe=0)["v:0"].filter(
+        "palettegen", stats_mode="full", reserve_transparent=0
+    )
+    node = graph.output(colours, f"file:{palette}", f="image2", update=1, **{"frames:v": 1})
+    return _compiled(node, program)
+
+
+def gif_command(plan: Plan, segments: str, palette: str, output: str, *, program: str = "ffmpeg") -> tuple[str, ...]:
+    """Draws every frame with the colours of `palette`."""
+    row = FORMATS[plan.format]
+    frames = graph.input(f"file:{segments}", f="concat", safe=0)["v:0"]
+    # The concat demuxer adds durations in microseconds; frame N begins at N frames, exactly.
+    frames = frames.filter("setpts", f"N*{plan.fps.denominator}/{plan.fps.numerator}/TB")
+    colours = graph.input(f"file:{palette}")
+    drawn = graph.filter([frames, colours], "paletteuse", dither="sierra2_4a")
+    options: dict[str, Any] = {
+        "c:v": row.encoder,
+        "loop": plan.loop,
+        "map_metadata": -1,
+        "fflags": "+bitexact",
+        "flags": "+bitexact",
+        **row.mux,
+        "f": row.container,
+    }
+    return _compiled(graph.output(drawn, f"file:{output}", **options), program)
+
+
+def stills_command(plan: Plan, segments: str, pattern: str, *, program: str = "ffmpeg") -> tuple[str, ...]:
+    """Writes every still as it was captured, byte for byte."""
+    row = FORMATS[plan.format]
+    frames = graph.input(f"file:{segments}", f="concat", safe=0)["v:0"]
+    options: dict[str, Any] = {"c": "copy", "bsf:v": "setts=ts=N", **row.mux, "f": row.container}
+    return _compiled(graph.output(frames, f"file:{pattern}", **options), program)
+
+
 def command(plan: Plan, segments: str, audio: str | None, output: str, *, program: str = "ffmpeg") -> tuple[str, ...]:
     """Copies the segments listed in the file `segments`, and `audio`, into one file."""
     row = FORMATS[plan.format]
     streams = [graph.input(f"file:{segments}", f="concat", safe=0)["v:0"]]
     if audio is not None:
         streams.append(graph.input(f"file:{audio}")["a:0"])
-    ticks = encode.timescale(plan.fps) / plan.fps
+    ticks = encode.timescale(plan.fps) / plan.fps if row.tick_s is None else 1 / row.tick_s / plan.fps
     options: dict[str, Any] = {
         "c": "copy",
         # The concat demuxer adds durations in microseconds; frame N begins at N frames, exactly.
-        "bsf:v": f"setts=ts=N*{ticks}",
+        "bsf:v": f"setts=ts=N*{ticks}" if ticks.denominator == 1 else f"setts=ts=floor(N*{ticks}+0.5)",
         "video_track_timescale": encode.timescale(plan.fps),
         "map_metadata": -1,
         "map_chapters": -1,
@@ -89,9 +150,7 @@ def command(plan: Plan, segments: str, audio: str | None, output: str, *, progra
         **row.mux,
         "f": row.container,
     }
-    node = graph.output(*streams, f"file:{output}", **options)
-    node = node.global_args("-hide_banner", "-loglevel", "error", "-nostdin", "-xerror")
-    return tuple(node.compile(cmd=program, overwrite_output=True))
+    return _compiled(graph.output(*streams, f"file:{output}", **options), program)
 
 
 def judge(media: ffprobe.Media, expected: Expectation) -> tuple[Finding, ...]:
@@ -100,16 +159,15 @@ def judge(media: ffprobe.Media, expected: Expectation) -> tuple[Finding, ...]:
     if len(videos) != 1:
         return (_finding("streams", f"{len(videos)} video streams"),)
     video = videos[0]
-    pairs = [
+    pairs: list[tuple[str, str, object, object]] = [
         ("frames", "frames", video.packets, expected.frames),
-        ("rate", "frame rate", video.rate, expected.fps),
-        ("rate", "average frame rate", video.average_rate, expected.fps),
+        *(_rates(video, expected) if expected.tick_s is None else ()),
         ("size", "width", video.width, expected.width),
         ("size", "height", video.height, expected.height),
         ("pixels", "pixel format", video.pixel_format, expected.pixel_format),
-        ("colour", "colour", video.colour, ("tv", "bt709", "bt709", "bt709")),
+        ("colour", "colour", video.colour, expected.colour or video.colour),
         ("start", "start of the video", video.start_s, Fraction(0)),
-        ("duration", "duration of the video", video.duration_s, expected.duration_s),
+        ("duration", "duration of the video", _on_tick(video.duration_s, expected), expected.duration_s),
         ("streams", "audio streams", len(sounds), int(expected.has_audio)),
     ]
     findings = [
@@ -132,38 +190,63 @@ async def run(plan: Plan, segments: Sequence[Path], audio: Path | None, output: 
         )
     if absent := [path for path in segments if not path.exists()]:
         raise VerificationError(f"segment is absent: {absent[0]}", remedy="run again with `--resume`")
+    is_folder = FORMATS[plan.format].joining is Joining.FOLDER
     part = output.with_name(f"{output.name}.part")
     concat = segments[0].with_name("segments.ffconcat")
     try:
+        if is_folder:
+            outfolder.recover(output)
+            outfolder.discard(part)
+            part.mkdir()
         concat.write_text(listing([str(path.resolve()) for path in segments]), encoding="utf-8")
         await _join(plan, segments, concat, audio, part)
-        media = await _probe(part)
+        media = await _probe_folder(plan, part) if is_folder else await _probe(part)
         if findings := judge(media, expectation(plan, has_audio=audio is not None)):
             raise VerificationError(
                 f"{output} would be wrong: " + "; ".join(finding.message for finding in findings),
                 remedy=findings[0].remedy,
             )
-        delivered = await asyncio.to_thread(_deliver, part, output, len(plan.frames) / plan.fps)
+        deliver = _deliver_folder if is_folder else _deliver
+        delivered = await asyncio.to_thread(deliver, part, output, len(plan.frames) / plan.fps)
     finally:
+        if part.is_dir():
+            outfolder.discard(part)
         part.unlink(missing_ok=True)
         concat.unlink(missing_ok=True)
+        concat.with_name(f"{concat.name}.png").unlink(missing_ok=True)
     return delivered
 
 
 async def _join(plan: Plan, segments: Sequence[Path], concat: Path, audio: Path | None, part: Path) -> None:
-    argv = command(
-        plan, str(concat), None if audio is None else str(audio), str(part), program=programs.find_ffmpeg().ffmpeg
-    )  # fmt: skip
+    row = FORMATS[plan.format]
     size_bytes = sum(path.stat().st_size for path in segments)
-    ended = await programs.run(argv, timeout_s=START_TIMEOUT_S + size_bytes / BYTES_PER_S_MIN)
-    # With one bad segment of many, FFmpeg complains and still ends with 0.
-    if ended.code or ended.stderr:
-        raise ended.error(f"joining {len(segments)} segments")
+    timeout_s = START_TIMEOUT_S + size_bytes / BYTES_PER_S_MIN
+    if row.keeps_stills:
+        timeout_s += encode.FRAME_TIMEOUT_S * len(plan.frames)
+    sound = None if audio is None else str(audio)
+    for argv in commands(plan, str(concat), sound, str(part), program=programs.find_ffmpeg().ffmpeg):
+        ended = await programs.run(argv, timeout_s=timeout_s)
+        # With one bad segment of many, FFmpeg complains and still ends with 0.
+        if ended.code or ended.stderr:
+            raise ended.error(f"joining {len(segments)} segments")
+    if row.joining is Joining.FOLDER and audio is not None:
+        await asyncio.to_thread(shutil.copyfile, audio, part / f"{outfolder.SOUND}{audio.suffix}")
+
+
+async def _probe_folder(plan: Plan, part: Path) -> ffprobe.Media:
+    argv = ffprobe.stills_command(programs.find_ffmpeg().ffprobe, outfolder.pattern(str(part)), plan.fps)
+    found = await _probe_with(argv, part, START_TIMEOUT_S + encode.FRAME_TIMEOUT_S * len(plan.frames))
+    sounds = [await _probe(file) for file in part.glob(f"{outfolder.SOUND}.*")]
+    return ffprobe.Media(found.duration_s, (*found.streams, *(stream for one in sounds for stream in one.streams)))
 
 
 async def _probe(part: Path) -> ffprobe.Media:
     timeout_s = START_TIMEOUT_S + part.stat().st_size / BYTES_PER_S_MIN
     argv = ffprobe.command(programs.find_ffmpeg().ffprobe, f"file:{part}", count_packets=True)
+    return await _probe_with(argv, part, timeout_s)
+
+
+async def _probe_with(argv: tuple[str, ...], part: Path, timeout_s: float) -> ffprobe.Media:
     ended = await programs.run(argv, timeout_s=timeout_s)
     if ended.code or ended.stderr:
         raise VerificationError(
@@ -178,19 +261,51 @@ def _deliver(part: Path, output: Path, duration_s: Fraction) -> Delivered:
         os.fsync(file.fileno())
         size_bytes = os.fstat(file.fileno()).st_size
     part.replace(output)
-    directory = os.open(output.parent, os.O_RDONLY)
+    _flush_names(output.parent)
+    return Delivered(digest, size_bytes, duration_s)
+
+
+def _deliver_folder(part: Path, output: Path, duration_s: Fraction) -> Delivered:
+    digest, size_bytes = outfolder.measure(part)
+    _flush_names(part)
+    outfolder.publish(part, output)
+    _flush_names(output.parent)
+    return Delivered(digest, size_bytes, duration_s)
+
+
+def _flush_names(folder: Path) -> None:
+    directory = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(directory)  # the rename itself must survive a power cut, too
     finally:
         os.close(directory)
-    return Delivered(digest, size_bytes, duration_s)
+
+
+def _rates(video: ffprobe.Stream, expected: Expectation) -> tuple[tuple[str, str, object, object], ...]:
+    return (
+        ("rate", "frame rate", video.rate, expected.fps),
+        ("rate", "average frame rate", video.average_rate, expected.fps),
+    )
+
+
+def _on_tick(found: Fraction | None, expected: Expectation) -> Fraction | None:
+    """The expected duration if the container rounded it to what was found; frames over duration is the rate then."""
+    is_rounded = (
+        found is not None and expected.tick_s is not None and abs(found - expected.duration_s) <= expected.tick_s
+    )
+    return expected.duration_s if is_rounded else found
+
+
+def _compiled(node: Any, program: str) -> tuple[str, ...]:
+    node = node.global_args("-hide_banner", "-loglevel", "error", "-nostdin", "-xerror")
+    return tuple(node.compile(cmd=program, overwrite_output=True))
 
 
 def _judge_sound(sound: ffprobe.Stream, expected: Expectation) -> tuple[Finding, ...]:
     if sound.duration_s is None or sound.start_s is None:
         return (_finding("audio", "the sound has no duration"),)
     difference = sound.start_s + sound.duration_s - expected.duration_s
-    if abs(sound.start_s) > SYNC_TOLERANCE_S or abs(difference) > SYNC_TOLERANCE_S:
+    if abs(sound.start_s) > expected.sync_s or abs(difference) > expected.sync_s:
         return (
             _finding(
                 "audio",

@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,6 +99,11 @@ class Library:
         if not (file.is_file() and _sha256(file) == digest):
             _publish(file, data)
         return file
+
+    def made(self, key: str, make: Callable[[], bytes]) -> bytes:
+        """What `make` gives for `key`, which names everything that the result depends on; made once."""
+        known = self._known(f"made:{key}") or self._record(f"made:{key}", make())
+        return known.read()
 
     def _known(self, url: str) -> Fetched | None:
         try:

@@ -14,7 +14,7 @@ import ffmpeg as graph
 
 from fleet import ffprobe, programs
 from fleet.errors import ConfigError
-from fleet.formats import FORMATS, Format
+from fleet.formats import FORMATS, Sound
 from fleet.model import AudioTrack, Plan
 
 SAMPLE_RATE = 48_000
@@ -93,18 +93,18 @@ def prepare_command(
 
 
 def mix_command(
-    parts: Sequence[tuple[str, Cue]], output: str, row: Format, *, length: int, program: str = "ffmpeg"
+    parts: Sequence[tuple[str, Cue]], output: str, sound: Sound, *, length: int, program: str = "ffmpeg"
 ) -> tuple[str, ...]:
     """Adds the prepared tracks up, each at its delay, and encodes exactly `length` samples."""
-    sounds = [graph.input(f"file:{file}").filter("adelay", f"{part.delay}S|{part.delay}S") for file, part in parts]
+    tracks = [graph.input(f"file:{file}").filter("adelay", f"{part.delay}S|{part.delay}S") for file, part in parts]
     # Normalising would make every track quieter whenever another one is added.
-    mixed = graph.filter(sounds, "amix", inputs=len(sounds), duration="longest", dropout_transition=0, normalize=0)
+    mixed: Any = graph.filter(tracks, "amix", inputs=len(tracks), duration="longest", dropout_transition=0, normalize=0)
     options: dict[str, Any] = {
-        **(row.audio or {}),
+        **sound.options,
         "map_metadata": -1,
         "fflags": "+bitexact",
         "flags": "+bitexact",
-        "f": row.container,
+        "f": sound.container,
     }
     return _compiled(graph.output(_exactly(mixed, length), f"file:{output}", **options), program)
 
@@ -114,16 +114,18 @@ async def mix(plan: Plan, directory: Path) -> Mix:
 
     A track without sound is skipped; one that cannot be read is left out with a warning that names it.
     """
-    row = FORMATS[plan.format]
-    output = directory / f"audio{row.audio_suffix}"
+    sound = FORMATS[plan.format].sound
+    if sound is None:
+        return Mix(None, 0, _unheard(plan))
+    output = directory / f"audio{sound.suffix}"
     part = output.with_name(f"{output.name}.part")
     files = {directory / f"track_{number:03d}.wav": track for number, track in enumerate(plan.audio)}
     try:
-        prepared, warnings = await _prepare_all(plan, files if row.audio is not None else {})
+        prepared, warnings = await _prepare_all(plan, files)
         if not prepared:
             return Mix(None, 0, warnings)
         argv = mix_command(
-            prepared, str(part), row, length=samples(plan.output_s), program=programs.find_ffmpeg().ffmpeg
+            prepared, str(part), sound, length=samples(plan.output_s), program=programs.find_ffmpeg().ffmpeg
         )  # fmt: skip
         ended = await programs.run(argv, timeout_s=START_TIMEOUT_S + float(plan.output_s))
         if ended.code:
@@ -133,6 +135,10 @@ async def mix(plan: Plan, directory: Path) -> Mix:
         for file in (part, *files):
             file.unlink(missing_ok=True)
     return Mix(output, len(prepared), warnings)
+
+
+def _unheard(plan: Plan) -> tuple[str, ...]:
+    return (f"a {plan.format} has no sound: {len(plan.audio)} tracks are left out",) if plan.audio else ()
 
 
 async def _prepare_all(

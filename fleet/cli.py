@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from fleet import cli_hosts, plan, progress, render
+from fleet import cli_hosts, cli_inspect, formats, plan, progress, render
 from fleet import request as requests
 from fleet.errors import ExitCode, FleetError, Interrupted, Terminated
 from fleet.model import Quality
@@ -27,6 +27,8 @@ app = typer.Typer(
 )
 app.add_typer(cli_hosts.app, name="hosts")
 app.command("doctor")(cli_hosts.doctor)
+app.command("inspect")(cli_inspect.inspect)
+app.command("snapshot")(cli_inspect.take_snapshot)
 
 
 @app.command("run")
@@ -39,12 +41,33 @@ def run_command(
         typer.Option("--hosts", "-H", metavar="FILE", help="hosts.toml, or user@h1,user@h2. Without: this machine."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The video.", show_default="COMPOSITION.mp4")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The video; its suffix chooses the format.", show_default="COMPOSITION.mp4"
+        ),
+    ] = None,
+    format: Annotated[  # noqa: A002  the option's word
+        str | None,
+        typer.Option(metavar="FORMAT", help=f"{', '.join(formats.NAMES)}.", show_default="by the output's suffix"),
+    ] = None,
+    codec: Annotated[
+        str | None, typer.Option(metavar="|".join(formats.CODECS), help="Of an mp4.", show_default=formats.CODECS[0])
     ] = None,
     fps: Annotated[
         str | None, typer.Option(help="Such as 30 or 30000/1001.", show_default="the composition's, else 30")
     ] = None,
     quality: Annotated[Quality, typer.Option(help="What to spend on encoding.")] = Quality.STANDARD,
+    crf: Annotated[
+        int | None, typer.Option(metavar="N", help="0 is best, 51 worst (webm: 63).", show_default="by quality")
+    ] = None,
+    bitrate: Annotated[str | None, typer.Option(metavar="RATE", help="Such as 8M, instead of --crf.")] = None,
+    resolution: Annotated[
+        str | None,
+        typer.Option(metavar="WxH", help="Or 1080p, 4k, ...: whole multiples.", show_default="the composition's"),
+    ] = None,
+    loop: Annotated[
+        int, typer.Option(metavar="N", min=0, max=65535, help="Plays of a gif after the first; 0: for ever.")
+    ] = 0,
     workers: Annotated[
         int | None, typer.Option(min=1, max=64, help="Browsers per host.", show_default="what each host can feed")
     ] = None,
@@ -52,8 +75,22 @@ def run_command(
         int | None, typer.Option(min=1, help="Frames per chunk.", show_default="by each host's speed")
     ] = None,
     frames: Annotated[str | None, typer.Option(metavar="A:B", help="Frames A up to but not including B.")] = None,
+    sequential: Annotated[
+        bool, typer.Option("--sequential", help="Frames depend on each other: step through all.")
+    ] = False,
     variables: Annotated[str | None, typer.Option(metavar="JSON", help="Variables as a JSON object.")] = None,
     variables_file: Annotated[Path | None, typer.Option(metavar="FILE", help="The same from a file.")] = None,
+    placeholders: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Fills in `__KEY__` and `{{KEY}}`. Repeatable."),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at warnings, not only at errors.")] = False,
+    strict_variables: Annotated[
+        bool, typer.Option("--strict-variables", help="Stop at a variable or option that nobody declares.")
+    ] = False,
+    substitute_fonts: Annotated[
+        bool, typer.Option("--substitute-fonts", help="Show other fonts for those that no source has.")
+    ] = False,
     limit: Annotated[
         str | None, typer.Option(metavar="'TAG,!HOST'", help="Only these hosts: names, tags, groups.")
     ] = None,
@@ -66,19 +103,31 @@ def run_command(
 ) -> None:
     """Render COMPOSITION to one verified video, on a fleet or on this machine."""
     logging.basicConfig(level=logging.DEBUG if verbose else logging.ERROR, stream=sys.stderr)
+    chosen = requests.choose_format(output, format=format, codec=codec)
     request = requests.Request(
         composition=composition,
-        output=requests.output_path(composition, output),
+        output=requests.output_path(composition, output, chosen),
+        format=chosen,
+        crf=crf,
+        bitrate_bps=plan.parse_bitrate(bitrate) if bitrate else None,
+        resolution=resolution,
+        loop=loop,
         hosts=requests.choose_hosts(hosts, limit),
         fps=plan.parse_fps(fps) if fps else None,
         frames=plan.parse_frames(frames) if frames else None,
         quality=quality,
+        sequential=sequential,
         variables=requests.read_variables(variables, variables_file),
+        placeholders=requests.read_placeholders(placeholders or ()),
+        strict=strict,
+        strict_variables=strict_variables,
         workers=workers,
         chunk_frames=chunk_frames,
+        substitute_fonts=substitute_fonts,
         resume=resume,
         keep=keep,
     )
+    requests.check(request)
     prepared = render.prepare(request)
     if dry_run:
         result = render.preview(request, prepared)

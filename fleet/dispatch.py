@@ -6,11 +6,12 @@ one that tells hosts what to do.
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 from collections.abc import Callable, Sequence
 
 from capture.protocol import FrameRange
-from fleet import events, muster, orders
+from fleet import events, muster, orders, resume, verdict
 from fleet import plan as planning
 from fleet.errors import (
     FleetError,
@@ -27,6 +28,7 @@ from fleet.model import Host
 from fleet.muster import Choice, Mustered
 from fleet.rundir import EventLog
 from fleet.schedule import Schedule
+from fleet.stepping import Stepping
 from fleet.transports.base import Dialer
 
 # A blip of the network is worth waiting for; a host that is away longer has lost its frames to others by then.
@@ -50,6 +52,7 @@ class Dispatch:
         log: EventLog,
         schedule: Schedule,
         on_verified: Callable[[events.FramesVerified, FrameRange], None],
+        history: Sequence[events.Record] = (),
     ) -> None:
         self._work = work
         self._hosts = hosts
@@ -61,17 +64,18 @@ class Dispatch:
         self._inboxes: dict[str, asyncio.Queue[Order]] = {}
         self._chunks: dict[str, FrameRange] = {}
         self._serving: set[str] = set()
-        self._roll = Roll(hosts)
+        self._roll = Roll(hosts, scale=work.plan.scale)
+        self._stepping = Stepping(
+            resume.fixed_stepping(history, declared=work.plan.sequential), has_hints=work.may_keep_state, emit=self._put
+        )
+        self._loaded = resume.first_page(history)
 
     async def run(self, required_browser: str | None = None) -> None:
         """Musters the hosts, fixes the mode, then turns events into orders until the schedule says that all is done."""
         async with asyncio.TaskGroup() as group:
             attending = {host.name: group.create_task(self._attend(host)) for host in self._hosts}
             choice = await self._roll.call(required_browser)
-            self._put(
-                events.ModeFixed(choice.mode, choice.browser, choice.why),
-                *(_ready(one) for one in choice.accepted),
-            )
+            self._put(events.ModeFixed(choice.mode, choice.browser, choice.why))
             while not self._obey(await self._next_orders()):
                 pass
             for name, task in attending.items():
@@ -87,7 +91,14 @@ class Dispatch:
             self._log.emit(event)
             if isinstance(event, events.FramesVerified):
                 self._on_verified(event, self._chunks[event.chunk])
+            elif isinstance(event, events.PageLoaded):
+                self._compare(event)
         return self._schedule.handle(*batch, now_s=self._log.now_s())
+
+    def _compare(self, loaded: events.PageLoaded) -> None:
+        self._loaded = self._loaded or loaded
+        if error := verdict.unlike(self._loaded, loaded):
+            raise error
 
     def _obey(self, given: Sequence[orders.Order]) -> bool:
         """Hands orders to their hosts; True when the last one has been given."""
@@ -147,14 +158,14 @@ class Dispatch:
             mustered = await link.muster()
             inbox: asyncio.Queue[Order] = asyncio.Queue()
             self._inboxes[host.name] = inbox
-            is_back = self._roll.is_called
             choice = await self._roll.answer(mustered)
-            if is_back:
-                self._put(_ready(mustered))
             await link.bring_bundle()
+            spec = planning.spec(self._work.plan, choice.mode)
+            is_sequential = await self._stepping.decide(host.name, lambda: link.examine(spec))
+            self._put(_ready(mustered))
             self._serving.add(host.name)
             try:
-                await link.serve(inbox, planning.spec(self._work.plan, choice.mode))
+                await link.serve(inbox, dataclasses.replace(spec, sequential=is_sequential))
             finally:
                 self._serving.discard(host.name)
 
@@ -165,7 +176,8 @@ class Dispatch:
 class Roll:
     """Who answered. The choice of hosts and mode is made once, when every host has answered or failed."""
 
-    def __init__(self, hosts: Sequence[Host]) -> None:
+    def __init__(self, hosts: Sequence[Host], *, scale: int) -> None:
+        self._scale = scale
         self._awaited = {host.name for host in hosts}
         self._present: dict[str, Mustered] = {}
         self._refused: dict[str, HostError] = {}
@@ -187,7 +199,7 @@ class Roll:
             await self._complete.wait()
         if not self._present:
             raise self._nobody()
-        choice = muster.choose(tuple(self._present.values()), required_browser)
+        choice = muster.choose(tuple(self._present.values()), required_browser, scale=self._scale)
         if not choice.accepted:
             raise FleetLost(
                 f"this run began with {required_browser}, which no host has any more",

@@ -1,4 +1,4 @@
-"""Encodes one segment: stills in, one closed GOP out, the same bytes on every coordinator with one FFmpeg build.
+"""Makes one segment: stills in, one closed GOP out, the same bytes on every coordinator with one FFmpeg build.
 
 Commands are values made without I/O; only `run` starts FFmpeg.
 """
@@ -36,6 +36,9 @@ _JPEG_TO_709 = {
 _TAGS = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "color_range": "tv"}
 
 
+_FRAME_TAGS = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "range": "tv"}
+
+
 def timescale(fps: Fraction) -> int:
     """Ticks per second in which every frame of `fps` lasts a whole number of ticks."""
     if (TIMESCALE / fps).denominator == 1:
@@ -60,20 +63,20 @@ def command(plan: Plan, output: str, *, program: str = "ffmpeg") -> tuple[str, .
     """
     row = FORMATS[plan.format]
     decoder = "mjpeg" if plan.image is ImageFormat.JPEG else "png"
-    stream = graph.input(
+    stream: Any = graph.input(
         "pipe:0", f="image2pipe", framerate=_rational(plan.fps), vcodec=decoder, err_detect="crccheck+explode"
     )
     options: dict[str, Any] = {
-        **row.video(plan.quality, gop_frames(plan.segments)),
-        **_TAGS,
-        "pix_fmt": row.pixel_format,
+        **_video(plan),
+        **({} if row.keeps_stills else {**_TAGS, "pix_fmt": row.pixel_format}),
         "video_track_timescale": timescale(plan.fps),
         "map_metadata": -1,
         "fflags": "+bitexact",
         "flags": "+bitexact",
-        "f": row.container,
+        "f": row.segment_container,
     }
-    node = graph.output(_filtered(stream, plan), f"file:{output}", **options)
+    frames = stream if row.keeps_stills else _filtered(stream, plan)
+    node = graph.output(frames, f"file:{output}", **options)
     node = node.global_args("-hide_banner", "-loglevel", "error", "-xerror", "-progress", "pipe:1")
     return tuple(node.compile(cmd=program, overwrite_output=True))
 
@@ -112,32 +115,55 @@ async def run(plan: Plan, segment: FrameRange, frames: Sequence[Path], output: P
                 f"segment {segment}: FFmpeg read {count} frames in {len(segment)} files",
                 remedy="run again with `--resume`",
             )
+        if FORMATS[plan.format].keeps_stills and not await _can_be_decoded(part, len(segment)):
+            await _name_the_damaged(plan, segment, frames)
         part.replace(output)
     finally:
         part.unlink(missing_ok=True)
 
 
+def _video(plan: Plan) -> dict[str, str | int]:
+    """What the format and the quality say, unless the user said it."""
+    options = dict(FORMATS[plan.format].video(plan.quality, gop_frames(plan.segments)))
+    if plan.crf is not None:
+        options["crf"] = plan.crf
+    if plan.bitrate_bps is not None:
+        del options["crf"]
+        options["b:v"] = plan.bitrate_bps
+    return options
+
+
+def output_size(plan: Plan) -> tuple[int, int]:
+    """Pixels of the output."""
+    if FORMATS[plan.format].is_subsampled:
+        return even(plan.image_width), even(plan.image_height)
+    return plan.image_width, plan.image_height
+
+
 def _filtered(stream: Any, plan: Plan) -> Any:
-    width, height = even(plan.width), even(plan.height)
-    is_odd = (width, height) != (plan.width, plan.height)
+    row = FORMATS[plan.format]
+    width, height = output_size(plan)
+    is_odd = (width, height) != (plan.image_width, plan.image_height)
     if plan.image is ImageFormat.JPEG and not is_odd:
         return stream.filter("colorspace", **_JPEG_TO_709)
     # In RGB, because padding 4:2:0 of an odd size cuts its last column off before adding two black ones.
     matrix = {"in_color_matrix": "bt601", "in_range": "pc"} if plan.image is ImageFormat.JPEG else {}
     if is_odd:
-        stream = stream.filter("scale", flags=_EXACT, **matrix).filter("format", "gbrp")
+        stream = stream.filter("scale", flags=_EXACT, **matrix).filter("format", "gbrap" if row.has_alpha else "gbrp")
         stream = stream.filter("pad", width, height, 0, 0)
         stream = stream.filter(
-            "fillborders", right=width - plan.width, bottom=height - plan.height, mode="smear"
+            "fillborders", right=width - plan.image_width, bottom=height - plan.image_height, mode="smear"
         )  # fmt: skip
     to_709 = stream.filter("scale", out_color_matrix="bt709", out_range="tv", flags=_EXACT)
-    return to_709.filter("format", FORMATS[plan.format].pixel_format)
+    converted = to_709.filter("format", row.pixel_format)
+    # ProRes writes into each frame what the frame says, not what the encoder was told.
+    return converted.filter("setparams", **_FRAME_TAGS) if row.has_alpha else converted
 
 
 async def _feed(plan: Plan, segment: FrameRange, frames: Sequence[Path]) -> AsyncIterator[bytes]:
     for index, file in zip(segment, frames, strict=True):
         data = await asyncio.to_thread(_read, file)
-        if fault := images.fault(data, plan.image, width=plan.width, height=plan.height):
+        if fault := images.fault(data, plan.image, width=plan.image_width, height=plan.image_height):
             raise _damaged(index, file, fault)
         yield data
 
@@ -147,6 +173,15 @@ def _read(file: Path) -> bytes:
         return file.read_bytes()
     except FileNotFoundError:
         return b""
+
+
+async def _can_be_decoded(part: Path, count: int) -> bool:
+    argv = (
+        programs.find_ffmpeg().ffmpeg, "-hide_banner", "-loglevel", "error", "-nostdin", "-xerror",
+        "-err_detect", "crccheck+explode", "-i", f"file:{part}", "-f", "null", "-",
+    )  # fmt: skip
+    ended = await programs.run(argv, timeout_s=START_TIMEOUT_S + FRAME_TIMEOUT_S * count)
+    return not (ended.code or ended.stderr)
 
 
 async def _name_the_damaged(plan: Plan, segment: FrameRange, frames: Sequence[Path]) -> None:

@@ -71,6 +71,22 @@ class ModeFixed:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class SteppingFixed:
+    """Whether the whole render steps through every frame or may jump, decided before the first chunk."""
+
+    sequential: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageLoaded:
+    """A host's pages are ready, with these warnings by code; said once for every different set of them."""
+
+    host: str
+    warnings: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundlePushed:
     """A host was given the blobs it lacked; zero when it had them all."""
@@ -175,7 +191,7 @@ class RunFinished:
 
 
 Event = (
-    RunStarted | HostReady | HostRefused | HostLost | ModeFixed | BundlePushed
+    RunStarted | HostReady | HostRefused | HostLost | ModeFixed | SteppingFixed | PageLoaded | BundlePushed
     | ChunkOrdered | ChunkStarted | FramesCaptured | FramesVerified | ChunkDone | ChunkFailed
     | SegmentEncoded | AudioMixed | Warned | RunFinished
 )  # fmt: skip
@@ -185,6 +201,8 @@ _KINDS: dict[str, type[Event]] = {
     "run.finished": RunFinished,
     "run.warned": Warned,
     "mode.fixed": ModeFixed,
+    "stepping.fixed": SteppingFixed,
+    "page.loaded": PageLoaded,
     "host.ready": HostReady,
     "host.refused": HostRefused,
     "host.lost": HostLost,

@@ -1,6 +1,7 @@
 """What ffprobe says about a file, as values. Pure: no I/O; `programs` runs the command."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -48,6 +49,14 @@ def command(ffprobe: str, path: str, *, count_packets: bool = False) -> tuple[st
     return (ffprobe, "-v", "error", *counting, "-show_format", "-show_streams", "-of", "json", "-i", path)
 
 
+def stills_command(ffprobe: str, pattern: str, fps: Fraction) -> tuple[str, ...]:
+    """The same of numbered pictures from 1 on, shown at `fps`."""
+    return (
+        ffprobe, "-v", "error", "-count_packets", "-show_format", "-show_streams", "-of", "json",
+        "-f", "image2", "-framerate", f"{fps.numerator}/{fps.denominator}", "-start_number", "1", "-i", pattern,
+    )  # fmt: skip
+
+
 def parse(text: bytes) -> Media:
     """ffprobe's JSON; ValueError when it is none."""
     plain = json.loads(text)
@@ -62,11 +71,11 @@ def _stream(plain: Mapping[str, Any]) -> Stream:
         kind=plain.get("codec_type", ""),
         codec=plain.get("codec_name", ""),
         start_s=_ticks(plain, "start_pts", "start_time"),
-        duration_s=_ticks(plain, "duration_ts", "duration"),
+        duration_s=_ticks(plain, "duration_ts", "duration") or _tagged_duration(plain),
         packets=None if packets is None else int(packets),
         width=plain.get("width", 0),
         height=plain.get("height", 0),
-        pixel_format=plain.get("pix_fmt", ""),
+        pixel_format=_pixel_format(plain),
         colour=tuple(colour),
         rate=_fraction(plain.get("r_frame_rate")),
         average_rate=_fraction(plain.get("avg_frame_rate")),
@@ -77,6 +86,23 @@ def _stream(plain: Mapping[str, Any]) -> Stream:
         channels=plain.get("channels", 0),
         sample_rate=int(plain.get("sample_rate", 0)),
     )
+
+
+def _pixel_format(plain: Mapping[str, Any]) -> str:
+    # WebM carries alpha as a second picture beside the first, which ffprobe tells by a tag alone.
+    pixel_format = str(plain.get("pix_fmt", ""))
+    has_alpha = str(_tags(plain).get("alpha_mode", "")) == "1"
+    return pixel_format.replace("yuv4", "yuva4", 1) if has_alpha else pixel_format
+
+
+def _tagged_duration(plain: Mapping[str, Any]) -> Fraction | None:
+    # Matroska and WebM write each track's duration as a tag.
+    match = re.fullmatch(r"(\d+):(\d{2}):(\d{2}\.\d+)", str(_tags(plain).get("duration", "")))
+    return int(match[1]) * 3600 + int(match[2]) * 60 + Fraction(match[3]) if match else None
+
+
+def _tags(plain: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(name).lower(): value for name, value in plain.get("tags", {}).items()}
 
 
 def _rotation(plain: Mapping[str, Any]) -> int:

@@ -81,7 +81,7 @@ def verify(path: Path, frame: FrameFile, plan: Plan) -> None:
         raise FrameRejected(f"frame {frame.index}: {len(data)} bytes came, {frame.size_bytes} were announced")
     if (digest := hashlib.sha256(data).hexdigest()) != frame.sha256:
         raise FrameRejected(f"frame {frame.index}: sha256 is {digest[:12]}, {frame.sha256[:12]} was announced")
-    if fault := images.fault(data, plan.image, width=plan.width, height=plan.height):
+    if fault := images.fault(data, plan.image, width=plan.image_width, height=plan.image_height):
         raise FrameRejected(f"frame {frame.index}: {fault}")
 
 

@@ -38,8 +38,8 @@ class Chunk:
 class Ledger:
     """The frames of one render; every method keeps each of them in exactly one place."""
 
-    def __init__(self, frames: FrameRange) -> None:
-        self.frames = frameset.of([frames])
+    def __init__(self, frames: FrameSet) -> None:
+        self.frames = frames
         self.pending = self.frames
         self.verified = FrameSet()
         self.chunks: dict[str, Chunk] = {}

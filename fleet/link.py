@@ -24,6 +24,7 @@ HELLO_TIMEOUT_S = 20.0  # a slow shell start-up file was seen to take seconds
 ACQUIRE_TIMEOUT_S = 5.0
 PROBE_TIMEOUT_S = 90.0  # starts a browser on a host that may be cold
 PREPARE_TIMEOUT_S = 120.0  # hashing blobs that are there; a push has a watchdog of its own
+EXAMINE_TIMEOUT_S = 35.0  # agents give up after 30; nothing else is said to them meanwhile, so it is below the lease
 GOODBYE_TIMEOUT_S = 10.0
 LEASE_S = 45.0  # silence after which the agent kills its own tree
 PING_S = 10.0  # four chances within a lease
@@ -44,6 +45,7 @@ class Work:
     stills: Stills
     directory: RunDirectory
     workers: int | None  # asked for on the command line
+    may_keep_state: bool = False  # whether it is worth examining if frames depend on each other
 
 
 class Link:
@@ -104,6 +106,16 @@ class Link:
             pushed += [blob.size_bytes for blob in wanted]
         self._emit(events.BundlePushed(host=self.host.name, blobs=len(pushed), size_bytes=sum(pushed)))
 
+    async def examine(self, spec: RenderSpec) -> protocol.Examined | None:
+        """Has the host compare a few frames; None when that came to nothing, which capturing will explain."""
+        await self._channel.send(protocol.Examine(spec))
+        answer = await self._expect((protocol.Examined, protocol.Failed), EXAMINE_TIMEOUT_S)
+        if isinstance(answer, protocol.Examined):
+            return answer
+        assert isinstance(answer, protocol.Failed)
+        self._log.warning("examination: %s", sentences.clean(answer.fault.message))
+        return None
+
     async def serve(self, inbox: "asyncio.Queue[Order]", spec: RenderSpec) -> None:
         """Carries out orders until Finish; HostLost when the host goes away before."""
         try:
@@ -161,6 +173,8 @@ class Link:
                 self._hear_aside(message)  # it cannot even take in what a chunk needs
             elif isinstance(message, protocol.Captured | protocol.Done | protocol.Failed):
                 self._puller.hear(message)
+            elif isinstance(message, protocol.Loaded):
+                self._emit(events.PageLoaded(self.host.name, message.warnings))
             elif isinstance(message, protocol.Missing):
                 self._missing.put_nowait(message)
             elif isinstance(message, protocol.Started):

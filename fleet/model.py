@@ -94,11 +94,14 @@ class Composition:
     width: int
     height: int
     duration_s: Fraction
+    is_measured: bool = False  # the length is what the page said, because the root did not
     fps: Fraction | None = None  # data-fps of the root
     assets: tuple[Asset, ...] = ()
     audio: tuple[AudioTrack, ...] = ()
     videos: tuple[VideoSlot, ...] = ()
     has_webgl: bool = True
+    sequential: bool = False  # declared: frames depend on those before them
+    may_keep_state: bool = True  # scripts have what frames could depend on each other by, so it is worth examining
     findings: tuple[Finding, ...] = ()
 
 
@@ -165,7 +168,7 @@ class Plan:
 
     bundle: str
     agent: str  # sha256 of capture.pyz: the page runtime in it decides pixels
-    width: int
+    width: int  # CSS pixels
     height: int
     fps: Fraction
     duration_s: Fraction
@@ -178,7 +181,22 @@ class Plan:
     format: str
     quality: Quality
     audio: tuple[AudioTrack, ...] = ()
+    sequential: bool = False  # declared; what an examination finds is in the run's events
     document: str = "index.html"
+    scale: int = 1  # pixels a side of the picture for one CSS pixel
+    crf: int | None = None  # instead of the quality's
+    bitrate_bps: int | None = None
+    loop: int = 0  # of an animation: how often it plays again, 0 for ever
+
+    @property
+    def image_width(self) -> int:
+        """Pixels of a captured frame."""
+        return self.width * self.scale
+
+    @property
+    def image_height(self) -> int:
+        """Pixels of a captured frame."""
+        return self.height * self.scale
 
     @property
     def output_s(self) -> Fraction:

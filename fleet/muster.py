@@ -39,17 +39,18 @@ class Choice:
     accepted: tuple[Mustered, ...]
 
 
-def choose(mustered: tuple[Mustered, ...], required_browser: str | None = None) -> Choice:
+def choose(mustered: tuple[Mustered, ...], required_browser: str | None = None, *, scale: int = 1) -> Choice:
     """The browser build with the most capacity wins, or `required_browser` when a resumed run fixed it before.
 
-    Screenshot mode as soon as one accepted host needs it: frames of two modes may differ in a pixel.
+    Screenshot mode as soon as one accepted host needs it: frames of two modes may differ in a pixel. So does
+    a `scale` other than 1: Chromium draws begin-frame pictures in CSS pixels, whatever the density.
     """
     capacity: dict[str, float] = {}
     for one in mustered:
         capacity[identity(one.browser)] = capacity.get(identity(one.browser), 0.0) + one.capacity
     winner = required_browser or max(sorted(capacity), key=lambda name: capacity[name])
     accepted = tuple(one for one in mustered if identity(one.browser) == winner)
-    mode, why = _mode(accepted)
+    mode, why = _mode(accepted, scale)
     return Choice(mode=mode, browser=winner, why=why, accepted=accepted)
 
 
@@ -67,7 +68,9 @@ def identity(browser: BrowserFacts) -> str:
     return f"{browser.version} / {browser.gl_renderer}"
 
 
-def _mode(accepted: tuple[Mustered, ...]) -> tuple[CaptureMode, str]:
+def _mode(accepted: tuple[Mustered, ...], scale: int) -> tuple[CaptureMode, str]:
+    if scale != 1:
+        return CaptureMode.SCREENSHOT, f"begin-frame capture cannot draw {scale} pixels for one"
     for one in accepted:
         if one.browser.mode is CaptureMode.SCREENSHOT:
             return CaptureMode.SCREENSHOT, f"{one.host.name}: {one.browser.mode_why}"

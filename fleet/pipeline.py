@@ -11,6 +11,7 @@ from pathlib import Path
 from capture import protocol
 from capture.protocol import FrameRange
 from fleet import encode, events
+from fleet.formats import FORMATS
 from fleet.model import Plan
 from fleet.rundir import RunDirectory
 
@@ -67,4 +68,4 @@ class Pipeline:
             slots.release()
 
     def _target(self, index: int) -> Path:
-        return self._directory.segments / f"segment_{index:05d}.mp4"
+        return self._directory.segments / f"segment_{index:05d}{FORMATS[self._plan.format].segment_suffix}"

@@ -10,6 +10,8 @@ from fractions import Fraction
 
 from capture import clock, wire
 from capture.protocol import CaptureMode, FrameRange, RenderSpec
+from fleet import formats
+from fleet import resolution as resolutions
 from fleet.errors import CompositionError, ConfigError
 from fleet.formats import FORMATS, Format
 from fleet.model import Composition, Plan, Quality
@@ -18,6 +20,7 @@ VERSION = 1
 FPS_DEFAULT = Fraction(30)
 FPS_MIN = Fraction(1)
 FPS_MAX = Fraction(240)  # the composition format's own bound; every adapter is tested inside it
+BITRATE_MIN, BITRATE_MAX = 10_000, 2_000_000_000  # outside it, a unit was forgotten or typed twice
 DURATION_S_MAX = Fraction(24 * 3600)  # beyond a day it is a typing error far more often than a video
 # One closed GOP: short enough to seek in and to encode while the next is captured, long enough to compress well.
 SEGMENT_S = 2
@@ -31,14 +34,21 @@ def make(
     fps: Fraction | None = None,
     frames: FrameRange | None = None,
     quality: Quality = Quality.STANDARD,
+    sequential: bool = False,
     format: str = "mp4",  # noqa: A002  the word of the option and of the model
+    crf: int | None = None,
+    bitrate_bps: int | None = None,
+    resolution: str | None = None,
+    loop: int = 0,
 ) -> Plan:
-    """The plan of one render; `fps` and `frames` are the user's flags, None where they were not given.
+    """The plan of one render; what follows the digests are the user's flags, None where they were not given.
 
     Raises CompositionError for a duration that cannot be rendered, ConfigError for a flag out of range.
     """
     row = _format(format)
+    formats.check_options(format, crf=crf, bitrate_bps=bitrate_bps, loop=loop)
     rate = _rate(composition, fps)
+    formats.check_fps(format, rate)
     count = _frame_count(composition, rate)
     span = _span(frames, count)
     return Plan(
@@ -57,6 +67,11 @@ def make(
         format=format,
         quality=quality,
         audio=composition.audio,
+        scale=resolutions.scale(resolution, composition.width, composition.height) if resolution else 1,
+        crf=crf,
+        bitrate_bps=bitrate_bps,
+        loop=loop,
+        sequential=sequential or composition.sequential,
     )
 
 
@@ -72,6 +87,18 @@ def parse_fps(text: str) -> Fraction:
     if denominator == 0:
         raise ConfigError(f"fps divides by zero: `{text}`", remedy="type `30`, or `30000/1001`")
     return _checked_fps(Fraction(numerator, denominator), ConfigError, "pass `--fps`")
+
+
+def parse_bitrate(text: str) -> int:
+    """Bits per second as the user types them: `8M`, `2500k` or `8000000`."""
+    match = re.fullmatch(r"([0-9]{1,9})([kKmM]?)", text.strip())
+    bits = int(match[1]) * {"": 1, "k": 1000, "m": 1_000_000}[match[2].lower()] if match else 0
+    if not BITRATE_MIN <= bits <= BITRATE_MAX:
+        raise ConfigError(
+            f"--bitrate: not a bitrate between {BITRATE_MIN // 1000}k and {BITRATE_MAX // 10**6}M: `{text}`",
+            remedy="type bits per second: `8M`, or `2500k`",
+        )
+    return bits
 
 
 def parse_frames(text: str) -> FrameRange:
@@ -93,7 +120,7 @@ def segments(frames: FrameRange, fps: Fraction) -> tuple[FrameRange, ...]:
 
 
 def spec(plan: Plan, mode: CaptureMode) -> RenderSpec:
-    """What hosts are told about every frame of `plan`."""
+    """What hosts are told about every frame of `plan`, save whether it is sequential, which an examination may find."""
     return RenderSpec(
         bundle=plan.bundle,
         width=plan.width,
@@ -106,6 +133,8 @@ def spec(plan: Plan, mode: CaptureMode) -> RenderSpec:
         mode=mode,
         has_webgl=plan.has_webgl,
         document=plan.document,
+        scale=plan.scale,
+        is_transparent=FORMATS[plan.format].has_alpha,
     )
 
 

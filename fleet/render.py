@@ -15,6 +15,8 @@ from fleet import (
     bundle,
     composition,
     events,
+    findings,
+    measure,
     programs,
     report,
     resume,
@@ -26,16 +28,20 @@ from fleet import (
 from fleet import plan as planning
 from fleet.agentzip import AgentZip
 from fleet.dispatch import Dispatch
-from fleet.errors import ExitCode, FleetError, cause_of
+from fleet.errors import CompositionError, ExitCode, FleetError, cause_of
 from fleet.formats import FORMATS
 from fleet.link import Work
-from fleet.model import Bundle, Composition, Plan
+from fleet.model import Bundle, Composition, Plan, Severity
 from fleet.pipeline import Pipeline
 from fleet.request import Request
 from fleet.rundir import EventLog, RunDirectory
 from fleet.schedule import Schedule
 
 Reader = Callable[[events.Record], None]
+
+UNEXAMINED = (
+    "with `<video>` it is not examined whether frames depend on the ones before them: if they do, add `--sequential`"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +59,32 @@ def prepare(request: Request) -> Prepared:
     """Steps 1 to 3: composition, plan, bundle. Raises CompositionError or ConfigError before any host is touched."""
     cache = rundir.cache_root()
     programs.find_ffmpeg()
-    compiled = composition.read(request.composition, variables=request.variables, cache=cache)
     agent = agentzip.build(cache / "agents")
-    plan = planning.make(compiled, "", agent.sha256, fps=request.fps, frames=request.frames, quality=request.quality)
-    extracted = asyncio.run(
-        video.extract(compiled.videos, frames=plan.frames, fps=plan.fps, cache=cache / "stills")
-    )  # fmt: skip
+    compiled = composition.read(
+        request.composition,
+        variables=request.variables,
+        placeholders=request.placeholders,
+        cache=cache,
+        substitute_fonts=request.substitute_fonts,
+        measure=measure.Ruler(agent),
+    )
+    plan = planning.make(
+        compiled,
+        "",
+        agent.sha256,
+        fps=request.fps,
+        frames=request.frames,
+        format=request.format,
+        quality=request.quality,
+        crf=request.crf,
+        bitrate_bps=request.bitrate_bps,
+        resolution=request.resolution,
+        loop=request.loop,
+        sequential=request.sequential,
+    )
+    extracted = asyncio.run(video.extract(compiled.videos, frames=plan.frames, fps=plan.fps, cache=cache / "stills"))
     compiled = dataclasses.replace(compiled, findings=(*compiled.findings, *extracted.findings))
+    findings.refuse(compiled.findings, strict=request.strict, strict_variables=request.strict_variables)
     table = {stills.TABLE: extracted.stills.table()} if compiled.videos else {}
     bundled = bundle.build(compiled, cache / "bundles", extra=table)
     plan = dataclasses.replace(plan, bundle=bundled.digest)
@@ -72,7 +97,8 @@ def preview(request: Request, prepared: Prepared) -> dict[str, Any]:
     return {
         "composition": prepared.composition.name,
         "output": str(request.output),
-        "size": f"{plan.width}x{plan.height}",
+        "format": plan.format,
+        "size": f"{plan.image_width}x{plan.image_height}",
         "fps": str(plan.fps),
         "frames": str(plan.frames),
         "duration_s": float(plan.output_s),
@@ -91,7 +117,8 @@ def preview(request: Request, prepared: Prepared) -> dict[str, Any]:
 
 async def run(request: Request, prepared: Prepared, readers: Sequence[Reader]) -> dict[str, Any]:
     """Steps 4 to 10; the report, or the FleetError that says why not. An earlier output survives every failure."""
-    await programs.require_encoder(FORMATS[prepared.plan.format].encoder)
+    for encoder in FORMATS[prepared.plan.format].encoders:
+        await programs.require_encoder(encoder)
     request.output.parent.mkdir(parents=True, exist_ok=True)
     with rundir.output_lock(rundir.state_root(), request.output):
         directory, history = _open_run(request, prepared.plan)
@@ -118,14 +145,27 @@ async def _render(
     for chunk, (frames, stored) in schedule.stored.items():
         pipeline.add(chunk, frames, stored)
     work = Work(
-        plan=plan, bundle=prepared.bundle, stills=prepared.stills, directory=directory, workers=request.workers
-    )  # fmt: skip
+        plan=plan,
+        bundle=prepared.bundle,
+        stills=prepared.stills,
+        directory=directory,
+        workers=request.workers,
+        may_keep_state=prepared.composition.may_keep_state and not prepared.composition.videos,
+    )
+    if prepared.composition.may_keep_state and prepared.composition.videos and not plan.sequential:
+        log.emit(events.Warned(prepared.composition.name, UNEXAMINED))
     try:
         async with asyncio.TaskGroup() as group, transports.dialer(directory.path, prepared.agent) as dialer:
             segments = group.create_task(pipeline.run())
-            sound = group.create_task(_mix(plan, directory, log))
+            sound = group.create_task(_mix(plan, directory, log, strict=request.strict))
             dispatch = Dispatch(
-                work, request.hosts, dialer=dialer, log=log, schedule=schedule, on_verified=pipeline.add_verified
+                work,
+                request.hosts,
+                dialer=dialer,
+                log=log,
+                schedule=schedule,
+                on_verified=pipeline.add_verified,
+                history=history,
             )
             await dispatch.run(resume.fixed_browser(history))
     except BaseExceptionGroup as error:
@@ -133,8 +173,10 @@ async def _render(
     return await assemble.run(plan, segments.result(), sound.result(), request.output)
 
 
-async def _mix(plan: Plan, directory: RunDirectory, log: EventLog) -> Path | None:
+async def _mix(plan: Plan, directory: RunDirectory, log: EventLog, *, strict: bool) -> Path | None:
     mixed = await audio.mix(plan, directory.segments)
+    if strict and mixed.warnings:
+        raise CompositionError("\n".join(mixed.warnings), remedy="mend the sound, or render without `--strict`")
     for warning in mixed.warnings:
         log.emit(events.Warned("audio", warning))
     log.emit(events.AudioMixed(mixed.tracks))
@@ -161,8 +203,8 @@ def _started(
         plan=planning.digest(plan),
         frames=plan.frames,
         fps=str(plan.fps),
-        width=plan.width,
-        height=plan.height,
+        width=plan.image_width,
+        height=plan.image_height,
         is_resumed=is_resumed,
         kept=schedule.verified.ranges,
     )
@@ -181,7 +223,8 @@ def _logged(
     try:
         log.emit(started)
         for finding in compiled.findings:
-            log.emit(events.Warned(finding.where, finding.message))
+            if finding.severity is Severity.WARNING:
+                log.emit(events.Warned(finding.where, finding.message))
         yield log
     except FleetError as error:
         log.emit(_failure(started, error.exit_code, str(error), error.remedy))

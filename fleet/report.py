@@ -56,6 +56,7 @@ class _Tally:
     start: events.RunStarted | None = None
     end: events.RunFinished | None = None
     mode: events.ModeFixed | None = None
+    stepping: events.SteppingFixed | None = None
     started_at: str = ""
     ended_at: str = ""
     last_s: float = 0.0
@@ -84,7 +85,9 @@ class _Tally:
                 self._count(event, now_s)
             case events.SegmentEncoded() | events.AudioMixed() | events.ModeFixed() | events.Warned():
                 self._add_output(event, now_s)
-            case events.FramesCaptured():
+            case events.SteppingFixed():
+                self.stepping = event
+            case events.FramesCaptured() | events.PageLoaded():
                 pass
             case _:
                 assert_never(event)
@@ -178,6 +181,7 @@ class _Tally:
             "segments_encoded": len(self.segments_s),
             "audio_tracks": self.audio_tracks,
             "mode": wire.to_plain(self.mode) if self.mode else None,
+            "stepping": wire.to_plain(self.stepping) if self.stepping else None,
             "times_s": self._times(),
             "frames_per_s": _per_s(len(self.verified), self.last_s),
             "hosts": [self._host(name, host) for name, host in self.hosts.items()],

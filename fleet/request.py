@@ -3,18 +3,20 @@
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from capture.protocol import FrameRange
-from fleet import hosts
+from fleet import formats, hosts, outfolder, resolution
 from fleet.errors import ConfigError
 from fleet.model import Host, Quality
 
-SUFFIX = ".mp4"
+# `__VIDEO_SRC__=...` is accepted as well: it is what the file says.
+_KEY = re.compile(r"__([A-Z][A-Z0-9_]*?)__|([A-Za-z_][A-Za-z0-9_.-]*)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,25 +28,70 @@ class Request:
     hosts: tuple[Host, ...] = (hosts.LOCAL,)
     fps: Fraction | None = None
     frames: FrameRange | None = None
+    format: str = "mp4"  # a key of formats.FORMATS
     quality: Quality = Quality.STANDARD
+    crf: int | None = None
+    bitrate_bps: int | None = None
+    resolution: str | None = None
+    loop: int = 0
     variables: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    placeholders: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    strict: bool = False  # a warning stops the render
+    strict_variables: bool = False  # so does a variable that nobody declares
+    sequential: bool = False  # declared; without it, as the composition says or as its frames show
     workers: int | None = None
     chunk_frames: int | None = None
+    substitute_fonts: bool = False
     resume: bool = False
     keep: bool = False
 
 
-def output_path(composition: Path, output: Path | None) -> Path:
+def choose_format(output: Path | None, *, format: str | None, codec: str | None) -> str:  # noqa: A002
+    """The key of formats.FORMATS: by `--format`, or the output's suffix, and `--codec`; mp4 when nothing was said."""
+    if format is None and output is None:
+        format = "mp4"  # noqa: A001
+    name = formats.choose(format=format, suffix=output.suffix if output else "", codec=codec)
+    row = formats.FORMATS[name]
+    suffixes = {other.suffix for other in formats.FORMATS.values()}
+    is_folder = row.joining is formats.Joining.FOLDER
+    if output is not None and output.suffix.lower() != row.suffix and (not is_folder or output.suffix in suffixes):
+        raise ConfigError(
+            f"--output: a {format} is no `{output.suffix}` file", remedy=f"name it `{output.stem}{row.suffix}`"
+        )
+    return name
+
+
+def output_path(composition: Path, output: Path | None, format: str = "mp4") -> Path:  # noqa: A002
     """Where the video goes: `output`, or `<composition>.mp4` here. ConfigError when nothing could be written there."""
-    path = (output or Path(_name_of(composition) + SUFFIX)).absolute()
-    if path.suffix.lower() != SUFFIX:
-        raise ConfigError(f"--output: cannot make a `{path.suffix}` file", remedy=f"name it `{path.stem}{SUFFIX}`")
-    if path.is_dir():
-        raise ConfigError(f"--output: {path} is a folder", remedy=f"name a file: `--output {path / 'video.mp4'}`")
+    row = formats.FORMATS[format]
+    path = (output or Path(_name_of(composition) + row.suffix)).absolute()
+    if row.joining is formats.Joining.FOLDER:
+        outfolder.check(path)
+    elif path.is_dir():
+        name = path / f"video{row.suffix}"
+        raise ConfigError(f"--output: {path} is a folder", remedy=f"name a file: `--output {name}`")
     nearest = next(parent for parent in path.parents if parent.exists())
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise ConfigError(f"--output: {nearest} is not writable", remedy="choose another `--output`")
     return path
+
+
+def check(request: Request) -> None:
+    """ConfigError for flags that contradict each other: all that can be said before the composition is read."""
+    formats.check_options(request.format, crf=request.crf, bitrate_bps=request.bitrate_bps, loop=request.loop)
+    if request.fps is not None:
+        formats.check_fps(request.format, request.fps)
+    if request.resolution is not None:
+        resolution.parse(request.resolution)
+
+
+def output_folder(path: Path) -> Path:
+    """Where stills go; it need not exist yet. ConfigError when nothing could be written there."""
+    folder = path.absolute()
+    nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise ConfigError(f"--output: {nearest} is no folder that can be written", remedy="choose another `--output`")
+    return folder
 
 
 def choose_hosts(source: str | None, limit: str | None) -> tuple[Host, ...]:
@@ -65,6 +112,18 @@ def read_variables(text: str | None, file: Path | None) -> dict[str, Any]:
             ) from error
     if text is not None:
         values |= _json_object(text, "--variables")
+    return values
+
+
+def read_placeholders(pairs: Iterable[str]) -> dict[str, str]:
+    """What each `--set KEY=VALUE` fills in; a later one wins. ConfigError for what is no such pair."""
+    values: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        match = _KEY.fullmatch(key)
+        if not equals or match is None:
+            raise ConfigError(f"--set: `{pair}` is not KEY=VALUE", remedy="type it like `--set VIDEO_DURATION=12`")
+        values[match[1] or match[2]] = value
     return values
 
 

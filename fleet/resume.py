@@ -1,12 +1,16 @@
 """What an earlier run of the same plan left that still counts: its log, replayed, minus files that are gone."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from capture import protocol
 from capture.protocol import FrameRange
 from fleet import events, frameset, ingest
 from fleet.frameset import FrameSet
 from fleet.model import Plan
+
+T = TypeVar("T", bound=events.Event)
 
 
 def absent_frames(chunks: Path, plan: Plan, history: list[events.Record]) -> FrameSet:
@@ -32,5 +36,21 @@ def absent_frames(chunks: Path, plan: Plan, history: list[events.Record]) -> Fra
 
 def fixed_browser(history: list[events.Record]) -> str | None:
     """The browser that the run was fixed to, if it came that far: its other frames must be drawn by the same."""
-    fixed = [record.event for record in history if isinstance(record.event, events.ModeFixed)]
-    return fixed[-1].browser if fixed else None
+    fixed = _last(events.ModeFixed, history)
+    return fixed.browser if fixed else None
+
+
+def _last(kind: type[T], history: Sequence[events.Record]) -> T | None:
+    return next((record.event for record in reversed(history) if isinstance(record.event, kind)), None)
+
+
+def fixed_stepping(history: Sequence[events.Record], *, declared: bool) -> events.SteppingFixed | None:
+    """Whether to step through every frame, when the plan says it or the run's other frames were captured so."""
+    if declared:
+        return events.SteppingFixed(True, "declared")
+    return _last(events.SteppingFixed, history)
+
+
+def first_page(history: Sequence[events.Record]) -> events.PageLoaded | None:
+    """How the run's first page got ready; those of a resumed run must do so the same way."""
+    return next((record.event for record in history if isinstance(record.event, events.PageLoaded)), None)

@@ -40,9 +40,14 @@ class Schedule:
     """
 
     def __init__(
-        self, frames: FrameRange, *, hosts: Iterable[str], chunk_frames: int | None = None, hosts_min: int = 1
+        self,
+        frames: FrameRange | FrameSet,
+        *,
+        hosts: Iterable[str],
+        chunk_frames: int | None = None,
+        hosts_min: int = 1,
     ) -> None:
-        self._ledger = Ledger(frames)
+        self._ledger = Ledger(frameset.of([frames]) if isinstance(frames, FrameRange) else frames)
         self._expected = set(hosts)  # neither ready nor refused yet
         self._chunk_frames = chunk_frames
         self._hosts_min = max(1, hosts_min)
@@ -50,6 +55,7 @@ class Schedule:
         self._troubles: dict[str, str] = {}  # why a host is of no use, or what it last failed with
         self._failures: list[verdict.Failure] = []
         self._stolen = [FrameSet()] * STEALS_MAX  # frames taken away at least once, at least twice, ...
+        self._is_sequential = False
         self._end: orders.Finish | orders.GiveUp | None = None
         self._stories: dict[str, list[str]] = {}
 
@@ -118,9 +124,11 @@ class Schedule:
                 | events.ChunkDone() | events.ChunkFailed()
             ):  # fmt: skip
                 self._apply_to_chunk(event, now_s)
+            case events.SteppingFixed():
+                self._is_sequential = event.sequential
             case (
-                events.ModeFixed() | events.BundlePushed() | events.FramesCaptured() | events.SegmentEncoded()
-                | events.AudioMixed() | events.Warned() | events.RunFinished()
+                events.ModeFixed() | events.PageLoaded() | events.BundlePushed() | events.FramesCaptured()
+                | events.SegmentEncoded() | events.AudioMixed() | events.Warned() | events.RunFinished()
             ):  # fmt: skip
                 pass
             case _:
@@ -309,7 +317,8 @@ class Schedule:
         idle = self._idle(speeds)
         if self._chunk_frames is not None:
             return dict.fromkeys(idle, self._chunk_frames)
-        return sizing.chunk_sizes(len(self._ledger.pending), self._owned(), idle, speeds, len(self._expected))
+        size = sizing.shares if self._is_sequential else sizing.chunk_sizes
+        return size(len(self._ledger.pending), self._owned(), idle, speeds, len(self._expected))
 
     def _would_hold_up(self, name: str, speeds: dict[str, float]) -> bool:
         return sizing.would_hold_up(len(self._ledger.pending) + self._owned(), name, speeds)
@@ -321,7 +330,13 @@ class Schedule:
         """Cancels the chunk that would end last, when idle hosts and its owner together end it well before."""
         help_speed = sum(speeds[name] for name in self._idle(speeds))
         running = self._ledger.running
-        if self._chunk_frames is not None or not help_speed or any(chunk.is_cancelled for chunk in running):
+        # Helpers of a sequential render would first step through all that its owner has been through.
+        if (
+            self._is_sequential
+            or self._chunk_frames is not None
+            or not help_speed
+            or any(chunk.is_cancelled for chunk in running)
+        ):
             return []
         owned = [
             (len(chunk.missing) / speeds[chunk.host], chunk.host, chunk)

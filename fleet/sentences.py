@@ -71,6 +71,10 @@ def _of_run(event: events.Event) -> str | None:
             return f"ended with exit code {event.exit_code}: {event.message}"
         case events.ModeFixed():
             return f"capture mode {event.mode.value} with {event.browser}: {event.why}"
+        case events.SteppingFixed(sequential=True):
+            return f"sequential, every browser steps through the frames before its own: {event.why}"
+        case events.SteppingFixed():
+            return f"browsers jump to their frames: {event.why}"
         case events.AudioMixed():
             return f"audio mixed: {plural(event.tracks, 'track')}" if event.tracks else None
         case events.Warned():

@@ -33,6 +33,16 @@ def chunk_sizes(
     return {name: max(1, min(math.ceil(seconds * speeds[name]), CHUNK_FRAMES_MAX)) for name in idle}
 
 
+def shares(
+    pending: int, _running: int, idle: Sequence[str], speeds: Mapping[str, float], expected: int
+) -> dict[str, int]:
+    """The same for a sequential render: one chunk for each, for every chunk costs all the frames before it."""
+    if not idle:
+        return {}
+    everyone = sum(speeds[name] for name in idle) + sum(speeds.values()) / len(speeds) * expected
+    return {name: max(1, min(math.ceil(pending * speeds[name] / everyone), CHUNK_FRAMES_MAX)) for name in idle}
+
+
 def would_hold_up(work: int, name: str, speeds: Mapping[str, float]) -> bool:
     """Whether one frame on `name` would take longer than all of `work` takes everyone."""
     return len(speeds) > 1 and speeds[name] * (work / sum(speeds.values()) + STEAL_COST_S) < 1

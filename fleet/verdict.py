@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from capture import protocol
 from capture.faults import Blame, Fault, FaultCode
-from fleet import frameset, sentences
+from fleet import events, frameset, sentences
 from fleet.errors import CompositionError
 from fleet.frameset import FrameSet
 
@@ -21,6 +21,9 @@ PAGE_CAN_CAUSE = frozenset(
     }
 )
 
+
+# Warnings of a page that something is not there: with it, its frames look different.
+ABSENCES = frozenset({"timeline_missing", "duration_mismatch", "media_readiness_timeout", "media_load_failed"})
 
 CONSOLE_LINES = 5  # the cause stands in the last ones; all of them are in events.jsonl
 
@@ -62,6 +65,21 @@ def error(old: Failure, new: Failure) -> CompositionError:
         lines.append(f"  screenshot: {fault.screenshot}")
     remedy = f"mend the composition, then try that frame alone: `--frames {first}:{first + 1}`"
     return CompositionError("\n".join(lines), remedy=remedy)
+
+
+def unlike(first: events.PageLoaded, second: events.PageLoaded) -> CompositionError | None:
+    """Why pages that got ready so differently cannot be parts of one film, or None when they can."""
+    lacks = [ABSENCES & set(loaded.warnings) for loaded in (first, second)]
+    if lacks[0] == lacks[1]:
+        return None
+    said = (
+        f"{', '.join(sorted(lack)) or 'nothing'} on {loaded.host}"
+        for loaded, lack in zip((first, second), lacks, strict=True)
+    )
+    return CompositionError(
+        f"the page does not always get ready the same way: {', '.join(said)}",
+        remedy="have its scripts register timelines at once rather than after a timer or a race; then render afresh",
+    )
 
 
 def avoided(host: str, failures: Sequence[Failure]) -> FrameSet:

@@ -123,7 +123,13 @@ def fold(view: View, record: events.Record) -> View:
             return replace(view, segments=view.segments + 1)
         case events.Warned():
             return _told(view, event)
-        case events.ModeFixed() | events.FramesCaptured() | events.AudioMixed():
+        case (
+            events.ModeFixed()
+            | events.SteppingFixed()
+            | events.PageLoaded()
+            | events.FramesCaptured()
+            | events.AudioMixed()
+        ):
             return view
         case _:
             assert_never(event)

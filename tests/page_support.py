@@ -27,6 +27,7 @@ PACKAGES = {
     "lottie-web": "lottie-web@5.12.2",
     "three": "three@0.147.0",
     "d3": "d3@7.9.0",
+    "@hyperframes/shader-transitions": "@hyperframes/shader-transitions@0.8.41",
 }
 FLAGS = ("--disable-gpu-compositing", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--hide-scrollbars")
 BEGIN_FRAME_FLAGS = (
@@ -55,9 +56,9 @@ class PageFault(Exception):
 
 def npm(name: str) -> Path:
     """The folder of a package, installed once into the cache."""
-    folder = CACHE / "npm" / "node_modules" / name
+    prefix = CACHE / "npm"
+    folder = prefix / "node_modules" / name
     if not folder.exists():
-        prefix = folder.parent.parent
         prefix.mkdir(parents=True, exist_ok=True)
         # Without a manifest npm would remove what earlier calls installed.
         manifest = prefix / "package.json"

@@ -95,7 +95,9 @@ def test_tracks_are_added_up_without_normalising() -> None:
         ("1.wav", Cue(source=0, source_stop=5, delay=24_000, length=5)),
         ("2.wav", Cue(source=0, source_stop=5, delay=0, length=5)),
     ]
-    assert shlex.join(audio.mix_command(cues, "o.m4a", FORMATS["mp4"], length=144_000)).replace("'", "") == (
+    aac = FORMATS["mp4"].sound
+    assert aac is not None
+    assert shlex.join(audio.mix_command(cues, "o.m4a", aac, length=144_000)).replace("'", "") == (
         "ffmpeg -i file:1.wav -i file:2.wav -filter_complex [0]adelay=24000S|24000S[s0];[1]adelay=0S|0S[s1];"
         "[s0][s1]amix=dropout_transition=0:duration=longest:inputs=2:normalize=0[s2];[s2]apad=whole_len=144000[s3];"
         "[s3]atrim=end_sample=144000[s4] -map [s4] -f mp4 -b:a 192k -c:a aac -fflags +bitexact -flags +bitexact "

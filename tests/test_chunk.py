@@ -23,6 +23,12 @@ def make(*, workers: int = 2, frames: FrameRange = FRAMES, todo: tuple[FrameRang
     return Chunk(order, workers=workers, numbers=itertools.count(1))
 
 
+def sequential(*, workers: int) -> Chunk:
+    order = support.order("b", FRAMES.start, FRAMES.stop)
+    spec = dataclasses.replace(order.spec, sequential=True)
+    return Chunk(dataclasses.replace(order, spec=spec), workers=workers, numbers=itertools.count(1))
+
+
 def file(index: int) -> FrameFile:
     return FrameFile(index, 100 + index, f"{index:064x}")
 
@@ -52,6 +58,26 @@ def running(workers: int = 2) -> Chunk:
     for number in range(1, workers + 1):
         chunk.ready(number, 0.0)
     return chunk
+
+
+def test_each_worker_of_a_sequential_chunk_has_one_part_and_a_lost_one_is_given_whole_again() -> None:
+    chunk = sequential(workers=2)
+    chunk.start([], {}, 0.0)
+    assert chunk.ready(1, 1.0) == [Give(1, FrameRange(50, 66))]
+    assert chunk.ready(2, 1.0) == [Give(2, FrameRange(66, 82))]
+    chunk.wrote(2, file(66), 2.0)
+    assert without_notes(chunk.failed(2, fault(FaultCode.BROWSER_CRASHED), 2.0)) == [Dismiss(2), Hire(3)]
+    assert chunk.ready(3, 3.0) == [Give(3, FrameRange(67, 82))]
+
+
+def test_a_worker_that_steps_through_frames_is_not_stuck() -> None:
+    chunk = sequential(workers=1)
+    chunk.start([], {}, 0.0)
+    chunk.ready(1, 0.0)
+    for now_s in range(100, 1000, 100):
+        assert chunk.stepped(1, float(now_s)) == []
+        assert chunk.tick(float(now_s) + 99) == []
+    assert chunk.tick(2000.0) != []
 
 
 def test_blocks_go_front_to_back_to_whoever_is_idle() -> None:

@@ -6,8 +6,8 @@ from composition_support import NEEDS_NPM, page, read, tree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet import composition, model
-from fleet.composition import families, fonts, markup
+from fleet import composition, errors, model
+from fleet.composition import fallback, families, fonts, letters, markup, speech, stacks
 
 WOFF2 = b"wOF2 data"
 
@@ -52,7 +52,7 @@ def test_families_are_found_in_every_place_and_through_one_variable() -> None:
         ],
         ["font-family: Open Sans"],
     )
-    assert asked.families() == ["Anton SC", "Lato", "Oswald", "Inter", "Poppins", "Open Sans"]
+    assert asked.families() == ["Anton SC", "Lato", "Inter", "Oswald", "Poppins", "Open Sans"]
     assert asked.weights == {300, 600}
     assert asked.is_italic
 
@@ -73,6 +73,9 @@ def test_a_face_is_for_the_letters_it_names(letters: str, text: str, *, expected
     assert face.has_any(frozenset(text)) is expected
 
 
+BASE = "<style>body{font-family:Lato}</style>"
+
+
 def faces(compiled: model.Composition) -> list[tuple[str, str, str]]:
     (style,) = [s for s in markup.find(tree(compiled), "style") if fonts.MARK in s.attrs]
     found = families.faces(markup.text(style))
@@ -80,14 +83,14 @@ def faces(compiled: model.Composition) -> list[tuple[str, str, str]]:
     return [(face.family, face.weight, face.letters[:6]) for face in found]
 
 
-def online(folder: Path, html: str) -> model.Composition:
+def online(folder: Path, html: str, *, substitute_fonts: bool = False) -> model.Composition:
     support.write(folder, {"index.html": html})
-    return composition.read(folder, variables={}, cache=support.CACHE)
+    return composition.read(folder, variables={}, cache=support.CACHE, substitute_fonts=substitute_fonts)
 
 
 @NEEDS_NPM
 def test_embedded_families_come_with_the_weights_that_are_used(tmp_path: Path) -> None:
-    style = "<style>p{font-family:sans-serif;font-weight:500}b{font-family:Menlo}</style>"
+    style = "<style>body{font-family:sans-serif;font-weight:500}b{font-family:Menlo}</style>"
     compiled = online(tmp_path, page("<p>x</p>", head=style))
     inter = [("Inter", weight, "") for weight in ("400", "500", "700", "900")]
     assert faces(compiled) == [*inter, *(("Menlo", weight, "") for weight in ("400", "500", "700"))]
@@ -96,7 +99,7 @@ def test_embedded_families_come_with_the_weights_that_are_used(tmp_path: Path) -
 
 @NEEDS_NPM
 def test_letters_beyond_latin_bring_their_own_faces(tmp_path: Path) -> None:
-    compiled = online(tmp_path, page('<p style="font-family:Lato">\u0141\u00f3d\u017a</p>'))
+    compiled = online(tmp_path, page("<p>\u0141\u00f3d\u017a</p>", head=BASE))
     assert faces(compiled) == [
         ("Lato", weight, letters) for weight in ("400", "700", "900") for letters in ("", "U+100-")
     ]
@@ -105,16 +108,144 @@ def test_letters_beyond_latin_bring_their_own_faces(tmp_path: Path) -> None:
 @NEEDS_NPM
 def test_a_linked_font_service_that_is_out_of_reach_is_replaced(tmp_path: Path) -> None:
     link = '<link rel="stylesheet" href="https://fonts.googleapis.com/css2?family=Bungee&display=swap">'
-    compiled = online(tmp_path, page("<p>x</p>", head=link))
+    style = "<style>body{font-family:Bungee}</style>"
+    compiled = online(tmp_path, page("<p>x</p>", head=link + style))
     assert "fonts.googleapis.com" not in compiled.document
     assert {family for family, _, _ in faces(compiled)} == {"Bungee"}
 
 
-def test_a_family_that_nobody_has_is_warned_about_by_name(tmp_path: Path) -> None:
-    compiled = read(tmp_path, {"index.html": page('<p style="font-family:Secret Sans">x</p>')})
-    (finding,) = compiled.findings
-    assert (finding.severity, finding.code) == (model.Severity.WARNING, "font-unresolved")
-    assert "`Secret Sans`" in finding.message
+@NEEDS_NPM
+def test_a_first_choice_that_nobody_has_stops_the_render_unless_another_may_stand_for_it(tmp_path: Path) -> None:
+    text = "index.html:1: no source has the font family `fleetrender absent sans`"
+    html = page('<p style="font-family:Fleetrender Absent Sans, Inter">x</p>', head=BASE)
+    with pytest.raises(errors.CompositionError, match=text) as failure:
+        online(tmp_path, html)
+    assert "--substitute-fonts" in failure.value.remedy
+    compiled = online(tmp_path, html, substitute_fonts=True)
+    assert [(f.severity, f.code, f.where) for f in compiled.findings] == [
+        (model.Severity.WARNING, "font-unresolved", "index.html:1")
+    ]
+    # Its name stands for a font of ours, so that no host shows one of its own.
+    assert "Fleetrender Absent Sans" in {family for family, _, _ in faces(compiled)}
+
+
+@NEEDS_NPM
+def test_a_later_choice_that_nobody_has_is_hidden_and_said(tmp_path: Path) -> None:
+    html = page('<p style="font-family:Inter, Fleetrender Absent Sans, Hiragino Sans">x</p>', head=BASE)
+    compiled = online(tmp_path, html)
+    assert [f.code for f in compiled.findings] == ["font-unresolved"]
+    hidden = '@font-face{font-family:"%s";src:url("data:font/woff2,");unicode-range:U+10FFFF}'
+    assert hidden % "Hiragino Sans" in compiled.document
+
+
+def last_faces(compiled: model.Composition) -> set[str]:
+    """The ranges of the family of last resort."""
+    (style,) = [s for s in markup.find(tree(compiled), "style") if fonts.MARK in s.attrs]
+    return {face.letters for face in families.faces(markup.text(style)) if face.family == fallback.FAMILY}
+
+
+@NEEDS_NPM
+def test_characters_that_the_families_lack_come_from_files_of_their_script(tmp_path: Path) -> None:
+    script = "<script>el.textContent = 'say \\u6c34' // not \u706b\n</script>"
+    compiled = online(tmp_path, page(f"<p>Hello \u65e5\u672c \u0645</p>{script}", head=BASE))
+    assert last_faces(compiled) == {"U+65E5", "U+672C", "U+6C34", "U+645"}
+    assert f'body{{font-family:Lato,"{fallback.FAMILY}"}}' in compiled.document
+    assert compiled.findings == ()
+
+
+@NEEDS_NPM
+def test_covered_text_leaves_the_lists_alone(tmp_path: Path) -> None:
+    compiled = online(tmp_path, page("<p>Hello</p>", head=BASE))
+    assert "body{font-family:Lato}" in compiled.document
+    assert fallback.FAMILY not in compiled.document
+
+
+@NEEDS_NPM
+def test_a_character_that_no_font_has_is_named_with_its_place(tmp_path: Path) -> None:
+    html = page("<p>a</p>\n<p>\ue123</p>", head=BASE)
+    with pytest.raises(errors.CompositionError, match=r"\ue123 \(U\+E123, index.html:2\)"):
+        online(tmp_path, html)
+    (finding,) = online(tmp_path, html, substitute_fonts=True).findings
+    assert (finding.code, finding.where) == ("character-undrawn", "index.html:2")
+
+
+@pytest.mark.parametrize(
+    ("sheet", "expected"),
+    [
+        (".a{font-family:Lato}", '.a{font-family:Lato,"F"}'),
+        (".a{font-family:Lato, serif!important}", '.a{font-family:Lato, "F", serif!important}'),
+        (".a{font-family:Lato!important}", '.a{font-family:Lato,"F"!important}'),
+        (
+            ".a{font:italic 700 40px/1.2 Anton, sans-serif;top:0}",
+            '.a{font:italic 700 40px/1.2 Anton, "F", sans-serif;top:0}',
+        ),
+        (":root{--f:Lato, serif;--g:1px, 2px;--h:Lato}", ':root{--f:Lato, "F", serif;--g:1px, 2px;--h:Lato}'),
+        (".a{font-family:var(--f), serif}", '.a{font-family:var(--f), "F", serif}'),
+        (".a{font-family:inherit;font:inherit;font:caption}", ".a{font-family:inherit;font:inherit;font:caption}"),
+        ("@font-face{font-family:Lato;src:url(x)}", "@font-face{font-family:Lato;src:url(x)}"),
+    ],
+)
+def test_the_last_family_stands_before_generic_ones(sheet: str, expected: str) -> None:
+    assert stacks.with_last(sheet, "F") == expected
+
+
+def test_faces_name_no_font_of_the_machine() -> None:
+    sheet = "@font-face{font-family:A;src:local('A'), url(a.woff2) format('woff2'), local(B)}"
+    assert stacks.without_local(sheet) == '@font-face{font-family:A;src: url(a.woff2) format("woff2")}'
+    assert stacks.without_local(".a{color:red}") == ".a{color:red}"
+
+
+@given(st.text(max_size=80))
+def test_any_text_can_be_rewritten(text: str) -> None:
+    stacks.with_last(text, "F")
+    stacks.without_local(text + "local(x)")
+    letters.of_sheet(text)
+    letters.of_script(text)
+
+
+def test_what_a_script_says_is_in_its_strings() -> None:
+    source = "const a = 'x\\u{1F600}' + `\\ud83d\\ude01` // \u2502 don't\n/* \u2500 ' */ + \"&rarr;\""
+    assert letters.shapes(letters.of_script(source)) == frozenset("x\U0001f600\U0001f601\u2192")
+
+
+def test_what_a_style_sheet_writes_is_in_its_strings() -> None:
+    sheet = r'.a::after{content:"\2713" attr(x) "b";font-family:"\2605"}@font-face{src:url("\2606")}'
+    assert letters.shapes(letters.of_sheet(sheet)) == frozenset("\u2713b")
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "expected"),
+    [
+        ("", "\u4e2d", fallback.SIMPLIFIED),
+        ("zh-Hant-HK", "\u4e2d", fallback.TRADITIONAL),
+        ("zh", "\u3042", fallback.SIMPLIFIED),
+        ("en", "\u3042\u4e2d", fallback.JAPANESE),
+        ("ko", "\u4e2d", fallback.KOREAN),
+        ("", "\ud55c\u4e2d", fallback.KOREAN),
+    ],
+)
+def test_han_characters_follow_the_language_then_the_text(language: str, text: str, expected: fallback.Package) -> None:
+    assert fallback.sources("\u4e2d", fallback.east_asian(language, text))[0] == expected
+
+
+def test_emoji_are_pictures_by_themselves_or_by_their_selector() -> None:
+    assert fallback.pictures("a\u2713 \u2764\ufe0f \u2764 \u2705 \U0001f389 12\ufe0f") == frozenset(
+        "\u2764\u2705\U0001f389"
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("ctx.font = '700 48px Space Mono, serif'", ["Space Mono, serif"]),
+        ("ctx.font = `${size}px Lato`", ["Lato"]),
+        ("gsap.to(a, {fontFamily: 'Bungee'})", ["Bungee"]),
+        ("el.innerHTML = '<b style=\"font-family: Anton, serif\">'", ["Anton, serif"]),
+        ("a.fontFamily = `${x}`; '12px'", []),
+    ],
+)
+def test_families_that_scripts_set_are_found(source: str, expected: list[str]) -> None:
+    assert [", ".join(families.listed(found)) for found in speech.fonts(source)] == expected
 
 
 def test_a_font_of_the_project_is_data_and_asks_nobody(tmp_path: Path) -> None:

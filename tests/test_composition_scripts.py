@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet import composition, errors
-from fleet.composition import markup, refuse, speech
+from fleet.composition import markup, moving, speech
 
 GIF = b"GIF89a\2\0\2\0\x80\0\0\0\0\0\xff\xff\xff%s;"
 IMAGE = b"\x21\xf9\4\0\0\0\0\0\x2c\0\0\0\0\2\0\2\0\0\2\2\x8c\x53\0"
@@ -43,7 +43,8 @@ def test_scripts_of_the_project_are_read_too(tmp_path: Path) -> None:
 def test_data_from_elsewhere_that_cannot_be_had_is_warned_about(tmp_path: Path) -> None:
     script = '<script>\nfetch("https://data.example/x.json"); xmlns = "http://www.w3.org/2000/svg";</script>'
     compiled = read(tmp_path, {"index.html": page(script)})
-    assert [(f.code, f.where) for f in compiled.findings] == [("remote-at-run-time", "index.html:2")]
+    said = [("remote-at-run-time", "index.html:2"), ("text-at-run-time", "")]
+    assert [(f.code, f.where) for f in compiled.findings] == said
 
 
 def test_a_script_runs_where_it_did_when_its_text_cannot_stand_there(tmp_path: Path) -> None:
@@ -68,17 +69,39 @@ def test_a_page_inside_the_page_is_compiled_as_well(tmp_path: Path) -> None:
         read(tmp_path / "remote", {"index.html": page('<iframe src="https://x.example/"></iframe>')})
 
 
-def test_an_image_that_moves_is_refused_and_one_that_does_not_is_fine(tmp_path: Path) -> None:
+def test_an_image_that_moves_is_marked_for_the_page(tmp_path: Path) -> None:
     body = page('<img src="a.gif">')
-    assert paths(read(tmp_path / "still", {"index.html": body, "a.gif": GIF % IMAGE})) == ["a.gif"]
-    with pytest.raises(errors.CompositionError, match=r"a\.gif:0: the composition needs `animated-gif`"):
-        read(tmp_path / "moving", {"index.html": body, "a.gif": GIF % (IMAGE * 2)})
+    still = read(tmp_path / "still", {"index.html": body, "a.gif": GIF % IMAGE})
+    assert (paths(still), moving.MARK in still.document) == (["a.gif"], False)
+    moved = read(tmp_path / "moving", {"index.html": body, "a.gif": GIF % (IMAGE * 2)})
+    (image,) = markup.find(tree(moved), "img")
+    assert image.attrs[moving.MARK] == "image/gif"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '<div style="background: url(a.gif)"></div>',
+        '<img src="a.gif"><div style="background: url(a.gif)"></div>',
+        '<img src="a.gif" srcset="a.gif 2x">',
+        '<script>new Image().src = "a.gif"</script>',
+        '<iframe src="inner.html"></iframe>',
+    ],
+)
+def test_an_image_that_moves_by_the_wall_clock_is_refused(tmp_path: Path, body: str) -> None:
+    files: dict[str, str | bytes] = {
+        "index.html": page(body),
+        "inner.html": '<img src="a.gif">',
+        "a.gif": GIF % (IMAGE * 2),
+    }
+    with pytest.raises(errors.CompositionError, match=r"a\.gif:0: the composition needs `animated-image`"):
+        read(tmp_path, files)
 
 
 @given(st.binary(max_size=200))
-def test_counting_the_images_of_garbage_ends(data: bytes) -> None:
-    with contextlib.suppress(IndexError):
-        refuse._count_images(b"GIF89a\2\0\2\0\x80\0\0" + data)
+def test_what_moves_is_told_from_any_bytes(data: bytes) -> None:
+    for start in (b"GIF89a\2\0\2\0\x80\0\0", b"\x89PNG", b"RIFF....WEBPVP8X", b""):
+        assert moving.type_of(start + data) in {"", "image/gif", "image/png", "image/webp"}
 
 
 @NEEDS_NPM

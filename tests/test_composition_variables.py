@@ -20,7 +20,8 @@ DECLARED = [
 
 def root(entries: object = DECLARED) -> str:
     written = json.dumps(entries).replace("'", "&#39;")
-    return f"<div data-composition-id='main' data-duration='1' data-composition-variables='{written}'>"
+    size = "data-width='64' data-height='48'"
+    return f"<div data-composition-id='main' {size} data-duration='1' data-composition-variables='{written}'>"
 
 
 def sheet(compiled: model.Composition) -> str:

@@ -1,10 +1,11 @@
 """Frame files are whole or missing; nothing in between is ever taken for a frame."""
 
 import hashlib
-import resource
+import os
 import struct
+import subprocess
+import sys
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -74,22 +75,30 @@ def test_a_frame_is_published_under_its_local_number_with_its_digest(tmp_path: P
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("frame_000010.png", data)]
 
 
-@pytest.fixture
-def _no_room() -> Iterator[None]:
-    """Files may not grow beyond 1,000 bytes: to a writer the same as a full disk, and every user may ask for it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+# In a process of its own: the limit would also stop pytest from writing its report into a file.
+FULL_DISK = """
+import pathlib, resource, sys
+from capture import frames
+from capture.faults import CaptureError
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    frames.publish(bytes(10_000), pathlib.Path(sys.argv[1]))
+except CaptureError as error:
+    print(error.code.value, error.message)
+"""
 
 
-@pytest.mark.usefixtures("_no_room")
 def test_a_full_disk_is_named_and_leaves_the_earlier_file_and_no_other(tmp_path: Path) -> None:
+    """To a writer, files that may not grow beyond 1,000 bytes are the same as a full disk, and need no root."""
     path = tmp_path / "frame_000000.png"
     path.write_bytes(b"earlier")
-    with pytest.raises(CaptureError, match="cannot write") as caught:
-        frames.publish(bytes(10_000), path)
-    assert caught.value.code is FaultCode.DISK_FULL
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(path)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
+    )
+    assert done.stdout.startswith(f"{FaultCode.DISK_FULL.value} cannot write"), done.stderr
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("frame_000000.png", b"earlier")]
 
 

@@ -86,3 +86,9 @@ def test_capacity_is_bound_by_quota_memory_limit_and_weight() -> None:
     assert capacity(plain, facts(8, memory_bytes=1)) == 1
     assert capacity(Host(name="h", limits=Limits(workers=3)), facts(8)) == 3
     assert capacity(Host(name="h", weight=0.5), facts(8)) == 4
+
+
+def test_more_than_one_pixel_for_one_needs_screenshots_everywhere() -> None:
+    choice = muster.choose((one("a"),), scale=2)
+    assert (choice.mode, choice.why) == (CaptureMode.SCREENSHOT, "begin-frame capture cannot draw 2 pixels for one")
+    assert muster.misfit(one("a"), choice) is None

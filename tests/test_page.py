@@ -452,8 +452,7 @@ def refusal(browser: Browser, html: str, *frames: int) -> PageFault:
         ('<div data-color-grading="{}"></div>', "colour grading"),
         ('<div class="maplibregl-map"></div>', "live maps"),
         ('<div data-composition-src="x.html"></div>', "data-composition-src"),
-        ("<script>__hf.transitions = [{time: 1}]</script>", "shader transitions"),
-        ("<script>void __hyperframes.pretext</script>", "__hyperframes.pretext"),
+        ("<script>__hf.transitions = [{time: 1, shader: 'glitch'}]</script>", "shader transitions"),
         ('<img src="/two.gif">', "animated images"),
     ],
 )

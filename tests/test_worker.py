@@ -115,7 +115,7 @@ def test_frames_are_numbered_in_their_chunk_show_their_absolute_number_and_match
     directory = tmp_path / "frames"
     with running() as worker:
         worker.send(setup(tmp_path, mode=mode))
-        assert worker.receive() == Ready()
+        assert worker.receive() == Ready(("frame_loop",))
         written = worker.frames_of(block(tmp_path, 50, 54, 50)) + worker.frames_of(block(tmp_path, 60, 62, 50))
         worker.hang_up()
         assert worker.process.wait(DEATH_TIMEOUT_S) == 0
@@ -132,7 +132,7 @@ def test_missing_and_damaged_files_are_captured_again_into_the_same_names_with_t
     chunk, directory, image = FrameRange(50, 66), tmp_path / "frames", ImageFormat.PNG
     with running() as worker:
         worker.send(setup(tmp_path))
-        assert worker.receive() == Ready()
+        assert worker.receive() == Ready(("frame_loop",))
         first = worker.frames_of(block(tmp_path, 50, 66, 50))
         for index in range(5):
             (directory / protocol.frame_name(index, image)).unlink()
@@ -152,7 +152,7 @@ def test_missing_and_damaged_files_are_captured_again_into_the_same_names_with_t
 def test_a_killed_browser_fails_the_block_and_leaves_only_whole_frames(tmp_path: Path) -> None:
     with running() as worker:
         worker.send(setup(tmp_path))
-        assert worker.receive() == Ready()
+        assert worker.receive() == Ready(("frame_loop",))
         worker.send(block(tmp_path, 100, 300, 100))
         assert isinstance(worker.receive(), FrameWritten)
         os.kill(support.browser_of(worker.process.pid), signal.SIGKILL)
@@ -172,7 +172,7 @@ def test_a_killed_browser_fails_the_block_and_leaves_only_whole_frames(tmp_path:
 def test_a_killed_page_fails_the_block(tmp_path: Path, mode: CaptureMode) -> None:
     with running() as worker:
         worker.send(setup(tmp_path, mode=mode))
-        assert worker.receive() == Ready()
+        assert worker.receive() == Ready(("frame_loop",))
         worker.send(block(tmp_path, 0, 300, 0))
         assert isinstance(worker.receive(), FrameWritten)
         chromium = support.browser_of(worker.process.pid)
@@ -196,7 +196,7 @@ def test_a_killed_gpu_process_fails_the_block_before_an_empty_canvas_is_taken_fo
     </script>"""
     with running() as worker:
         worker.send(setup(tmp_path, support.COMPOSITION + canvas, mode=mode))
-        assert worker.receive() == Ready()
+        assert worker.receive() == Ready(("frame_loop",))
         worker.frames_of(block(tmp_path, 0, 2, 0))
         worker.send(block(tmp_path, 2, 300, 0))
         chromium = support.browser_of(worker.process.pid)
@@ -215,7 +215,7 @@ def test_a_killed_gpu_process_fails_the_block_before_an_empty_canvas_is_taken_fo
 def test_a_killed_worker_takes_its_browser_along(tmp_path: Path) -> None:
     with running() as worker:
         worker.send(setup(tmp_path))
-        assert worker.receive() == Ready()
+        assert worker.receive() == Ready(("frame_loop",))
         worker.send(block(tmp_path, 0, 300, 0))
         assert isinstance(worker.receive(), FrameWritten)
         below = tree.descendants(worker.process.pid)
@@ -229,7 +229,7 @@ def test_a_killed_worker_takes_its_browser_along(tmp_path: Path) -> None:
 def test_end_of_input_ends_worker_and_browser(tmp_path: Path, is_busy: bool) -> None:
     with running() as worker:
         worker.send(setup(tmp_path))
-        assert worker.receive() == Ready()
+        assert worker.receive() == Ready(("frame_loop",))
         if is_busy:
             worker.send(block(tmp_path, 0, 300, 0))
             assert isinstance(worker.receive(), FrameWritten)
@@ -252,7 +252,7 @@ def test_a_failing_composition_is_reported_with_both_indices_its_console_and_a_p
     </script>"""
     with running() as worker:
         worker.send(setup(tmp_path, support.COMPOSITION + trouble))
-        assert worker.receive() == Ready()
+        assert worker.receive() == Ready(("frame_loop",))
         worker.send(block(tmp_path, 53, 60, 50))
         fault = worker.failure()
     assert (fault.code, fault.frame, fault.local_frame) == (FaultCode.SEEK_FAILED, 55, 5)

@@ -24,7 +24,11 @@ TOP_FRAME = (
     "scoping.js",
     "templates.js",
     "eases.js",
+    "paint.js",
+    "text.js",
+    "frames.js",
     "features.js",
+    "stills.js",
     "media.js",
     "video.js",
 )
@@ -42,7 +46,7 @@ class PageConfig:
 
 
 def source(config: PageConfig) -> str:
-    """One script for every new document: `__fleet.ready()`, `__fleet.seek(frame)`, and in child frames a clock."""
+    """One script for every new document: `__fleet` with `ready()`, `seek(frame)`, `draw()`; in child frames a clock."""
     parts = [
         "(() => {",
         '"use strict";',

@@ -7,9 +7,6 @@ fleet.features = (() => {
   const present = (selector) => document.querySelector(selector) !== null;
   const list = (/** @type {unknown} */ value) => (Array.isArray(value) ? value : []);
 
-  /** Names of authored globals that were touched and are not provided. @type {Set<string>} */
-  const touched = new Set();
-
   /** @returns {boolean} whether a child frame is closed to us, so that its clock cannot be driven */
   const hasForeignFrame = () =>
     [...document.querySelectorAll("iframe")].some((frame) => {
@@ -20,7 +17,6 @@ fleet.features = (() => {
       }
     });
 
-  const canDrawElements = () => "drawElementImage" in CanvasRenderingContext2D.prototype;
   const isMapPage = () =>
     ["__hfMapbox", "__hfLeaflet", "__hfGoogleMaps", "__hfMaplibre"].some((name) => list(window[name]).length > 0) ||
     present(".mapboxgl-map,.maplibregl-map,.leaflet-container,.gm-style");
@@ -30,9 +26,8 @@ fleet.features = (() => {
     ["a <video> that a script makes, or gives another source", () => fleet.video.hasStrays()],
     ["WebGPU (data-requires-webgpu)", () => present("[data-requires-webgpu]")],
     ["live maps", isMapPage],
-    ["shader transitions (HyperShader)", () => list(window.__hf?.transitions).length > 0],
+    ["shader transitions without a compositor (HyperShader)", fleet.paint.lacksCompositor],
     ["colour grading (data-color-grading)", () => present("[data-color-grading]")],
-    ["html-in-canvas (canvas layoutsubtree)", () => canDrawElements() && present("canvas[layoutsubtree]")],
     ["studio position edits (data-hf-edit-base-x)", () => present("[data-hf-edit-base-x],[data-hf-edit-base-y]")],
     ["data-composition-src at run time", () => present("[data-composition-src]")],
     ["iframes of another origin", hasForeignFrame],
@@ -40,6 +35,7 @@ fleet.features = (() => {
 
   /** @param {HTMLImageElement} image @returns {Promise<boolean>} */
   const isAnimated = async (image) => {
+    if (fleet.stills.isDriven(image)) return false;
     const extension = /\.(gif|webp|apng)$/i.exec(new URL(image.currentSrc || image.src, document.baseURI).pathname);
     const decoder = Reflect.get(window, "ImageDecoder");
     if (!extension || !decoder) return false;
@@ -57,11 +53,11 @@ fleet.features = (() => {
   /** Rejects with the names of all uncovered features in use. */
   const check = async () => {
     const names = FEATURES.filter(([, isUsed]) => isUsed()).map(([name]) => name);
-    names.push(...touched, ...fleet.eases.unknown());
+    names.push(...fleet.eases.unknown());
     const animated = await Promise.all([...document.images].map(isAnimated));
     if (animated.some(Boolean)) names.push("animated images");
     if (names.length) throw fleet.failure.make("feature_unsupported", `not supported yet: ${names.join("; ")}`);
   };
 
-  return Object.freeze({ check, touch: (/** @type {string} */ name) => void touched.add(name) });
+  return Object.freeze({ check });
 })();

@@ -45,11 +45,7 @@ fleet.globals = (() => {
     return { fontSize: wanted.minFontSize, fits: false };
   };
 
-  const helpers = { getVariables: fleet.variables.getVariables, fitTextFontSize };
-  Object.defineProperty(helpers, "pretext", {
-    enumerable: true,
-    get: () => fleet.features.touch("__hyperframes.pretext"),
-  });
+  const helpers = { getVariables: fleet.variables.getVariables, fitTextFontSize, pretext: fleet.text };
 
   const hf = /** @type {Record<string, any>} */ (window.__hf && typeof window.__hf === "object" ? window.__hf : {});
   hf.seek = seek;
@@ -85,5 +81,14 @@ fleet.globals = (() => {
     window.__renderReady = true;
   };
 
-  return Object.freeze({ publish });
+  /** One seek through whatever a package has wrapped around `__hf.seek`. @param {number} timeS */
+  const seekOutside = (timeS) => {
+    const outer = window.__hf?.seek;
+    if (typeof outer === "function" && outer !== seek) outer.call(window.__hf, timeS);
+    else seek(timeS);
+  };
+
+  const wrapped = () => fleet.paint.wrapped(seek);
+
+  return Object.freeze({ publish, seekOutside, wrapped });
 })();

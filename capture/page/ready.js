@@ -86,7 +86,8 @@ fleet.ready = (() => {
   const length = () => {
     const seconds = fleet.timeline.filmLength();
     const { durationS, fpsNumerator, fpsDenominator } = fleet.config;
-    if (Math.abs(seconds - durationS) > fpsDenominator / fpsNumerator) {
+    // 0: the length is what the coordinator wants to know.
+    if (durationS > 0 && Math.abs(seconds - durationS) > fpsDenominator / fpsNumerator) {
       fleet.failure.warn("duration_mismatch", `the page lasts ${seconds} s, the render ${durationS} s`);
     }
     if (seconds > 0) return seconds;
@@ -111,13 +112,17 @@ fleet.ready = (() => {
     await fleet.features.check(); // at once, instead of after waiting for what may never come
     await timelines();
     await loaded();
-    fleet.eases.register();
+    fleet.paint.begin(); // to bind a timeline is to make its first updates
     fleet.timeline.bind();
+    fleet.frames.hold();
     await adapters();
     await bounded("the stills of <video>", fleet.video.ready()); // scripts may have mounted more of them
     await fleet.features.check();
     await bounded("window.__tailwindReady", Promise.resolve(window.__tailwindReady));
+    await bounded("animated images", Promise.resolve(fleet.stills.show(0)));
     await fleet.media.ready();
+    await fleet.globals.wrapped();
+    await fleet.paint.warmUp();
     // Late registrations, if any, are bound now; the first frame finds everything in place.
     fleet.timeline.bind();
     for (const text of fleet.activity.failures()) fleet.failure.warn("page_error", text);

@@ -1,43 +1,51 @@
 // @ts-check
-// Keeps a composition that is mounted inside the document to itself: its selectors match inside its host only, and its
-// scripts see a document, a window and a gsap that are narrowed to the host.
+// Keeps a mounted composition to itself: its selectors match inside its host only, and its scripts see a document, a
+// window and a gsap that are narrowed to the host. Serves templates mounted in the page and scripts of files that were
+// mounted while the project was compiled; those call `__fleetMounted`.
 
 fleet.scoping = (() => {
-  /** @typedef {{id: string, selector: string, rootId: string}} Scope */
+  /**
+   * The id that its author wrote, its id in this document, and the DOM id of its own root, or "".
+   * @typedef {{authored: string, runtime: string, root: string}} Scope
+   */
 
-  const TIMING = String.raw`(?:\s*\[\s*data-(?:start|duration)\s*=\s*(?:"[^"]*"|'[^']*')\s*\])`;
   const TWEENS = ["to", "from", "fromTo", "set"];
-  const escape = (/** @type {string} */ text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const quote = (/** @type {unknown} */ text) => `"${String(text).replace(/["\\]/g, "\\$&")}"`;
+  const literally = (/** @type {string} */ text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 
-  /** @param {string} id */
-  const ownAttribute = (id) => String.raw`\[\s*data-composition-id\s*=\s*(["'])${escape(id)}\1\s*\]`;
+  /** @param {Scope} scope */
+  const hostSelector = (scope) => `[data-composition-id=${quote(scope.runtime)}]`;
 
-  /** The authored id of the mounted root lives in an attribute. @param {string} selector @param {string} rootId */
-  const withoutRootId = (selector, rootId) => {
-    if (!rootId) return selector;
-    const forms = [...new Set([rootId, CSS.escape(rootId)])].map(escape).join("|");
-    // Brackets and strings are consumed first, so that a # inside them is left alone.
-    const tokens = new RegExp(String.raw`\[[^\]]*\]|"[^"]*"|'[^']*'|#(?:${forms})(?![\w-])`, "g");
-    const replacement = `[data-hf-authored-id="${rootId}"]`;
-    return selector.replace(tokens, (token) => (token.startsWith("#") ? replacement : token));
+  /**
+   * Selectors as their author wrote them, in terms of this document. Brackets and strings are read as a whole, so that
+   * nothing inside them is taken for an id.
+   * @param {Scope} scope @returns {(selector: string) => string}
+   */
+  const normaliser = (scope) => {
+    const id = literally(scope.authored);
+    const own = String.raw`\[\s*data-composition-id\s*=\s*(?:"${id}"|'${id}')\s*\]`;
+    const timing = String.raw`(?:\s*\[\s*data-(?:start|duration)\s*=\s*(?:"[^"]*"|'[^']*')\s*\])`;
+    const forms = [...new Set([scope.root, CSS.escape(scope.root)])].map(literally).join("|");
+    const rootId = scope.root ? [String.raw`#(?:${forms})(?![\w-])`] : [];
+    const before = String.raw`(?:${timing}(?=(?:${timing})*${own}))*`;
+    const parts = new RegExp([`${before}${own}${timing}*`, String.raw`\[[^\]]*\]|"[^"]*"|'[^']*'`, ...rootId].join("|"), "g");
+    const isOwn = new RegExp(`^${timing}*${own}${timing}*$`);
+    const inPlace = (/** @type {string} */ part) => {
+      if (part.startsWith("#")) return `[data-hf-authored-id=${quote(scope.root)}]`;
+      if (!isOwn.test(part)) return part;
+      return (/^\s*/.exec(part)?.[0] ?? "") + hostSelector(scope);
+    };
+    return (selector) => String(selector).replace(parts, inPlace);
   };
-
-  /** Own root with timing neighbours becomes the own root alone. @param {string} selector @param {Scope} scope */
-  const withoutTiming = (selector, scope) =>
-    selector
-      .replace(new RegExp(`${ownAttribute(scope.id)}${TIMING}+`, "g"), scope.selector)
-      .replace(new RegExp(`${TIMING}+${ownAttribute(scope.id)}`, "g"), scope.selector);
 
   /** @param {string} selector one selector, no list @param {Scope} scope @returns {string} */
   const scopeSelector = (selector, scope) => {
-    const text = withoutTiming(withoutRootId(selector, scope.rootId), scope).trim();
-    const box = `${scope.selector}:not(:has([data-hf-inner-root])), ${scope.selector} > [data-hf-inner-root]`;
+    const text = normaliser(scope)(selector).trim();
+    const host = hostSelector(scope);
+    const box = `${host}:not(:has([data-hf-inner-root])), ${host} > [data-hf-inner-root]`;
     if (text === "" || text === "*") return selector;
-    if (/^(html|body|:root)$/i.test(text)) return box;
-    const own = new RegExp(ownAttribute(scope.id), "g");
-    const replaced = text.replace(own, scope.selector);
-    if (replaced === scope.selector) return box;
-    return own.test(text) ? replaced : `${scope.selector} ${text}`;
+    if (/^(html|body|:root)$/i.test(text) || text === host) return box;
+    return text.includes(host) ? text : `${host} ${text}`;
   };
 
   /** @param {string} list @returns {string[]} split at commas outside brackets, parentheses and strings */
@@ -61,7 +69,7 @@ fleet.scoping = (() => {
     if (style.sheet) scopeRules(style.sheet.cssRules, scope);
   };
 
-  /** A function of the real object, bound to it; classes stay as they are, for binding drops their statics. */
+  /** Native methods demand their real object; classes stay unbound, for binding drops their statics. */
   const read = (/** @type {any} */ target, /** @type {PropertyKey} */ name) => {
     const value = Reflect.get(target, name, target);
     return typeof value === "function" && value.prototype === undefined ? value.bind(target) : value;
@@ -74,83 +82,102 @@ fleet.scoping = (() => {
       set: (_target, name, value) => Reflect.set(target, name, value, target),
     });
 
-  /** @param {Element} host @param {Scope} scope */
-  const finder = (host, scope) => {
-    const normalise = (/** @type {string} */ selector) =>
-      withoutTiming(withoutRootId(selector, scope.rootId), scope).replace(
-        new RegExp(ownAttribute(scope.id), "g"),
-        scope.selector,
-      );
+  /** @param {Scope} scope */
+  const finder = (scope) => {
+    const host = document.querySelector(hostSelector(scope));
+    const normalise = normaliser(scope);
+    const isInside = (/** @type {Node} */ node) => !host || host.contains(node);
     const all = (/** @type {string} */ selector) =>
-      [...document.querySelectorAll(normalise(selector))].filter((node) => host.contains(node));
+      [...document.querySelectorAll(normalise(selector))].filter(isInside);
     const byId = (/** @type {string} */ id) => {
       const found = document.getElementById(id);
-      const name = CSS.escape(id);
-      return found && host.contains(found) ? found : host.querySelector(`[data-hf-authored-id="${name}"],#${name}`);
+      if (!host || (found && isInside(found))) return found;
+      return host.querySelector(`[data-hf-authored-id=${quote(id)}]`) ?? host.querySelector(`[id=${quote(id)}]`);
     };
     return { all, one: (/** @type {string} */ selector) => all(selector)[0] ?? null, byId };
   };
 
   /** @param {any} gsap @param {ReturnType<typeof finder>} find */
   const narrowGsap = (gsap, find) => {
-    const target = (/** @type {unknown} */ wanted) => (typeof wanted === "string" ? find.all(wanted) : wanted);
-    const first =
-      (/** @type {any} */ owner, /** @type {string} */ name) =>
-      (/** @type {any[]} */ ...list) =>
-        owner[name](target(list[0]), ...list.slice(1));
-    const tweens = (/** @type {any} */ owner) => Object.fromEntries(TWEENS.map((name) => [name, first(owner, name)]));
+    const resolve = (/** @type {unknown} */ wanted) => (typeof wanted === "string" ? find.all(wanted) : wanted);
+    const resolving = (/** @type {any} */ owner, /** @type {string} */ name) => {
+      const original = owner[name];
+      return (/** @type {any[]} */ ...list) => original.call(owner, resolve(list[0]), ...list.slice(1));
+    };
+    const tweens = (/** @type {any} */ owner) =>
+      Object.fromEntries(TWEENS.map((name) => [name, resolving(owner, name)]));
     const timeline = (/** @type {any[]} */ ...list) => {
       const made = gsap.timeline(...list);
-      const own = Object.fromEntries(TWEENS.map((name) => [name, made[name].bind(made)]));
-      for (const name of TWEENS) made[name] = first(own, name);
-      return made;
+      return Object.assign(made, tweens(made));
     };
-    const utils = narrowed(gsap.utils, {
-      toArray: first(gsap.utils, "toArray"),
-      selector: (/** @type {unknown} */ base) => (/** @type {string} */ wanted) => {
-        const root = typeof base === "string" ? find.one(base) : base;
-        return find.all(wanted).filter((node) => !(root instanceof Element) || root.contains(node));
-      },
-    });
+    const selector = (/** @type {any} */ base) => {
+      const outer = typeof base === "string" ? find.one(base) : (base?.current ?? base);
+      return (/** @type {string} */ wanted) =>
+        find.all(wanted).filter((node) => !outer?.contains || outer.contains(node));
+    };
+    const utils = narrowed(gsap.utils, { selector, toArray: resolving(gsap.utils, "toArray") });
     return narrowed(gsap, { ...tweens(gsap), timeline, utils });
   };
 
-  /** The registry as the mounted script sees it: its own id is the host's. @param {Scope} scope @param {string} hostId */
-  const narrowRegistry = (scope, hostId) =>
-    new Proxy(fleet.timeline.registry(), {
-      get: (registry, name) => (name === scope.id ? (registry[name] ?? registry[hostId]) : Reflect.get(registry, name)),
-      set: (registry, name, value) => {
-        if (name === scope.id) registry[hostId] = value;
-        return Reflect.set(registry, name, value);
-      },
-    });
+  /**
+   * The registry as the mounted script sees it: what it registers under its author's id is registered under its id in
+   * this document as well. @param {Scope} scope
+   */
+  const registryOf = (scope) => {
+    /** @type {any} */
+    let narrow = null;
+    const current = () => {
+      narrow ??= new Proxy(fleet.timeline.registry(), {
+        get: (target, name) =>
+          name === scope.authored ? (target[name] ?? target[scope.runtime]) : Reflect.get(target, name),
+        set: (target, name, value) => {
+          if (name === scope.authored) target[scope.runtime] = value;
+          return Reflect.set(target, name, value);
+        },
+      });
+      return narrow;
+    };
+    const replace = (/** @type {any} */ value) => {
+      if (value === narrow) return true;
+      narrow = null;
+      window.__timelines = value || {};
+      return true;
+    };
+    return { current, replace };
+  };
 
   /**
    * Runs a mounted composition's script. Throws what it throws.
-   * @param {string} source @param {Element} host @param {Scope} scope
+   * @param {Scope} scope @param {(document: any, gsap: any, window: any, helpers: any) => void} script
    */
-  const run = (source, host, scope) => {
-    const find = finder(host, scope);
-    const hostId = host.getAttribute("data-composition-id") ?? "";
-    const values = () => ({ ...fleet.variables.record(fleet.variables.record(window.__hfVariablesByComp)[hostId]) });
-    const helpers = { ...Object.getOwnPropertyDescriptors(window.__hyperframes), getVariables: { value: values } };
-    const hyperframes = Object.defineProperties({}, helpers);
-    const registry = narrowRegistry(scope, hostId);
-    const own = { querySelector: find.one, querySelectorAll: find.all, getElementById: find.byId };
+  const run = (scope, script) => {
+    const find = finder(scope);
+    const registry = registryOf(scope);
+    const values = () => ({ ...fleet.variables.record(fleet.variables.record(window.__hfVariablesByComp)[scope.runtime]) });
+    const helpers = narrowed(window.__hyperframes, { getVariables: values });
     const view = new Proxy(window, {
-      get: (_window, name) =>
-        name === "__timelines" ? registry : name === "__hyperframes" ? hyperframes : read(window, name),
-      set: (_window, name, value) => (name === "__timelines" && value === registry) || Reflect.set(window, name, value),
+      get: (_window, name) => {
+        if (name === "__timelines") return registry.current();
+        return name === "__hyperframes" ? helpers : read(window, name);
+      },
+      set: (_window, name, value) =>
+        name === "__timelines" ? registry.replace(value) : Reflect.set(window, name, value, window),
     });
+    const own = { querySelector: find.one, querySelectorAll: find.all, getElementById: find.byId };
     const gsap = window.gsap && narrowGsap(window.gsap, find);
-    new Function("document", "gsap", "window", "__hyperframes", source).call(
-      view,
-      narrowed(document, own),
-      gsap,
-      view,
-      hyperframes,
-    );
+    script.call(view, narrowed(document, own), gsap, view, helpers);
   };
 
-  return Object.freeze({ scopeStyle, scopeSelector, splitSelectors, run });
+  /** @param {Scope} scope @param {(document: any, gsap: any, window: any, helpers: any) => void} script */
+  const mounted = (scope, script) => {
+    try {
+      run(scope, script);
+    } catch (error) {
+      // One broken scene does not stop the others; the render says so.
+      fleet.activity.note(`composition ${scope.authored}: ${fleet.failure.describe(error)}`);
+    }
+  };
+  Object.defineProperty(window, "__fleetMounted", { value: mounted });
+
+  return Object.freeze({ scopeStyle, scopeSelector, splitSelectors, hostSelector, mounted });
 })();

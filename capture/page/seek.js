@@ -71,15 +71,6 @@ fleet.seek = (() => {
     step("a listener of hf-seek", () => dispatch(timeS));
   };
 
-  /** @param {Window} parent @param {number} timeMs */
-  const seekChildFrames = (parent, timeMs) => {
-    for (let index = 0; index < parent.frames.length; index += 1) {
-      const child = parent.frames[index];
-      child.__HF_VIRTUAL_TIME__?.seekToTime(timeMs);
-      seekChildFrames(child, timeMs);
-    }
-  };
-
   /** Time and chance of the frame, whatever frame was captured before. @param {number} timeS */
   const tell = (timeS) => {
     fleet.clock.set(timeS * 1000);
@@ -90,14 +81,18 @@ fleet.seek = (() => {
   const apply = (timeS, quiet = false) => {
     const { before, after } = phases();
     tell(timeS);
+    fleet.paint.mark("timelines");
     run(before, timeS, quiet);
+    fleet.paint.mark("listeners");
     announce(timeS, false);
     step("visibility", () => fleet.visibility.apply(timeS));
     run(after, timeS, quiet);
     // Told again: how many numbers were drawn before depends on how far the seek jumped.
     tell(timeS);
+    fleet.paint.mark("callbacks");
     step("a requestAnimationFrame callback", fleet.clock.flush);
-    step("a child frame", () => seekChildFrames(window, timeS * 1000));
+    step("a child frame", () => fleet.frames.seek(timeS * 1000));
+    fleet.paint.mark("listeners"); // what is still to come is what they promised
   };
 
   /** What a jump does at the frames it must not skip: moves, starts and ends things, and draws nothing. */
@@ -129,27 +124,41 @@ fleet.seek = (() => {
     }
   };
 
-  /** @param {number} frame absolute @returns {Promise<void>} once it can be painted */
+  /** @param {number} frame absolute @returns {Promise<{needsPaint: boolean}>} once it can be painted */
   const toFrame = async (frame) => {
     if (!Number.isSafeInteger(frame) || frame < 0) {
       throw fleet.failure.make("seek_failed", `frame must be a whole number, not negative: ${frame}`);
     }
+    fleet.paint.begin();
     // Before anything is drawn: scripts that draw a video draw the still of this frame, however they came here.
     if (fleet.video.isUsed()) await videoReady(frame);
     step("a callback", () => fleet.waypoints.travel(lastFrame, frame, pass));
     lastFrame = frame;
-    apply(timeOf(frame));
+    step("a wrapper of __hf.seek", () => fleet.globals.seekOutside(timeOf(frame)));
     try {
       await fleet.failure.within(completion(), COMPLETION_LIMIT_MS, "promises passed to hf-seek's waitUntil");
+      const stills = fleet.stills.show(timeOf(frame));
+      if (stills) await fleet.failure.within(stills, COMPLETION_LIMIT_MS, "stills of animated images");
       fleet.video.place();
+      const needsPaint = await fleet.paint.prepare();
       await fleet.media.frameReady();
+      return { needsPaint };
     } catch (error) {
       throw fleet.failure.wrap(error, "seek_failed", `frame ${frame}`);
+    }
+  };
+
+  /** Draws what waited for a paint of the frame sought last. @returns {Promise<void>} */
+  const draw = async () => {
+    try {
+      await fleet.failure.within(fleet.paint.draw(timeOf(lastFrame)), COMPLETION_LIMIT_MS, "drawing of elements");
+    } catch (error) {
+      throw fleet.failure.wrap(error, "seek_failed", `frame ${lastFrame}, drawing`);
     }
   };
 
   /** @param {number} timeS @returns {number} the time of the frame that shows `timeS` */
   const quantise = (timeS) => timeOf(Math.floor((Math.max(0, Number(timeS) || 0) * numerator) / denominator + 1e-9));
 
-  return Object.freeze({ apply, announce, completion, quantise, toFrame });
+  return Object.freeze({ apply, announce, completion, quantise, toFrame, draw });
 })();

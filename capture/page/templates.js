@@ -4,6 +4,7 @@
 fleet.templates = (() => {
   // As long as a peer waits for one external script of a mounted composition.
   const SCRIPT_LIMIT_MS = 8000;
+  const SEEN_BY_SCRIPTS = ["document", "gsap", "window", "__hyperframes"];
   const IDENTITY = [
     "data-composition-id",
     "data-composition-file",
@@ -82,14 +83,14 @@ fleet.templates = (() => {
     return script.src ? fleet.failure.within(loaded, SCRIPT_LIMIT_MS, `script ${script.src}`) : Promise.resolve();
   };
 
-  /** @param {HTMLScriptElement} script @param {HTMLElement} host @param {any} scope */
-  const run = async (script, host, scope) => {
+  /** @param {HTMLScriptElement} script @param {any} scope */
+  const run = async (script, scope) => {
     try {
       if (script.src || script.type === "module") await load(script);
-      else fleet.scoping.run(script.textContent ?? "", host, scope);
+      else fleet.scoping.mounted(scope, new Function(...SEEN_BY_SCRIPTS, script.textContent ?? ""));
     } catch (error) {
-      // One broken scene does not stop the others; the render says so.
-      fleet.activity.note(`composition ${scope.id}: ${fleet.failure.describe(error)}`);
+      // It did not load, or it does not parse; the other scenes play on, and the render says so.
+      fleet.activity.note(`composition ${scope.authored}: ${fleet.failure.describe(error)}`);
     }
   };
 
@@ -102,8 +103,7 @@ fleet.templates = (() => {
     const roots = [...content.querySelectorAll("[data-composition-id]")];
     const root = roots.find((node) => node.getAttribute("data-composition-id") === id) ?? null;
     const declaredId = (root ?? roots[0])?.getAttribute("data-composition-id") ?? id;
-    const selector = `[data-composition-id="${CSS.escape(host.getAttribute("data-composition-id") ?? "")}"]`;
-    const scope = { id, selector, rootId: root?.id ?? "" };
+    const scope = { authored: id, runtime: host.getAttribute("data-composition-id") ?? "", root: root?.id ?? "" };
     for (const style of styles) {
       document.head.append(style);
       fleet.scoping.scopeStyle(style, scope);
@@ -111,7 +111,7 @@ fleet.templates = (() => {
     giveVariables(host, root);
     if (root instanceof HTMLElement) flatten(host, root);
     host.append(root ?? content);
-    for (const script of scripts) await run(script, host, { ...scope, id: declaredId });
+    for (const script of scripts) await run(script, { ...scope, authored: declaredId });
   };
 
   /** @returns {Promise<boolean>} whether anything was mounted */

@@ -254,8 +254,9 @@ fleet.timeline = (() => {
       const seconds = fleet.timing.number(stage?.getAttribute(name));
       if (seconds !== null && seconds > 0) return seconds;
     }
-    const animated = duration(bound);
-    return Math.max(animated > USABLE_S ? animated : 0, mediaLength(), declaredLength(stage));
+    const lengths = fleet.adapters.map((adapter) => (adapter.find() && adapter.length?.()) || 0);
+    const ends = [duration(bound), mediaLength(), declaredLength(stage), ...lengths.filter(Number.isFinite)];
+    return Math.max(0, ...ends.filter((seconds) => seconds > USABLE_S));
   };
 
   const rebind = () => {

@@ -8,6 +8,8 @@ interface Adapter {
   ready(): unknown;
   /** Animation frames that the library itself keeps requested. */
   loops?: number;
+  /** When the last of its animations ends, in seconds of the film; 0 when none does. */
+  length?(): number;
 }
 
 /** What the files of this folder share; invisible to the page. */

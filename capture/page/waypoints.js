@@ -100,5 +100,5 @@ fleet.waypoints = (() => {
     known = null;
   };
 
-  return Object.freeze({ travel, reset });
+  return Object.freeze({ travel, updating, reset });
 })();

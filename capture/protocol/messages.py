@@ -62,6 +62,13 @@ class Probe:
     """Asks what the browser can do; needs no lock. Answered by Probed, or Failed with an empty chunk."""
 
 
+@dataclass(frozen=True, slots=True)
+class Examine:
+    """Asks whether frames depend on those before them; the bundle is there. Answered by Examined, or Failed."""
+
+    spec: RenderSpec
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capture:
     """Asks for the frames `todo` of chunk `frames`; files are numbered from `frames.start`."""
@@ -147,6 +154,22 @@ class Probed:
     """Answers Probe."""
 
     browser: BrowserFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """Answers Examine: whether frames depend on those before them, and what was seen."""
+
+    sequential: bool
+    why: str
+    is_repeatable: bool = True  # two loads of the page draw the same, come to in the same way
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A worker's page is ready, with these warnings by code; said once for every different set of them."""
+
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +261,15 @@ class Block:
 class Ready:
     """The worker's page is loaded and ready; it settles at the first frame it is given."""
 
+    warnings: tuple[str, ...] = ()  # codes, sorted, each once
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """A sequential page has gone through `frame` without a picture; said now and then, as a sign of life."""
+
+    frame: int
+
 
 @dataclass(frozen=True, slots=True)
 class FrameWritten:
@@ -260,21 +292,22 @@ class BlockFailed:
     fault: Fault
 
 
-ToAgent = Hello | Acquire | Prepare | Offer | Probe | Capture | Cancel | Ack | Ping | Bye
+ToAgent = Hello | Acquire | Prepare | Offer | Probe | Examine | Capture | Cancel | Ack | Ping | Bye
 FromAgent = (
-    Facts | Granted | Denied | Missing | Prepared | Probed
+    Facts | Granted | Denied | Missing | Prepared | Probed | Examined | Loaded
     | Started | Captured | Done | Failed | Note | Pong | Stopping
 )  # fmt: skip
 ToWorker = Setup | Block
-FromWorker = Ready | FrameWritten | BlockDone | BlockFailed | Note
+FromWorker = Ready | Stepped | FrameWritten | BlockDone | BlockFailed | Note
 Message = ToAgent | FromAgent | ToWorker | FromWorker
 
 _KINDS: dict[str, type[Message]] = {
     kind.__name__.lower(): kind
     for kind in (
-        Hello, Acquire, Prepare, Offer, Probe, Capture, Cancel, Ack, Ping, Bye,
-        Facts, Granted, Denied, Missing, Prepared, Probed, Started, Captured, Done, Failed, Note, Pong, Stopping,
-        Setup, Block, Ready, FrameWritten, BlockDone, BlockFailed,
+        Hello, Acquire, Prepare, Offer, Probe, Examine, Capture, Cancel, Ack, Ping, Bye,
+        Facts, Granted, Denied, Missing, Prepared, Probed, Examined, Loaded,
+        Started, Captured, Done, Failed, Note, Pong, Stopping,
+        Setup, Block, Ready, Stepped, FrameWritten, BlockDone, BlockFailed,
     )
 }  # fmt: skip
 

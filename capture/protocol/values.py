@@ -67,7 +67,7 @@ class RenderSpec:
     """All that decides a pixel besides the browser build: equal specs give equal frames."""
 
     bundle: str  # sha256 of the bundle's manifest
-    width: int  # CSS pixels = output pixels
+    width: int  # CSS pixels
     height: int
     fps: Fraction
     frame_count: int  # of the whole composition, not of the rendered range
@@ -76,7 +76,20 @@ class RenderSpec:
     jpeg_quality: int
     mode: CaptureMode
     has_webgl: bool = True
+    sequential: bool = False  # pixels depend on earlier frames: sessions step through every one from 0
     document: str = "index.html"
+    scale: int = 1  # pixels a side of the picture for one CSS pixel
+    is_transparent: bool = False  # pages are drawn over nothing, their own backgrounds taken away
+
+    @property
+    def image_width(self) -> int:
+        """Pixels of a picture."""
+        return self.width * self.scale
+
+    @property
+    def image_height(self) -> int:
+        """Pixels of a picture."""
+        return self.height * self.scale
 
 
 def frame_name(local_index: int, image: ImageFormat) -> str:

@@ -1,18 +1,21 @@
 """Reads a project and compiles it: one self-contained document and its assets. READ THIS FIRST, top to bottom."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from fleet import model
+from fleet import findings, model
 from fleet.assets import Library
 from fleet.composition import (
     assets,
     entry,
     fonts,
+    lint,
     loads,
     markup,
     mount,
+    moving,
     project,
     refuse,
     root,
@@ -23,13 +26,28 @@ from fleet.composition import (
 )
 from fleet.composition.variables import apply as apply_variables
 
+# Document, assets, width and height -> seconds.
+Measure = Callable[[str, Iterable[model.Asset], int, int], Fraction]
 
-def read(path: Path, *, variables: Mapping[str, Any], cache: Path, offline: bool = False) -> model.Composition:
+
+def read(
+    path: Path,
+    *,
+    variables: Mapping[str, Any],
+    cache: Path,
+    placeholders: Mapping[str, str] | None = None,
+    offline: bool = False,
+    substitute_fonts: bool = False,
+    measure: Measure | None = None,
+) -> model.Composition:
     """The composition at `path`, a directory with index.html or an .html file; nothing is fetched after this.
 
+    `measure` is asked for the length when the root does not say it.
     Raises ConfigError when there is no such composition, and CompositionError, with file and line, when it is wrong.
     """
-    source = project.locate(path)
+    source = project.locate(path, placeholders)
+    notes = lint.run(source)
+    findings.refuse(notes)
     files = assets.Assets(source, Library(cache, offline=offline))
     media = sound.Media(files.files)
     page = _open(source, source.entry, files, media)
@@ -44,31 +62,45 @@ def read(path: Path, *, variables: Mapping[str, Any], cache: Path, offline: bool
         files.add(path_inside, markup.serialise(inside.document).encode())
     files.check()
     files.inline_sheets(page.document)
-    faces = fonts.embed(page.document, files.library, files.spoken)
     apply_variables(page.document, page.path, variables, mounting.table)
     scripts.settle(page.document)
     loads.add_mentioned(files, markup.serialise(page.document))
-    files.check_images()
+    faces = fonts.embed(page.document, files, is_substitute_accepted=substitute_fonts)
+    refuse.check_moving(moving.mark(page.document, files.files))
     scripts.inline(page.document, files.scripts)
     videos.name_sources(page.document)
     sound.assign_render_ids(page.document)
     entry.finish(page.document)
-    audio = sound.tracks(page.document, facts.duration_s, media)
-    slots = videos.slots(page.document, facts.duration_s, media)
+    duration_s = facts.duration_s or _measured(page, facts, files, measure)
+    audio = sound.tracks(page.document, duration_s, media)
+    slots = videos.slots(page.document, duration_s, media)
     unneeded = videos.unneeded(page.document, files, slots)
     return model.Composition(
         name=source.name,
         document=markup.serialise(page.document),
         width=facts.width,
         height=facts.height,
-        duration_s=facts.duration_s,
+        duration_s=duration_s,
+        is_measured=facts.duration_s is None,
         fps=facts.fps,
         assets=tuple(asset for asset in files.all() if asset.path not in unneeded),
         has_webgl=speech.draws_with_gl(files.spoken),
+        sequential=facts.sequential is True,
+        may_keep_state=facts.sequential is None and speech.may_keep_state(scripts.texts(page.document, files.all())),
         audio=audio,
         videos=slots,
-        findings=(*files.findings, *mounting.table.findings, *faces, *media.findings),
+        findings=(*notes, *files.findings, *mounting.table.findings, *faces, *media.findings),
     )
+
+
+def _measured(page: project.Page, facts: root.Facts, files: assets.Assets, measure: Measure | None) -> Fraction:
+    def ask() -> Fraction:
+        assert measure is not None
+        return measure(markup.serialise(page.document), files.all(), facts.width, facts.height)
+
+    # A video has no stills before the plan, and the plan needs the length: the page could not become ready.
+    can_ask = measure is not None and not markup.find(page.document, "video")
+    return root.state_duration(page.document, page.path, ask if can_ask else None)
 
 
 def _open(source: project.Project, path: str, files: assets.Assets, media: sound.Media) -> project.Page:

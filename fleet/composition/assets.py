@@ -13,7 +13,7 @@ from pathlib import Path
 from justhtml import Document, Element
 
 from fleet import assets, errors, model
-from fleet.composition import css, markup, project, refuse
+from fleet.composition import css, markup, placeholders, project
 
 REMOTE = "_remote"  # folder of the bundle for what came from elsewhere
 _SOURCES: dict[str, tuple[str, ...]] = {
@@ -59,11 +59,6 @@ class Assets:
                 "\n".join(dict.fromkeys(self.problems)),
                 remedy="put the files in place, or correct the references",
             )
-
-    def check_images(self) -> None:
-        """CompositionError when an image moves by itself."""
-        for path, file in self.files.items():
-            refuse.check_image(file, path)
 
     def all(self) -> tuple[model.Asset, ...]:
         """Every file of the bundle, by path."""
@@ -147,7 +142,9 @@ class Assets:
         if file is None or plain in self._sheets:
             return path
         self._sheets.add(plain)
-        sheet, services = css.take_imports(project.read_text(file, plain), is_font_service)
+        written = project.read_text(file, plain)
+        filled = written if is_remote(href) else placeholders.fill(written, self.source.placeholders)
+        sheet, services = css.take_imports(filled, is_font_service)
         self.font_sheets += services
         base = absolute(href) if is_remote(href) else ""
 
@@ -155,7 +152,7 @@ class Assets:
             return self._from_sheet(reference, plain, base)
 
         rewritten = css.rewrite(sheet, replace)
-        if rewritten != sheet or services:
+        if rewritten != sheet or services or filled != written:
             self.files[plain] = self.library.store(rewritten.encode())
         return path
 

@@ -11,8 +11,11 @@ GENERIC = frozenset({
     "sans-serif", "serif", "monospace", "cursive", "fantasy", "system-ui", "ui-sans-serif", "ui-serif", "ui-monospace",
     "ui-rounded", "emoji", "math", "fangsong", "-apple-system", "blinkmacsystemfont",
 })  # fmt: skip
-_KEYWORDS = frozenset({"inherit", "initial", "unset", "revert", "revert-layer"})
+KEYWORDS = frozenset({"inherit", "initial", "unset", "revert", "revert-layer"})
 PRIMARY = "Inter"
+FIXED = "JetBrains Mono"
+_VARIABLES_DEPTH = 4  # variables that stand for variables; more is a circle
+_VARIANTS_LIMIT = 16  # themes that give one variable another value; a list has one variable, rarely two
 _TEXT = ("Inter", "helvetica", "helvetica neue", "helvetica bold", "arial", "sf pro", "sf pro display", "sf pro text",
          "sf pro rounded", "avenir", "avenir next", "lucida grande", "geneva", "optima", "verdana", "tahoma",
          "trebuchet ms", "calibri", "candara", "corbel", "lucida sans", "lucida sans unicode", "noto sans",
@@ -43,7 +46,14 @@ class Face:
 
     def has_any(self, text: frozenset[str]) -> bool:
         """Whether the face is for any letter of `text`."""
-        return not self.letters or any(low <= ord(c) <= high for low, high in _ranges(self.letters) for c in text)
+        return not self.letters or bool(self.letters_of(text))
+
+    def letters_of(self, text: frozenset[str]) -> frozenset[str]:
+        """The letters of `text` that the face is for."""
+        if not self.letters:
+            return text
+        ranges = list(_ranges(self.letters))
+        return frozenset(c for c in text if any(low <= ord(c) <= high for low, high in ranges))
 
 
 def _ranges(letters: str) -> Iterator[tuple[int, int]]:
@@ -62,22 +72,23 @@ def listed(value: list[Any] | str) -> list[str]:
     current: list[Any] = []
     for token in [*tokens, tinycss2.parse_one_component_value(",")]:
         if token.type == "literal" and token.value == ",":
-            names.append(_name(current))
+            names.append(named(current))
             current = []
         elif token.type != "comment":
             current.append(token)
     return [name for name in names if name]
 
 
-def _name(tokens: list[Any]) -> str:
+def named(tokens: list[Any]) -> str:
+    """The one name that these tokens are, quotes and `!important` removed."""
     strings = [token.value for token in tokens if token.type == "string"]
     text = strings[0] if strings else tinycss2.serialize(tokens).partition("!")[0]
     return " ".join(str(text).split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Declaration:
-    """`tokens[start:stop]` is the value; `tokens` is the very list that the sheet is made of."""
+class Declaration:
+    """One `name: value`. `tokens[start:stop]` is the value; `tokens` is the very list that the sheet is made of."""
 
     name: str
     tokens: list[Any]
@@ -87,6 +98,7 @@ class _Declaration:
 
     @property
     def value(self) -> list[Any]:
+        """The tokens of the value."""
         return self.tokens[self.start : self.stop]
 
 
@@ -95,37 +107,48 @@ class Asked:
     """What the style sheets of one document ask for."""
 
     lists: list[list[str]]  # every family list, in order
-    properties: dict[str, list[str]]  # custom property -> its value as a family list
+    properties: dict[str, list[list[str]]]  # custom property -> each of its values as a family list
     brought: set[str]  # lower-case names that an authored @font-face provides
     weights: set[int]
     is_italic: bool = False
 
+    def stacks(self) -> list[list[str]]:
+        """Every family list as lower-case names, variables replaced, one list for each value that a variable has."""
+        found = [[name.lower() for name in stack] for names in self.lists for stack in self._resolved(names)]
+        return [stack for stack in found if stack and not KEYWORDS.intersection(stack)]
+
     def families(self) -> list[str]:
         """Names asked for that neither the sheets nor the system should provide, in order, each once."""
         found: dict[str, str] = {}
-        for names in self.lists:
-            for name in self._resolved(names):
-                key = name.lower()
-                if key not in GENERIC | _KEYWORDS | self.brought and not key.startswith("var("):
-                    found.setdefault(key, name)
+        for name in (name for names in self.lists for stack in self._resolved(names) for name in stack):
+            key = name.lower()
+            if key not in GENERIC | KEYWORDS | self.brought:
+                found.setdefault(key, name)
         return list(found.values())
 
-    def _resolved(self, names: list[str]) -> list[str]:
-        """The list with a leading `var(--x, fallback)` replaced by what it stands for, one level deep."""
-        if not names or not names[0].lower().startswith("var("):
-            return names
-        inner = tinycss2.parse_one_component_value(names[0])
-        arguments = getattr(inner, "arguments", [])
+    def _resolved(self, names: list[str], depth: int = 0) -> list[list[str]]:
+        stacks: list[list[str]] = [[]]
+        for name in names:
+            choices = self._choices(name, depth) if name.lower().startswith("var(") else [[name]]
+            stacks = [[*stack, *choice] for stack in stacks for choice in choices][:_VARIANTS_LIMIT]
+        return stacks
+
+    def _choices(self, written: str, depth: int) -> list[list[str]]:
+        """What `var(--x, fallback)` may stand for."""
+        arguments = getattr(tinycss2.parse_one_component_value(written), "arguments", [])
         variable = next((token.value for token in arguments if token.type == "ident"), "")
         comma = next((i for i, t in enumerate(arguments) if t.type == "literal" and t.value == ","), len(arguments))
-        return [*self.properties.get(variable, []), *listed(arguments[comma + 1 :]), *names[1:]]
+        values = [*self.properties.get(variable, []), listed(arguments[comma + 1 :])]
+        if depth == _VARIABLES_DEPTH:
+            return [[]]
+        return [stack for value in values if value for stack in self._resolved(value, depth + 1)] or [[]]
 
 
 def ask(sheets: list[str], inline: list[str]) -> Asked:
     """Collects from whole style sheets and from `style` attributes."""
     asked = Asked(lists=[], properties={}, brought=set(), weights=set())
     for text in [*sheets, *inline]:
-        for declaration in _declarations(tinycss2.parse_component_value_list(text)):
+        for declaration in declarations(tinycss2.parse_component_value_list(text)):
             _collect(asked, declaration.name, declaration.value, is_face=declaration.is_face)
     return asked
 
@@ -136,7 +159,7 @@ def _collect(asked: Asked, name: str, value: list[Any], *, is_face: bool) -> Non
     elif name in {"font-family", "font"}:
         asked.lists.append(listed(value if name == "font-family" else _after_size(value)))
     elif name.startswith("--"):
-        asked.properties[name] = listed(value)
+        asked.properties.setdefault(name, []).append(listed(value))
     if name in {"font-weight", "font"}:
         asked.weights |= {token.int_value for token in value if token.type == "number" and _is_weight(token.int_value)}
     if name in {"font-style", "font"} and any(t.type == "ident" and t.lower_value == "italic" for t in value):
@@ -144,9 +167,19 @@ def _collect(asked: Asked, name: str, value: list[Any], *, is_face: bool) -> Non
 
 
 def _after_size(value: list[Any]) -> list[Any]:
-    # `italic 700 40px/1.2 Anton, serif`: the names follow the last number.
-    numbers = [index for index, token in enumerate(value) if token.type in {"dimension", "percentage", "number"}]
-    return value[numbers[-1] + 1 :] if numbers else []
+    return value[size_end(value) :]
+
+
+def size_end(value: list[Any]) -> int:
+    """Where the names of a `font` value begin; its end when it has none."""
+    # `italic 700 40px/1.2 Anton, serif`: the names follow the last number, or a computed size.
+    sizes = [
+        index
+        for index, token in enumerate(value)
+        if token.type in {"dimension", "percentage", "number"}
+        or (token.type == "function" and token.lower_name in {"calc", "clamp", "min", "max"})
+    ]
+    return sizes[-1] + 1 if sizes else len(value)
 
 
 def _is_weight(number: int | None) -> bool:
@@ -156,13 +189,13 @@ def _is_weight(number: int | None) -> bool:
 def with_primary(sheet: str) -> str:
     """`sheet` with our own font put before every list, or custom property, that begins with a generic family."""
     tokens = tinycss2.parse_component_value_list(sheet)
-    generic = [d for d in _declarations(tokens) if _takes_fonts(d) and _is_generic(d.value)]
+    generic = [d for d in declarations(tokens) if _takes_fonts(d) and _is_generic(d.value)]
     for declaration in reversed(generic):  # from the end, so that earlier places stay where they are
         declaration.tokens[declaration.start : declaration.start] = tinycss2.parse_component_value_list(f"{PRIMARY},")
     return str(tinycss2.serialize(tokens)).replace("</", "<\\/") if generic else sheet
 
 
-def _takes_fonts(declaration: _Declaration) -> bool:
+def _takes_fonts(declaration: Declaration) -> bool:
     return not declaration.is_face and (declaration.name == "font-family" or declaration.name.startswith("--"))
 
 
@@ -182,7 +215,7 @@ def faces(sheet: str) -> list[Face]:
     for rule in tinycss2.parse_stylesheet(sheet, skip_comments=True, skip_whitespace=True):
         if rule.type != "at-rule" or rule.lower_at_keyword != "font-face" or rule.content is None:
             continue
-        values = {declaration.name: declaration.value for declaration in _declarations(rule.content)}
+        values = {declaration.name: declaration.value for declaration in declarations(rule.content)}
         addresses = list(_addresses(values.get("src", [])))
         if addresses:
             best = next((address for address in addresses if ".woff2" in address), addresses[0])
@@ -211,7 +244,7 @@ def _addresses(value: list[Any]) -> Iterator[str]:
             yield from (argument.value for argument in token.arguments if argument.type == "string")
 
 
-def _declarations(tokens: list[Any], *, is_face: bool = False) -> Iterator[_Declaration]:
+def declarations(tokens: list[Any], *, is_face: bool = False) -> Iterator[Declaration]:
     """Every declaration at any depth, in order."""
     keyword = ""
     index = 0
@@ -220,12 +253,12 @@ def _declarations(tokens: list[Any], *, is_face: bool = False) -> Iterator[_Decl
         if token.type == "at-keyword":
             keyword = token.lower_value
         elif token.type == "{} block":
-            yield from _declarations(token.content, is_face=keyword == "font-face")
+            yield from declarations(token.content, is_face=keyword == "font-face")
             keyword = ""
         elif token.type == "ident" and (colon := _colon(tokens, index)):
             stop = _end(tokens, colon)
             name = token.value if token.value.startswith("--") else token.lower_value
-            yield _Declaration(name=name, tokens=tokens, start=colon + 1, stop=stop, is_face=is_face)
+            yield Declaration(name=name, tokens=tokens, start=colon + 1, stop=stop, is_face=is_face)
             index = stop - 1
         index += 1
 

@@ -1,11 +1,12 @@
 """Fonts are files of the bundle, so that the same letters look the same on every host.
 
 A list that begins with a generic family gets Inter before it. Families that the page does not bring along come from
-the npm packages that HyperFrames embeds, from the font service that the page links, or from @fontsource.
+where `faces.py` finds them; characters that they lack come from `fallback.py`, as one more family that every list has
+before its generic ones. What no source has stops the render, unless substitutes are accepted.
 """
 
 import base64
-import posixpath
+import importlib.resources
 import re
 import urllib.parse
 from collections.abc import Iterable, Iterator
@@ -13,208 +14,287 @@ from dataclasses import dataclass
 
 from justhtml import Document, Element
 
-from fleet import model, npm
-from fleet.assets import Library, Unavailable
-from fleet.composition import assets, css, families, markup
+from fleet import errors, model
+from fleet.composition import assets, css, faces, fallback, families, glyphs, letters, markup, speech, stacks
+from fleet.composition.assets import Assets
 from fleet.composition.families import Face
 
 MARK = "data-hyperframes-deterministic-fonts"
-# The releases and weights that HyperFrames embeds: with them our letters are its letters.
-_EMBEDDED: dict[str, tuple[str, tuple[int, ...]]] = {
-    "Inter": ("5.2.8", (400, 700, 900)),
-    "Montserrat": ("5.2.8", (400, 700, 900)),
-    "Outfit": ("5.2.8", (400, 700, 900)),
-    "Nunito": ("5.2.7", (400, 700, 900)),
-    "Playfair Display": ("5.2.8", (400, 700, 900)),
-    "Roboto": ("5.2.10", (400, 700, 900)),
-    "Lato": ("5.2.7", (400, 700, 900)),
-    "Poppins": ("5.2.7", (400, 700, 900)),
-    "Oswald": ("5.2.8", (400, 700)),
-    "Space Mono": ("5.2.9", (400, 700)),
-    "IBM Plex Mono": ("5.2.7", (400, 700)),
-    "JetBrains Mono": ("5.2.8", (400, 700)),
-    "EB Garamond": ("5.2.7", (400, 700)),
-    "Source Code Pro": ("5.2.7", (400, 700)),
-    "Noto Sans JP": ("5.2.9", (400, 700)),
-    "Open Sans": ("5.2.7", (400, 700)),
-    "League Gothic": ("5.2.8", (400,)),
-    "Archivo Black": ("5.2.8", (400,)),
-}
-_CANONICAL = {name.lower(): name for name in _EMBEDDED}
-_OTHERS_VERSION = "5"
-_OTHERS_WEIGHTS = (400, 700)
-_SERVICE = "https://fonts.googleapis.com/css2?family={}&display=block"
+# What text without any family is drawn with: the metrics and shapes of Chromium's own standard font.
+_STANDARD = "fleetrender standard"
+_CONTROLS = frozenset({"button", "input", "select", "textarea"})
+_FIXED_WIDTH = frozenset({"code", "kbd", "pre", "samp", "tt"})
+# Fonts of one system that only serve other scripts: their characters come from our own fonts for these.
+_FOREIGN = re.compile(
+    r"emoji|symbol|hiragino|yu ?gothic|meiryo|yahei|pingfang|heiti|simhei|simsun|songti|malgun|apple sd|nanum"
+    r"|noto sans|noto serif|source han|droid sans|thonburi|geeza|ms p?gothic|ms p?mincho"
+)
+_BASE_SELECTOR = re.compile(r"(?:^|[\s,}>])(?:html|body|:root|\*)\s*$")
 # Weights that scripts set: `fontWeight: 600`, `font-weight="600"`.
 _SCRIPTED_WEIGHT = re.compile(r"font-?weight[\"']?\s*[:=,]\s*[\"']?([1-9]00)\b", re.IGNORECASE)
+_TEXT_FILES = frozenset({".json", ".txt", ".csv", ".tsv", ".srt", ".vtt", ".svg", ".geojson"})
+_SHOWN_LIMIT = 12  # families or characters in one message
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What faces of a family are needed for one document."""
+@dataclass(slots=True)
+class _Families:
+    """Families by lower-case name: how each is written, its faces, and what these can draw."""
 
-    weights: frozenset[int]
-    is_italic: bool
-    text: frozenset[str]
+    names: dict[str, str]
+    faces: dict[str, list[tuple[Face, bytes]]]
+    drawn: dict[str, frozenset[str] | None]  # None: an authored font that cannot be read, and is not judged
+
+    def lack(self, stack: list[str], text: frozenset[str]) -> frozenset[str]:
+        """The characters that no family of a list draws."""
+        for key in stack:
+            if key in self.drawn:
+                can = self.drawn[key]
+                text = text - can if can is not None else frozenset()
+        return text
 
 
-def embed(document: Document, library: Library, spoken: Iterable[str]) -> list[model.Finding]:
-    """Puts every family that the document asks for into it, as data; a warning for each that cannot be had.
+def embed(
+    document: Document, files: Assets, language: str = "", *, is_substitute_accepted: bool = False
+) -> list[model.Finding]:
+    """Puts every family and character that the document asks for into it, as data.
 
     Data, because Chromium has such a face ready at once: a script that measures text while the page loads sees it.
+    CompositionError lists the families and characters that cannot be had; accepted, they are warnings.
     """
-    _put_primary_first(document)
+    _sanitise(document)
     links = [link for link in markup.find(document, "link") if assets.is_font_service(markup.get(link, "href") or "")]
-    asked = _asked(document)
-    linked = {name.lower(): name for link in links for name in _linked_families(link)}
-    names = {name.lower(): name for name in asked.families()} | {
-        key: name for key, name in linked.items() if key not in asked.brought
-    }
-    wanted = _wanted(document, asked, links, spoken)
-    served = _served(links, library)
-    rules: list[str] = []
-    missing: list[str] = []
-    for key, name in names.items():
-        found = list(_faces(name, key, wanted, served, library))
-        rules += [_rule(name, face, data) for face, data in found]
-        missing += [] if found else [name]
+    shown = letters.of_document(document)
+    text = "\n".join([shown, *map(letters.of_script, files.spoken), *_file_texts(files)])
+    asked = _asked(document, files.spoken, has_text=bool(letters.shapes(_visible(document))))
+    found = _resolve(asked, links, _wanted(asked, links, files.spoken, text), document, files)
+    missing = [key for key in found.names if not found.faces[key]]
+    gaps: frozenset[str] = frozenset()
+    for stack in asked.stacks():
+        gaps |= found.lack(stack, letters.shapes(text))
+    han = fallback.east_asian(markup.get(markup.part(document, "html"), "lang") or language, text)
+    drawn = fallback.pictures(text)
+    last, absent = fallback.find(gaps, drawn if drawn & gaps else frozenset(), han, files.library)
+    absent -= frozenset().union(*(drawn for drawn in found.drawn.values() if drawn))
+    _write(document, asked, found, last)
     for link in links:
-        markup.remove(link)  # hosts have no network, and the faces below say the same
-    if rules:
-        markup.prepend(markup.part(document, "head"), markup.new("style", {MARK: "true"}, "\n".join(rules)))
-    return [_unresolved(name) for name in missing]
+        markup.remove(link)  # hosts have no network, and the faces say the same
+    problems, notes = _judge(files, asked, missing, absent & letters.shapes(shown))
+    if problems and not is_substitute_accepted:
+        raise errors.CompositionError(
+            "\n".join(finding.message for finding in problems),
+            remedy="put the fonts into the project with @font-face rules, or accept others with `--substitute-fonts`",
+        )
+    return [*problems, *notes, *_unknown_text(files)]
 
 
-def _put_primary_first(document: Document) -> None:
+def _sanitise(document: Document) -> None:
     for element in markup.walk(document, templates=True):
         if element.name == "style":
-            markup.set_text(element, families.with_primary(markup.text(element)))
+            markup.set_text(element, families.with_primary(stacks.without_local(markup.text(element))))
         if style := markup.get(element, "style"):
             element.attrs["style"] = families.with_primary(style)
         if (listed := markup.get(element, "data-font-family")) and families.names_generic(listed):
             element.attrs["data-font-family"] = f"{families.PRIMARY}, {listed}"
 
 
-def _asked(document: Document) -> families.Asked:
+def _visible(document: Document) -> str:
+    body = markup.part(document, "body")
+    return "".join(markup.text(e) for e in markup.walk(body, templates=True) if e.name not in {"script", "style"})
+
+
+def _asked(document: Document, spoken: Iterable[str], *, has_text: bool) -> families.Asked:
     elements = list(markup.walk(document, templates=True))
-    asked = families.ask(
-        [markup.text(element) for element in elements if element.name == "style"],
-        [style for element in elements if (style := markup.get(element, "style"))],
-    )
-    asked.lists += [families.listed(value) for e in elements if (value := markup.get(e, "data-font-family"))]
+    sheets = [markup.text(element) for element in elements if element.name == "style"]
+    asked = families.ask(sheets, [style for element in elements if (style := markup.get(element, "style"))])
+    for name in ("data-font-family", "font-family"):
+        asked.lists += [families.listed(value) for e in elements if (value := markup.get(e, name))]
+    asked.lists += [families.listed(value) for source in spoken for value in speech.fonts(source)]
+    names = {element.name for element in elements}
+    if has_text and not _has_base(document, sheets):
+        asked.lists.append([_STANDARD])
+    if names & _CONTROLS or any("getContext" in source and ".font" in source for source in spoken):
+        asked.lists.append([families.PRIMARY])
+    if names & _FIXED_WIDTH:
+        asked.lists.append([families.FIXED])
     return asked
 
 
-def _linked_families(link: Element) -> Iterator[str]:
+def _has_base(document: Document, sheets: list[str]) -> bool:
+    """Whether all text inherits a family that the author chose."""
+    roots = [markup.part(document, "html"), markup.part(document, "body")]
+    if any("font" in (markup.get(element, "style") or "") for element in roots):
+        return True
+    rules = (rule.rpartition("{") for sheet in sheets for rule in sheet.split("}"))
+    return any(
+        _BASE_SELECTOR.search(part)
+        for selector, _, content in rules
+        if re.search(r"(?:^|[;\s])font(?:-family)?\s*:", content)
+        for part in selector.rpartition("{")[2].split(",")
+    )
+
+
+def _file_texts(files: Assets) -> Iterator[str]:
+    for path, file in files.files.items():
+        if speech.extension(path) in _TEXT_FILES:
+            yield letters.unescaped(file.read_bytes().decode("utf-8", errors="replace"))
+
+
+def _linked(link: Element) -> Iterator[tuple[str, str]]:
+    """(family, what is asked of it) of every family in a font service's address."""
     query = urllib.parse.urlsplit(markup.get(link, "href") or "").query
     for key, value in urllib.parse.parse_qsl(query):
-        if key == "family":
-            yield from (name.partition(":")[0].strip() for name in value.split("|"))
+        for written in value.split("|") if key == "family" else ():
+            name, _, axes = written.partition(":")
+            yield name.strip(), axes
 
 
-def _linked_weights(link: Element) -> Iterator[int]:
-    query = urllib.parse.urlsplit(markup.get(link, "href") or "").query
-    values = [value for key, value in urllib.parse.parse_qsl(query) if key == "family"]
-    for part in re.split(r"[^0-9]+", " ".join(value.partition(":")[2] for value in values)):
-        if part.isascii() and part.isdigit() and len(part) == 3 and part.endswith("00"):
-            yield int(part)
+def _wanted(asked: families.Asked, links: list[Element], spoken: Iterable[str], text: str) -> faces.Wanted:
+    scripted = {int(weight) for source in spoken for weight in _SCRIPTED_WEIGHT.findall(source)}
+    axes = "|".join(axes for link in links for _, axes in _linked(link))
+    linked = {int(part) for part in re.findall(r"(?<![0-9])[1-9]00(?![0-9])", axes)}
+    # Styles may show a letter in its other case; a font without the space is not the first of any list.
+    wanted = frozenset(f"{text}{text.upper()}{text.lower()} ")
+    return faces.Wanted(frozenset(asked.weights | linked | scripted), asked.is_italic or "ital" in axes, wanted)
 
 
-def _wanted(document: Document, asked: families.Asked, links: list[Element], spoken: Iterable[str]) -> _Wanted:
-    scripts = list(spoken)
-    scripted = {int(weight) for text in scripts for weight in _SCRIPTED_WEIGHT.findall(text)}
-    weights = asked.weights | {weight for link in links for weight in _linked_weights(link)} | scripted
-    letters = frozenset("".join([markup.serialise(document), *scripts]))
-    return _Wanted(frozenset(weights), asked.is_italic, letters)
+def _resolve(
+    asked: families.Asked, links: list[Element], wanted: faces.Wanted, document: Document, files: Assets
+) -> _Families:
+    linked = {name.lower(): name for link in links for name, _ in _linked(link)}
+    names = {name.lower(): name for name in asked.families()}
+    names |= {key: name for key, name in linked.items() if key not in asked.brought}
+    served = faces.served(links, files.library)
+    found = {key: list(faces.of_family(name, key, wanted, served, files.library)) for key, name in names.items()}
+    if _STANDARD in found:
+        found[_STANDARD] = list(faces.standard(wanted, files.library))
+    drawn: dict[str, frozenset[str] | None] = {key: _drawn(pairs) for key, pairs in found.items() if pairs}
+    return _Families(names, found, drawn | _authored(document, files))
 
 
-def _served(links: list[Element], library: Library) -> list[Face]:
-    """Faces that the linked font services answer with; none when they cannot be reached."""
-    found: list[Face] = []
-    for link in links:
-        url = urllib.parse.urljoin("https:", markup.get(link, "href") or "")
-        try:
-            sheet = library.fetch(url).read().decode("utf-8", errors="replace")
-        except Unavailable:
-            continue
-        found += families.faces(sheet)
+def _drawn(pairs: list[tuple[Face, bytes]]) -> frozenset[str]:
+    return frozenset().union(*(face.letters_of(glyphs.characters(data) or frozenset()) for face, data in pairs))
+
+
+def _authored(document: Document, files: Assets) -> dict[str, frozenset[str] | None]:
+    found: dict[str, frozenset[str] | None] = {}
+    for style in (e for e in markup.walk(document, templates=True) if e.name == "style"):
+        for face in families.faces(markup.text(style)):
+            data = glyphs.inside(face.url)
+            if data is None and (file := files.files.get(face.url.lstrip("/"))) is not None:
+                data = file.read_bytes()
+            can = glyphs.characters(data) if data is not None else None
+            key = face.family.lower()
+            known = found.get(key, frozenset())
+            found[key] = face.letters_of(can) | known if can is not None and known is not None else None
     return found
 
 
-def _faces(name: str, key: str, wanted: _Wanted, served: list[Face], library: Library) -> Iterator[tuple[Face, bytes]]:
-    canonical = _CANONICAL.get(key) or families.STANDS_FOR.get(key)
-    if canonical is not None:
-        version, weights = _EMBEDDED[canonical]
-        yield from _packaged(canonical, version, wanted.weights.union(weights), wanted, library)
-        return
-    linked = [face for face in served if face.family.lower() == key]
-    found = list(_fetched(linked, wanted, library))
-    if not found:
-        found = list(_packaged(name, _OTHERS_VERSION, wanted.weights.union(_OTHERS_WEIGHTS), wanted, library))
-    yield from found or _fetched(_from_service(name, library), wanted, library)
+def _write(document: Document, asked: families.Asked, found: _Families, last: list[tuple[Face, bytes]]) -> None:
+    rules = [_rule(found.names[key], face, data) for key, pairs in found.faces.items() for face, data in pairs]
+    rules += [_rule(fallback.FAMILY, face, data) for face, data in last]
+    substitute = next((found.faces[key] for key in (families.PRIMARY.lower(), _STANDARD) if found.faces.get(key)), [])
+    for key, pairs in found.faces.items():
+        if not pairs:  # under its name, so that no host shows one of its own
+            chosen = [] if _FOREIGN.search(key) else substitute
+            rules += [_rule(found.names[key], face, data) for face, data in chosen] or [_nothing(found.names[key])]
+    asked_for = {name.lower() for stack in asked.lists for name in stack}
+    rules += _defaults(document, asked_for)
+    if last:
+        _append(document)
+    head = markup.part(document, "head")
+    if last or any(".font" in markup.text(script) for script in markup.find(document, "script")):
+        markup.prepend(head, markup.new("script", {MARK: "true"}, _script(has_last=bool(last))))
+    if rules:
+        markup.prepend(head, markup.new("style", {MARK: "true"}, "\n".join(rules)))
 
 
-def _from_service(name: str, library: Library) -> list[Face]:
-    try:
-        sheet = library.fetch(_SERVICE.format(urllib.parse.quote_plus(name))).read()
-    except Unavailable:
-        return []
-    return families.faces(sheet.decode("utf-8", errors="replace"))
+def _defaults(document: Document, asked: set[str]) -> Iterator[str]:
+    """Rules without weight, which every rule of the author's beats, for what browsers draw by a font of the system."""
+    names = {element.name for element in markup.walk(document, templates=True)}
+    last = css.quote(fallback.FAMILY)
+    if _STANDARD in asked:
+        yield f":where(html){{font-family:{css.quote(_STANDARD)},{last}}}"
+    for elements, family in ((_CONTROLS, families.PRIMARY), (_FIXED_WIDTH, families.FIXED)):
+        if used := sorted(names & elements):
+            yield f":where({','.join(used)}){{font-family:{css.quote(family)},{last}}}"
 
 
-def _fetched(found: list[Face], wanted: _Wanted, library: Library) -> Iterator[tuple[Face, bytes]]:
-    for face in found:
-        if face.has_any(wanted.text):
-            try:
-                yield face, library.fetch(face.url).read()
-            except Unavailable:
-                return  # half a family would look like two
+def _append(document: Document) -> None:
+    for element in markup.walk(document, templates=True):
+        if element.name == "style":
+            markup.set_text(element, stacks.with_last(markup.text(element), fallback.FAMILY))
+        if style := markup.get(element, "style"):
+            element.attrs["style"] = stacks.with_last(style, fallback.FAMILY)
+        for name in ("data-font-family", "font-family"):
+            if value := markup.get(element, name):
+                listed = stacks.with_last(f"font-family:{value}", fallback.FAMILY)
+                element.attrs[name] = listed.removeprefix("font-family:")
 
 
-def _packaged(
-    name: str, version: str, weights: Iterable[int], wanted: _Wanted, library: Library
-) -> Iterator[tuple[Face, bytes]]:
-    package = f"@fontsource/{'-'.join(name.lower().split())}"
-    if not all(c.isascii() and (c.isalnum() or c == "-") for c in package.removeprefix("@fontsource/")):
-        return
-    for sheet in _sheets(sorted(weights), is_italic=wanted.is_italic):
-        try:
-            text = library.package_file(npm.File(name=package, version=version, path=sheet)).read().decode()
-            for face in sorted(map(_for_all_if_latin, families.faces(text)), key=lambda face: face.letters != ""):
-                if face.has_any(wanted.text):
-                    path = posixpath.normpath(face.url)
-                    yield face, library.package_file(npm.File(name=package, version=version, path=path)).read()
-        except (Unavailable, UnicodeDecodeError):
-            continue  # a weight that the family does not have
-
-
-def _sheets(weights: Iterable[int], *, is_italic: bool) -> Iterator[str]:
-    for weight in weights:
-        yield f"{weight}.css"
-        if is_italic:
-            yield f"{weight}-italic.css"
-
-
-def _for_all_if_latin(face: Face) -> Face:
-    # As HyperFrames embeds it: the Latin file is for every letter, and those of other scripts come after it.
-    if "-latin-" in face.url and "-latin-ext-" not in face.url:
-        return Face(family=face.family, weight=face.weight, style=face.style, url=face.url)
-    return face
+def _script(*, has_last: bool) -> str:
+    source = importlib.resources.files(__package__).joinpath("stacks.js").read_text(encoding="utf-8")
+    last = css.quote(fallback.FAMILY) if has_last else "null"
+    return f"{source}\n__fleetStacks({css.quote(families.PRIMARY)}, {last});"
 
 
 def _rule(name: str, face: Face, data: bytes) -> str:
     kind = "woff2" if data[:4] == b"wOF2" else "woff" if data[:4] == b"wOFF" else "ttf"
     source = f"data:font/{kind};base64,{base64.b64encode(data).decode()}"
-    letters = f"unicode-range:{face.letters};" if face.letters else ""
+    ranges = f"unicode-range:{face.letters};" if face.letters else ""
     return (
         f'@font-face{{font-family:{css.quote(name)};src:url("{source}");font-style:{face.style};'
-        f"font-weight:{face.weight};font-display:block;{letters}}}"
+        f"font-weight:{face.weight};font-display:block;{ranges}}}"
     )
 
 
-def _unresolved(name: str) -> model.Finding:
+def _nothing(name: str) -> str:
+    return f'@font-face{{font-family:{css.quote(name)};src:url("data:font/woff2,");unicode-range:U+10FFFF}}'
+
+
+def _judge(
+    files: Assets, asked: families.Asked, missing: list[str], absent: frozenset[str]
+) -> tuple[list[model.Finding], list[model.Finding]]:
+    """What stops the render, and what is only said."""
+    firsts = {_first(stack) for stack in asked.stacks()}
+    problems = [_unresolved(files, key) for key in missing if key in firsts and not _FOREIGN.search(key)]
+    notes = [_unresolved(files, key) for key in missing if key not in firsts and not _FOREIGN.search(key)]
+    return [*problems, *([_undrawn(files, absent)] if absent else [])], notes
+
+
+def _first(stack: list[str]) -> str:
+    return stack[0]
+
+
+def _unresolved(files: Assets, key: str) -> model.Finding:
+    what = "the standard font of pages that name none" if key == _STANDARD else f"the font family `{key}`"
+    where = files.source.find(key)
     return model.Finding(
         severity=model.Severity.WARNING,
         code="font-unresolved",
-        message=f"no source has the font family `{name}`; each host will show a font of its own",
-        remedy=f"put the font file into the project and name it in an @font-face rule for `{name}`",
+        message=f"{where + ': ' if where else ''}no source has {what}; without it another font is shown",
+        remedy="put the font file into the project and name it in an @font-face rule",
+        where=where,
     )
+
+
+def _undrawn(files: Assets, absent: frozenset[str]) -> model.Finding:
+    places = {c: files.source.find(c) for c in sorted(absent)[:_SHOWN_LIMIT]}
+    listed = ", ".join(f"{c} (U+{ord(c):04X}{', ' + place if place else ''})" for c, place in places.items())
+    more = f" and {len(absent) - len(places)} more" if len(absent) > len(places) else ""
+    return model.Finding(
+        severity=model.Severity.WARNING,
+        code="character-undrawn",
+        message=f"no font has the characters {listed}{more}; without one they are empty boxes",
+        remedy="put a font that has them into the project and name it in an @font-face rule",
+        where=next(iter(places.values())),
+    )
+
+
+def _unknown_text(files: Assets) -> Iterator[model.Finding]:
+    if any(speech.fetches_unknown(source, files.files) for source in files.spoken):
+        yield model.Finding(
+            severity=model.Severity.NOTE,
+            code="text-at-run-time",
+            message="a script fetches data that is not in the bundle: fonts for text in it cannot be brought along",
+            remedy="name the file in the script, or put the text into the page",
+        )

@@ -6,7 +6,7 @@ import posixpath
 from justhtml import Element
 
 from fleet import assets, model
-from fleet.composition import markup, project, refuse, scripts, speech
+from fleet.composition import markup, placeholders, project, refuse, scripts, speech
 from fleet.composition.assets import REMOTE, Assets, absolute, is_remote
 
 # Local copies of GSAP that a project did not check in stand for this release, as in HyperFrames.
@@ -44,9 +44,10 @@ def _local(files: Assets, src: str, page: str, where: str) -> str:
     plain = project.split(path)[0].lstrip("/")
     if plain in files.files and plain not in files.read:
         files.read.add(plain)
-        source = project.read_text(files.files[plain], plain)
+        written = project.read_text(files.files[plain], plain)
+        source = placeholders.fill(written, files.source.placeholders)
         refuse.check_script(source, plain)
-        if (rewritten := _spoken(files, source, f"{plain}:1")) != source:
+        if (rewritten := _spoken(files, source, f"{plain}:1")) != written:
             files.add(plain, rewritten.encode())
     return path
 

@@ -184,8 +184,6 @@ class Mounting:
         inline = [script for script in self._scripts if not markup.get(script, "src")]
         if table := variables.script_of(self.table):
             body.append_child(markup.new("script", data=table))
-        if any(scripts.is_javascript(script) for script in inline):
-            body.append_child(markup.new("script", data=scripts.scoping_source()))
         for script in inline:
             body.append_child(script)
 

@@ -4,16 +4,18 @@ import difflib
 import os
 import posixpath
 import urllib.parse
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from justhtml import Document
 
 from fleet import errors
-from fleet.composition import markup
+from fleet.composition import markup, placeholders
 
 ENTRY = "index.html"
 HTML_SUFFIXES = frozenset({".html", ".htm"})
+_TEXT_SUFFIXES = frozenset({".css", ".js", ".mjs", ".json", ".svg", ".txt", ".csv", ".srt", ".vtt"})
 _NO_ASSETS = frozenset({"node_modules", "renders", "snapshots"})
 # A project with more files than this was meant to be a folder above one; what its pages name is still found.
 FILES_LIMIT = 20_000
@@ -39,6 +41,7 @@ class Project:
 
     root: Path
     entry: str
+    placeholders: Mapping[str, str] = field(default_factory=dict)  # what stands for `__KEY__` and `{{KEY}}`
 
     @property
     def name(self) -> str:
@@ -57,10 +60,18 @@ class Project:
 
     def page(self, path: str) -> Page:
         """Reads and parses a page; CompositionError when its bytes are no text."""
+        return Page(path, markup.parse(self.text(path)))
+
+    def text(self, path: str) -> str:
+        """The text of a file with its placeholders filled in."""
+        return placeholders.fill(self.raw(path), self.placeholders)
+
+    def raw(self, path: str) -> str:
+        """The text of a file as it is."""
         file = self.file(path)
         if file is None:
             raise errors.CompositionError(f"{path}: no such file", remedy=f"create `{self.root / path}`")
-        return Page(path, markup.parse(read_text(file, path)))
+        return read_text(file, path)
 
     def files(self) -> list[str]:
         """Project paths of all files that a script might ask for: no pages, nothing hidden, no packages, no renders."""
@@ -77,13 +88,26 @@ class Project:
                 break
         return found[:FILES_LIMIT]
 
+    def find(self, text: str) -> str:
+        """`file:line` of the first place that has `text`, whatever its case; empty when no page or text file has."""
+        pages = sorted(path.relative_to(self.root).as_posix() for path in self.root.glob("**/*.htm*"))
+        texts = [path for path in self.files() if Path(path).suffix.lower() in _TEXT_SUFFIXES]
+        for path in [self.entry, *pages, *texts]:
+            try:
+                source = (self.root / path).read_text(encoding="utf-8").lower()
+            except (OSError, UnicodeDecodeError):
+                continue
+            if (at := source.find(text.lower())) >= 0:
+                return f"{path}:{source.count(chr(10), 0, at) + 1}"
+        return ""
 
-def locate(path: Path) -> Project:
+
+def locate(path: Path, values: Mapping[str, str] | None = None) -> Project:
     """The project that `path`, a directory or an .html file, means; ConfigError when there is none."""
     if path.is_dir():
         if not (path / ENTRY).is_file():
             raise errors.ConfigError(f"no `{ENTRY}` in {path}", remedy=_suggest_page(path))
-        return Project(path.resolve(), ENTRY)
+        return Project(path.resolve(), ENTRY, values or {})
     if not path.is_file():
         raise errors.ConfigError(f"no such composition: {path}", remedy=_suggest_path(path))
     if path.suffix.lower() not in HTML_SUFFIXES:
@@ -92,7 +116,7 @@ def locate(path: Path) -> Project:
         )
     page = path.parent.resolve() / path.name
     root = _root_of(page)
-    return Project(root, page.relative_to(root).as_posix())
+    return Project(root, page.relative_to(root).as_posix(), values or {})
 
 
 def _root_of(page: Path) -> Path:

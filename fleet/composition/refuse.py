@@ -3,8 +3,7 @@
 One row per feature; a feature that becomes supported loses its row.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
 from justhtml import Document, Element
 
@@ -13,9 +12,10 @@ from fleet.composition import markup, scripts
 
 # Elements and attributes -> the feature they need.
 _ATTRIBUTES = {
-    "layoutsubtree": "html-in-canvas",
     "data-requires-webgpu": "webgpu",
     "data-color-grading": "colour-grading",
+    "data-hf-edit-base-x": "studio-offsets",
+    "data-hf-edit-base-y": "studio-offsets",
     "data-fx-chain": "audio-fx",
     "data-fx-carve": "audio-fx",
     "data-automation": "audio-automation",
@@ -23,9 +23,6 @@ _ATTRIBUTES = {
 }
 # Words in scripts -> the feature they need.
 _WORDS = {
-    "drawElementImage": "html-in-canvas",
-    "texElementImage2D": "html-in-canvas",
-    "HyperShader.init": "shader-transitions",
     "navigator.gpu": "webgpu",
     "new mapboxgl.Map": "live-maps",
     "new maplibregl.Map": "live-maps",
@@ -33,8 +30,8 @@ _WORDS = {
     "L.tileLayer(": "live-maps",
 }
 _HINTS = {
+    "animated-image": "show it by an `<img>` of the main page, without srcset",
     "video-in-iframe": "put the `<video>` into the page itself, or into a sub-composition",
-    "animated-gif": "animate still images with GSAP instead",
 }
 
 
@@ -54,37 +51,10 @@ def check_script(source: str, page: str) -> None:
     _refuse([(feature, 1 + offset) for offset, feature in _in_script(source)], page)
 
 
-def check_image(file: Path, path: str) -> None:
-    """The same for an image: one that moves by itself moves by the wall clock."""
-    if path.lower().endswith(".gif") and _frames(file) > 1:
-        _refuse([("animated-gif", 0)], path)
-
-
-def _frames(file: Path) -> int:
-    try:
-        return _count_images(file.read_bytes())
-    except (OSError, IndexError):
-        return 0
-
-
-def _count_images(data: bytes) -> int:
-    """Images in a GIF: after the header, blocks of a kind, each a chain of sub-blocks that ends with an empty one."""
-    at = 13 + _table_bytes(data[10])
-    count = 0
-    while data[at] != 0x3B:
-        if data[at] == 0x2C:
-            count += 1
-            at += 10 + _table_bytes(data[at + 9]) + 1
-        else:
-            at += 2
-        while data[at]:
-            at += data[at] + 1
-        at += 1
-    return count
-
-
-def _table_bytes(flags: int) -> int:
-    return 3 << (flags % 8 + 1) if flags & 0x80 else 0
+def check_moving(paths: Iterable[str]) -> None:
+    """CompositionError that names images which move by themselves where nothing can hold them to the clock."""
+    for path in paths:
+        _refuse([("animated-image", 0)], path)
 
 
 def _refuse(found: list[tuple[str, int]], page: str) -> None:

@@ -1,5 +1,6 @@
-"""The root composition: which element it is, its size, length and frame rate. Reads the tree, changes nothing."""
+"""The root composition: which element it is, its size, length and frame rate. Changes nothing but an absent length."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -10,6 +11,7 @@ from fleet.composition import markup, values
 
 ID = "data-composition-id"
 SOURCE = "data-composition-src"
+SEQUENTIAL = "data-fleet-sequential"
 # The format's own defaults for a root that does not say: an upright phone.
 DEFAULT_WIDTH, DEFAULT_HEIGHT = 1080, 1920
 # 8K on the long side; beyond that Chromium has no surface to paint on.
@@ -23,8 +25,9 @@ class Facts:
 
     width: int
     height: int
-    duration_s: Fraction
+    duration_s: Fraction | None  # None: the page's timelines must say it
     fps: Fraction | None
+    sequential: bool | None  # whether frames depend on earlier ones; None when the author does not say
 
 
 def choose(document: Document) -> Element | None:
@@ -48,7 +51,13 @@ def facts(document: Document, page: str) -> Facts:
         )
     where = f"{page}:{markup.line(root)}"
     width, height = _size(root, where)
-    return Facts(width=width, height=height, duration_s=_duration(root, where), fps=_rate(root, where))
+    return Facts(
+        width=width,
+        height=height,
+        duration_s=_duration(root, where),
+        fps=_rate(root, where),
+        sequential=None if (written := markup.get(root, SEQUENTIAL)) is None else written.strip().lower() != "false",
+    )
 
 
 def _size(root: Element, where: str) -> tuple[int, int]:
@@ -62,20 +71,37 @@ def _size(root: Element, where: str) -> tuple[int, int]:
     return width, height
 
 
-def _duration(root: Element, where: str) -> Fraction:
+def _duration(root: Element, where: str) -> Fraction | None:
     duration = values.positive(markup.get(root, "data-duration")) or values.positive(
         markup.get(root, "data-composition-duration")
     )
-    if duration is None:
-        written = markup.get(root, "data-duration")
-        what = "has no `data-duration`" if written is None else f"has data-duration={written!r}, which is no length"
+    if duration is not None:
+        _check_length(duration, f"{where}: data-duration={values.written(duration)}")
+    return duration
+
+
+def _check_length(duration: Fraction, what: str) -> None:
+    if duration > DURATION_LIMIT_S:
+        raise errors.CompositionError(f"{what} is longer than a day", remedy="give it in seconds")
+
+
+def state_duration(document: Document, page: str, measure: Callable[[], Fraction] | None) -> Fraction:
+    """Measures the page, and writes its length down where hosts read it. CompositionError when that cannot be."""
+    root = choose(document)
+    assert root is not None
+    where = f"{page}:{markup.line(root)}"
+    written = markup.get(root, "data-duration")
+    what = "has no `data-duration`" if written is None else f"has data-duration={written!r}, which is no length"
+    if measure is None:
         raise errors.CompositionError(
             f"{where}: the root composition {what}", remedy='add its length in seconds, as in `data-duration="5"`'
         )
-    if duration > DURATION_LIMIT_S:
-        raise errors.CompositionError(
-            f"{where}: data-duration={values.written(duration)} is longer than a day", remedy="give it in seconds"
-        )
+    try:
+        duration = measure()
+    except errors.CompositionError as error:
+        raise errors.CompositionError(f"{where}: the root composition {what}; {error}", remedy=error.remedy) from error
+    _check_length(duration, f"{where}: the page lasts {values.written(duration)} s, which")
+    root.attrs["data-duration"] = values.written(duration)
     return duration
 
 

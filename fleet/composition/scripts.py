@@ -1,13 +1,14 @@
 """Scripts of the compiled document: runtimes removed, remote ones pasted in, JavaScript written safely into HTML."""
 
-import importlib.resources
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from justhtml import Document, Element
 
-from fleet.composition import css, markup
+from fleet.composition import css, markup, speech
+from fleet.model import Asset
 
 # File names and texts by which pages that were exported with a HyperFrames runtime inside are known. Two runtimes
 # would fight over every element.
@@ -40,6 +41,13 @@ def runs(element: Element) -> bool:
 def is_immediate(element: Element) -> bool:
     """Whether the script runs right where it stands, so that its text may stand there as well."""
     return is_javascript(element) and not {"defer", "async"} & set(element.attrs)
+
+
+def texts(document: Document, files: Iterable[Asset]) -> list[str]:
+    """What the page's scripts say: those written in it, and the files of the project that are scripts."""
+    written = [markup.text(element) for element in markup.walk(document) if element.name == "script" and runs(element)]
+    paths = [Path(asset.file) for asset in files if speech.extension(asset.path) in speech.MODULES]
+    return written + [path.read_text(encoding="utf-8", errors="replace") for path in paths]
 
 
 def remove_runtimes(document: Document) -> None:
@@ -94,7 +102,7 @@ def literal(value: Any) -> str:
 
 
 def mounted(source: str, scope: css.Scope) -> str:
-    """The script of a mounted composition as a call that confines it; the line that opens it is not its first."""
+    """The script of a mounted composition as a call that confines it; the page runtime has the function."""
     names = {"authored": scope.authored_id, "runtime": scope.runtime_id, "root": scope.root_id}
     return f"__fleetMounted({literal(names)},function(document,gsap,window,__hyperframes){{\n{embeddable(source)}\n}});"
 
@@ -105,8 +113,3 @@ def settle(document: Document) -> None:
     for script in markup.find(body, "script"):
         if is_immediate(script) and "src" not in script.attrs and script.namespace == "html":
             body.append_child(script)
-
-
-def scoping_source() -> str:
-    """The function that mounted scripts are called through."""
-    return importlib.resources.files(__package__).joinpath("scope.js").read_text(encoding="utf-8")

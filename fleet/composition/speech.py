@@ -17,6 +17,29 @@ _DATA = frozenset({
 })  # fmt: skip
 MODULES = frozenset({".js", ".mjs"})
 _GL = ("webgl", "three.", "pixi", "babylon", "regl", "twgl", "curtains")
+# `fontFamily: "Lato"`, `font-family: Lato;` in a string, `ctx.font = "700 48px Lato"`.
+_FAMILIES = (
+    re.compile(r"""font-?family["']?\s*[:=,]\s*\\?(["'`])((?:(?!\1).){1,200})\1""", re.IGNORECASE),
+    re.compile(r"""font-family\s*:\s*()([^;"'`{}<>\n\\]{1,200})""", re.IGNORECASE),
+    re.compile(
+        r"""()["'`][^"'`\n]{0,60}[\d}](?:px|pt|r?em)(?:/[\w.]+)?\s+((?:[\w ,-]|"[^"\n]*"|'[^'\n]*'){2,200})["'`]"""
+    ),
+)
+_FAMILY_NAME = re.compile(r"""["']?[A-Za-z][A-Za-z0-9 _-]*["']?""")
+_FETCH = re.compile(r"""\bfetch\(\s*(?:(["'`])([^"'`$]*)\1)?|\bnew XMLHttpRequest\b""")
+# Loops of one's own, tweens outside of timelines, pictures read back or drawn over: each may be harmless, and none is
+# needed by a page whose timelines say it all.
+_STATE = re.compile(
+    r"requestAnimationFrame|setAnimationLoop|gsap\s*\.\s*(?:to|from|fromTo|delayedCall)\s*\(|ticker\s*\.\s*add"
+    r"|drawImage|getImageData|putImageData|readPixels|autoClear|\.BLEND\b|createFramebuffer|RenderTarget"
+    r"|copyTex(?:Sub)?Image"
+)
+# What is called at every frame, and what adds up there: numbers, or the strokes of a canvas that is not cleared.
+_CALLBACK = re.compile(r"hf-seek|onUpdate|\.\s*call\s*\(|\.\s*eventCallback\s*\(")
+_GROWTH = re.compile(r"[\w\])]\s*[-+*]=|getContext\s*\(\s*[\"'`]2d")
+_TEMPLATE = re.compile(r"`[^`]*`")  # shaders stand there, and add all the time
+# Libraries have all of this; the ones that compositions load are larger, save some that are smaller than a long scene.
+_AUTHORED_CHARS = 48 * 1024
 # Where the name of a file ends inside a script.
 _NAME_ENDS = re.compile(r"[\"'`$\s(){}<>,;\\?#*]")
 
@@ -49,6 +72,30 @@ def imports(source: str) -> list[str]:
 def draws_with_gl(texts: Iterable[str]) -> bool:
     """Whether any script may use WebGL."""
     return any(word in text.lower() for text in texts for word in _GL)
+
+
+def fonts(source: str) -> Iterator[str]:
+    """Family lists that a script sets, on elements and canvases."""
+    for pattern in _FAMILIES:
+        for match in pattern.finditer(source):
+            names = [name.strip() for name in match[2].split(",")]
+            if names and all(_FAMILY_NAME.fullmatch(name) for name in names):
+                yield ",".join(names)
+
+
+def fetches_unknown(source: str, known: Iterable[str]) -> bool:
+    """Whether a script asks for data at run time that is none of the `known` files."""
+    paths = set(known)
+    return any(posixpath.normpath(match[2] or "").lstrip("/") not in paths for match in _FETCH.finditer(source))
+
+
+def may_keep_state(texts: Iterable[str]) -> bool:
+    """Whether a script of the page's author has what lets one frame depend on another, used well or not."""
+    return any(
+        _STATE.search(text) or (_CALLBACK.search(text) and _GROWTH.search(_TEMPLATE.sub("", text)))
+        for text in texts
+        if len(text) <= _AUTHORED_CHARS
+    )
 
 
 def mentioned(text: str, paths: Iterable[str]) -> set[str]:

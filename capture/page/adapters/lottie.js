@@ -26,6 +26,12 @@
     }
   };
 
+  /** @param {any} player @returns {number} */
+  const seconds = (player) => {
+    if (typeof player.getDuration === "function") return Number(player.getDuration(false)) || 0;
+    return Number(player.duration) || 0;
+  };
+
   fleet.adapters.push({
     name: "lottie",
     loops: 1,
@@ -37,6 +43,7 @@
         player.pause?.();
       }
     },
+    length: () => Math.max(0, ...players().map(seconds)),
     ready: async () => {
       while (!players().every(isLoaded)) await fleet.failure.sleep(POLL_MS);
       players().forEach((player) => player.pause?.());

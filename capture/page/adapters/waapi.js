@@ -45,6 +45,13 @@
     animation.currentTime = ownMs + Math.max(0, nowMs - metMs);
   };
 
+  /** CSS animations of elements start with their clip. @param {Animation} animation @returns {number | null} ms */
+  const startOf = (animation) => {
+    const target = animation.effect instanceof KeyframeEffect ? animation.effect.target : null;
+    const isElements = animation instanceof CSSAnimation && target instanceof HTMLElement;
+    return isElements ? fleet.timing.resolver().start(target) * 1000 : null;
+  };
+
   fleet.adapters.push({
     name: "waapi",
     find: () => true,
@@ -57,6 +64,14 @@
       for (const animation of document.getAnimations()) hold(animation);
       // A position that the author set before the first frame is where the animation begins.
       for (const [animation, base] of met) base[1] = Math.max(0, Number(animation.currentTime) || 0);
+    },
+    length: () => {
+      const ends = [...met].map(([animation, [metMs, ownMs]]) => {
+        const endMs = Number(animation.effect?.getComputedTiming().endTime);
+        const startMs = startOf(animation) ?? metMs - ownMs;
+        return Number.isFinite(endMs) ? (startMs + endMs) / 1000 : 0; // what repeats for ever ends nothing
+      });
+      return Math.max(0, ...ends);
     },
   });
 })();

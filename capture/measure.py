@@ -1,0 +1,91 @@
+"""How long a composition lasts, asked of its page: one browser, one load, no frame.
+
+For compositions whose root does not say; the coordinator asks once, before it plans, and writes the answer down.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from capture import browser, page
+from capture.faults import CaptureError
+from capture.protocol import CaptureMode, ImageFormat, RenderSpec
+from capture.session import Session
+
+# No frame is drawn, so the rate decides nothing; the page wants one.
+FPS = Fraction(30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Where the bundle's files lie, the size of the page, and the browser to use."""
+
+    bundle: str
+    profile: str
+    width: int
+    height: int
+    chromium: str | None = None
+    chromium_args: tuple[str, ...] = ()
+    sandbox: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What the page says of itself, or `problem`: why it said nothing."""
+
+    duration_s: float = 0.0
+    adapters: tuple[str, ...] = ()
+    problem: str = ""
+    console: tuple[str, ...] = ()
+
+
+def measure(asked: Asked) -> Measured:
+    """Opens the composition and reads its length. Every failure is an answer too."""
+    chromium = browser.find(asked.chromium)
+    if chromium is None:
+        return Measured(problem="no Chromium was found here")
+    try:
+        with browser.start(
+            chromium,
+            mode=CaptureMode.SCREENSHOT,
+            size=(asked.width, asked.height),
+            profile=Path(asked.profile),
+            sandbox=asked.sandbox,
+            extra=asked.chromium_args,
+        ) as started:
+            return _ask(started, asked)
+    except CaptureError as error:
+        return Measured(problem=error.message)
+
+
+def _ask(started: browser.Browser, asked: Asked) -> Measured:
+    session = Session(started.connection, _spec(asked), bundle=Path(asked.bundle), note=lambda _: None)
+    config = page.PageConfig(fps=FPS, duration_s=Fraction(0), width=asked.width, height=asked.height)
+    try:
+        ready = session.open(page.source(config))
+    except CaptureError as error:
+        return Measured(problem=error.message, console=session.console())
+    return Measured(duration_s=_seconds(ready), adapters=_names(ready.get("adapters")))
+
+
+def _seconds(ready: dict[str, object]) -> float:
+    found = ready.get("duration_s")
+    return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else 0.0
+
+
+def _names(found: object) -> tuple[str, ...]:
+    return tuple(str(name) for name in found) if isinstance(found, list) else ()
+
+
+def _spec(asked: Asked) -> RenderSpec:
+    return RenderSpec(
+        bundle="",
+        width=asked.width,
+        height=asked.height,
+        fps=FPS,
+        frame_count=1,
+        duration_s=Fraction(0),
+        image=ImageFormat.PNG,
+        jpeg_quality=95,
+        mode=CaptureMode.SCREENSHOT,
+    )

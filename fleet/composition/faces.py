@@ -1,0 +1,131 @@
+"""Files of one family: out of the npm packages that HyperFrames embeds, a linked font service, or @fontsource."""
+
+import posixpath
+import urllib.parse
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from justhtml import Element
+
+from fleet import npm
+from fleet.assets import Library, Unavailable
+from fleet.composition import families, markup
+from fleet.composition.families import Face
+
+# The releases and weights that HyperFrames embeds: with them our letters are its letters.
+_EMBEDDED: dict[str, tuple[str, tuple[int, ...]]] = {
+    "Inter": ("5.2.8", (400, 700, 900)),
+    "Montserrat": ("5.2.8", (400, 700, 900)),
+    "Outfit": ("5.2.8", (400, 700, 900)),
+    "Nunito": ("5.2.7", (400, 700, 900)),
+    "Playfair Display": ("5.2.8", (400, 700, 900)),
+    "Roboto": ("5.2.10", (400, 700, 900)),
+    "Lato": ("5.2.7", (400, 700, 900)),
+    "Poppins": ("5.2.7", (400, 700, 900)),
+    "Oswald": ("5.2.8", (400, 700)),
+    "Space Mono": ("5.2.9", (400, 700)),
+    "IBM Plex Mono": ("5.2.7", (400, 700)),
+    "JetBrains Mono": ("5.2.8", (400, 700)),
+    "EB Garamond": ("5.2.7", (400, 700)),
+    "Source Code Pro": ("5.2.7", (400, 700)),
+    "Noto Sans JP": ("5.2.9", (400, 700)),
+    "Open Sans": ("5.2.7", (400, 700)),
+    "League Gothic": ("5.2.8", (400,)),
+    "Archivo Black": ("5.2.8", (400,)),
+}
+_CANONICAL = {name.lower(): name for name in _EMBEDDED}
+_STANDARD_VERSION = "5.3.0"
+_OTHERS_VERSION = "5"
+_OTHERS_WEIGHTS = (400, 700)
+_SERVICE = "https://fonts.googleapis.com/css2?family={}&display=block"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What faces of a family are needed for one document."""
+
+    weights: frozenset[int]
+    is_italic: bool
+    text: frozenset[str]
+
+
+def served(links: list[Element], library: Library) -> list[Face]:
+    """Faces that the linked font services answer with; none when they cannot be reached."""
+    found: list[Face] = []
+    for link in links:
+        url = urllib.parse.urljoin("https:", markup.get(link, "href") or "")
+        try:
+            sheet = library.fetch(url).read().decode("utf-8", errors="replace")
+        except Unavailable:
+            continue
+        found += families.faces(sheet)
+    return found
+
+
+def standard(wanted: Wanted, library: Library) -> Iterator[tuple[Face, bytes]]:
+    """Faces for text that names no family: with the metrics of Times New Roman, which Chromium looks for."""
+    yield from _packaged("Tinos", _STANDARD_VERSION, {400, 700}, wanted, library)
+
+
+def of_family(
+    name: str, key: str, wanted: Wanted, served: list[Face], library: Library
+) -> Iterator[tuple[Face, bytes]]:
+    """Faces of the family and their data; none when no source has it."""
+    canonical = _CANONICAL.get(key) or families.STANDS_FOR.get(key)
+    if canonical is not None:
+        version, weights = _EMBEDDED[canonical]
+        yield from _packaged(canonical, version, wanted.weights.union(weights), wanted, library)
+        return
+    linked = [face for face in served if face.family.lower() == key]
+    found = list(_fetched(linked, wanted, library))
+    if not found:
+        found = list(_packaged(name, _OTHERS_VERSION, wanted.weights.union(_OTHERS_WEIGHTS), wanted, library))
+    yield from found or _fetched(_from_service(name, library), wanted, library)
+
+
+def _from_service(name: str, library: Library) -> list[Face]:
+    try:
+        sheet = library.fetch(_SERVICE.format(urllib.parse.quote_plus(name))).read()
+    except Unavailable:
+        return []
+    return families.faces(sheet.decode("utf-8", errors="replace"))
+
+
+def _fetched(found: list[Face], wanted: Wanted, library: Library) -> Iterator[tuple[Face, bytes]]:
+    for face in found:
+        if face.has_any(wanted.text):
+            try:
+                yield face, library.fetch(face.url).read()
+            except Unavailable:
+                return  # half a family would look like two
+
+
+def _packaged(
+    name: str, version: str, weights: Iterable[int], wanted: Wanted, library: Library
+) -> Iterator[tuple[Face, bytes]]:
+    package = f"@fontsource/{'-'.join(name.lower().split())}"
+    if not all(c.isascii() and (c.isalnum() or c == "-") for c in package.removeprefix("@fontsource/")):
+        return
+    for sheet in _sheets(sorted(weights), is_italic=wanted.is_italic):
+        try:
+            text = library.package_file(npm.File(name=package, version=version, path=sheet)).read().decode()
+            for face in sorted(map(_for_all_if_latin, families.faces(text)), key=lambda face: face.letters != ""):
+                if face.has_any(wanted.text):
+                    path = posixpath.normpath(face.url)
+                    yield face, library.package_file(npm.File(name=package, version=version, path=path)).read()
+        except (Unavailable, UnicodeDecodeError):
+            continue  # a weight that the family does not have
+
+
+def _sheets(weights: Iterable[int], *, is_italic: bool) -> Iterator[str]:
+    for weight in weights:
+        yield f"{weight}.css"
+        if is_italic:
+            yield f"{weight}-italic.css"
+
+
+def _for_all_if_latin(face: Face) -> Face:
+    # As HyperFrames embeds it: the Latin file is for every letter, and those of other scripts come after it.
+    if "-latin-" in face.url and "-latin-ext-" not in face.url:
+        return Face(family=face.family, weight=face.weight, style=face.style, url=face.url)
+    return face

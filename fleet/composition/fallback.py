@@ -1,0 +1,170 @@
+"""Fonts for the characters that a page's own families lack, by script: only the files that have those characters."""
+
+import dataclasses
+import itertools
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from fleet import npm
+from fleet.assets import Library, Unavailable
+from fleet.composition import families, glyphs
+from fleet.composition.families import Face
+
+FAMILY = "fleetrender fallback"
+_VARIABLE = "@fontsource-variable/"
+_STATIC = "@fontsource/"
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """An npm package of fonts, and the sheet in it that lists its files."""
+
+    name: str
+    version: str
+    sheet: str = "index.css"
+
+
+def _noto(script: str, version: str = "5") -> Package:
+    return Package(f"{_VARIABLE}noto-sans-{script}", version)
+
+
+# Releases are fixed, because another one may draw the same character otherwise.
+LATIN = Package(f"{_VARIABLE}inter", "5.3.0")
+EMOJI = Package(f"{_STATIC}noto-color-emoji", "5.3.2", "emoji.css")
+JAPANESE, KOREAN = _noto("jp", "5.3.1"), _noto("kr", "5.3.1")
+SIMPLIFIED, TRADITIONAL = _noto("sc", "5.3.1"), _noto("tc", "5.3.1")
+_GENERAL = Package(f"{_VARIABLE}noto-sans", "5.3.0")
+_SYMBOLS = (
+    Package(f"{_STATIC}noto-sans-symbols-2", "5.3.0"),
+    Package(f"{_VARIABLE}noto-sans-symbols", "5.3.0"),
+    Package(f"{_STATIC}noto-sans-math", "5.3.0"),
+)
+# First and last character of each script's blocks, and the package that draws it.
+_BLOCKS: tuple[tuple[int, int, Package], ...] = (
+    (0x0530, 0x058F, _noto("armenian")),
+    (0x0590, 0x05FF, _noto("hebrew", "5.3.0")),
+    (0x0600, 0x077F, _noto("arabic", "5.3.0")),
+    (0x08A0, 0x08FF, _noto("arabic", "5.3.0")),
+    (0x0900, 0x097F, _noto("devanagari", "5.3.0")),
+    (0x0980, 0x09FF, _noto("bengali")),
+    (0x0A00, 0x0A7F, _noto("gurmukhi")),
+    (0x0A80, 0x0AFF, _noto("gujarati")),
+    (0x0B80, 0x0BFF, _noto("tamil")),
+    (0x0C00, 0x0C7F, _noto("telugu")),
+    (0x0C80, 0x0CFF, _noto("kannada")),
+    (0x0D00, 0x0D7F, _noto("malayalam")),
+    (0x0D80, 0x0DFF, _noto("sinhala")),
+    (0x0E00, 0x0E7F, _noto("thai", "5.3.0")),
+    (0x0E80, 0x0EFF, _noto("lao")),
+    (0x1000, 0x109F, _noto("myanmar")),
+    (0x10A0, 0x10FF, _noto("georgian")),
+    (0x1200, 0x139F, _noto("ethiopic")),
+    (0x1780, 0x17FF, _noto("khmer")),
+    (0xFB1D, 0xFB4F, _noto("hebrew", "5.3.0")),
+    (0xFB50, 0xFDFF, _noto("arabic", "5.3.0")),
+    (0xFE70, 0xFEFF, _noto("arabic", "5.3.0")),
+    (0x1100, 0x11FF, KOREAN),
+    (0x3130, 0x318F, KOREAN),
+    (0xAC00, 0xD7FF, KOREAN),
+    (0x3040, 0x30FF, JAPANESE),
+    (0x31F0, 0x31FF, JAPANESE),
+    (0x3100, 0x312F, TRADITIONAL),
+)
+# Han characters, and the punctuation and full-width forms that belong to them.
+_HAN = ((0x2E80, 0x303F), (0x3190, 0x31EF), (0x3200, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0xFF00, 0xFFEF),
+        (0x20000, 0x323AF))  # fmt: skip
+# Characters below U+1F000 that are pictures by themselves; others are when U+FE0F follows.
+_PICTURES = frozenset(
+    "⌚⌛⏩⏪⏫⏬⏰⏳◽◾☔☕♈♉♊♋♌♍♎♏♐♑♒♓♿⚓⚡⚪⚫⚽⚾⛄⛅⛎⛔⛪⛲⛳⛵⛺⛽✅✊✋✨❌❎❓❔❕❗➕➖➗➰➿⬛⬜⭐⭕"  # noqa: RUF001
+)
+_KEYCAP = "\u20e3"
+_AS_PICTURE = "\ufe0f"
+# One range for every file: Chromium picks the files of one weight of a family, and looks in no others.
+_WEIGHTS = "100 900"
+
+
+def pictures(text: str) -> frozenset[str]:
+    """The characters of `text` that are shown as emoji."""
+    chosen = {before for before, mark in itertools.pairwise(text) if mark == _AS_PICTURE}
+    return frozenset(c for c in text if c in _PICTURES or c in chosen or 0x1F000 <= ord(c) <= 0x1FAFF)
+
+
+def east_asian(language: str, text: str) -> tuple[Package, ...]:
+    """Where Han characters come from: the page's language decides, then kana and hangul in its text."""
+    return tuple(dict.fromkeys([_first_han(language.lower(), text), SIMPLIFIED, TRADITIONAL, JAPANESE, KOREAN]))
+
+
+def _first_han(language: str, text: str) -> Package:
+    if language.startswith("zh"):
+        is_traditional = any(mark in language for mark in ("hant", "-tw", "-hk", "-mo"))
+        return TRADITIONAL if is_traditional else SIMPLIFIED
+    if language.startswith("ja") or any("\u3040" <= c <= "\u30ff" for c in text):
+        return JAPANESE
+    if language.startswith("ko") or any("\uac00" <= c <= "\ud7a3" for c in text):
+        return KOREAN
+    return SIMPLIFIED
+
+
+def sources(character: str, han: tuple[Package, ...]) -> tuple[Package, ...]:
+    """The packages that may have the character, the best first."""
+    code = ord(character)
+    if package := next((package for low, high, package in _BLOCKS if low <= code <= high), None):
+        return (package, _GENERAL)
+    if any(low <= code <= high for low, high in _HAN):
+        return han
+    if code >= 0x2190 and unicodedata.category(character)[0] == "S":
+        return (*_SYMBOLS, LATIN, _GENERAL, JAPANESE, EMOJI)
+    return (LATIN, _GENERAL, *_SYMBOLS, JAPANESE)
+
+
+def find(
+    missing: frozenset[str], drawn: frozenset[str], han: tuple[Package, ...], library: Library
+) -> tuple[list[tuple[Face, bytes]], frozenset[str]]:
+    """Faces for the missing characters, those of `drawn` as emoji, and the characters that no package has."""
+    found = list(_pictures(drawn, library))
+    left = missing - {c for face, _ in found for c in face.letters_of(missing & (drawn | {_KEYCAP}))}
+    for turn in range(len(han) + len(_SYMBOLS) + 4):
+        wanted: dict[Package, set[str]] = {}
+        for character in sorted(left):
+            if turn < len(candidates := sources(character, han)):
+                wanted.setdefault(candidates[turn], set()).add(character)
+        for package, characters in wanted.items():
+            for face, data, covered in _from_package(package, frozenset(characters), library):
+                found.append((face, data))
+                left -= covered
+    return found, left
+
+
+def _pictures(drawn: frozenset[str], library: Library) -> Iterator[tuple[Face, bytes]]:
+    for face, data, covered in _from_package(EMOJI, drawn, library) if drawn else ():
+        key = f"cut:{face.url}@{EMOJI.version}:{''.join(sorted(drawn))}"
+        small = library.made(key, lambda data=data, covered=covered: glyphs.cut(data, covered))  # type: ignore[misc]
+        joined = _ranges(covered | frozenset("\u200d\ufe0f\u20e3"))
+        yield dataclasses.replace(face, letters=joined, weight=_WEIGHTS), small
+
+
+def _from_package(
+    package: Package, wanted: frozenset[str], library: Library
+) -> Iterator[tuple[Face, bytes, frozenset[str]]]:
+    """Files of the package that have any of the wanted characters, each for those that no earlier one has."""
+    left = wanted
+    try:
+        sheet = _read(package, package.sheet, library).decode()
+        for face in families.faces(sheet):
+            if not face.has_any(left):
+                continue
+            data = _read(package, face.url.removeprefix("./"), library)
+            if covered := left & (glyphs.characters(data) or frozenset()) & face.letters_of(left):
+                left -= covered
+                yield dataclasses.replace(face, letters=_ranges(covered), weight=_WEIGHTS), data, covered
+    except (Unavailable, UnicodeDecodeError):
+        return
+
+
+def _read(package: Package, path: str, library: Library) -> bytes:
+    return library.package_file(npm.File(name=package.name, version=package.version, path=path)).read()
+
+
+def _ranges(characters: Iterable[str]) -> str:
+    return ",".join(f"U+{ord(c):X}" for c in sorted(characters))

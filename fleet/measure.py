@@ -1,0 +1,98 @@
+"""The length of a composition that does not say it, asked of its page on this machine before anything is planned.
+
+One process of the agent's, one browser, no frame. What the page answers is what its timelines and media add up to, so
+it is the same each time.
+"""
+
+import contextlib
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from fleet.agentzip import AgentZip
+from fleet.errors import CompositionError
+from fleet.model import Asset
+
+# A page that is not ready by then would not be ready on a host either.
+LIMIT_S = 60.0
+DOCUMENT = "index.html"
+REMEDY = 'add the length in seconds to the root element, as in `data-duration="5"`'
+CONSOLE_LINES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Ruler:
+    """Measures with one agent and one browser; called once per composition at most."""
+
+    agent: AgentZip
+    chromium: str | None = None  # None: the one that a host would choose
+
+    def __call__(self, document: str, assets: Iterable[Asset], width: int, height: int) -> Fraction:
+        """Seconds, to the microsecond. CompositionError when the page has no length, or cannot say it in time."""
+        with tempfile.TemporaryDirectory(prefix="fleetrender-measure-") as folder:
+            bundle = Path(folder, "bundle")
+            _lay_out(bundle, document, assets)
+            asked = {
+                "bundle": str(bundle),
+                "profile": str(Path(folder, "profile")),
+                "width": width,
+                "height": height,
+                "chromium": self.chromium,
+            }
+            return seconds(_answer([sys.executable, "-ISE", str(self.agent.path), "measure", json.dumps(asked)]))
+
+
+def seconds(told: dict[str, Any]) -> Fraction:
+    """The length that the page told, as a number that an attribute can hold."""
+    if problem := told.get("problem"):
+        lines = [str(problem), *(f"page console: {line}" for line in told.get("console", [])[-CONSOLE_LINES:])]
+        raise CompositionError("the length cannot be measured: " + "\n".join(lines), remedy=REMEDY)
+    length = told.get("duration_s")
+    if not isinstance(length, int | float) or not math.isfinite(length) or length <= 0:
+        raise CompositionError(f"the page says that it lasts {length!r} s", remedy=REMEDY)
+    # A timeline's length is a sum of binary fractions; the millionth is far below a frame and far above their errors.
+    return Fraction(round(length * 1_000_000), 1_000_000)
+
+
+def _lay_out(bundle: Path, document: str, assets: Iterable[Asset]) -> None:
+    bundle.mkdir()
+    for asset in assets:
+        target = bundle / asset.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(Path(asset.file).absolute())
+    (bundle / DOCUMENT).unlink(missing_ok=True)
+    (bundle / DOCUMENT).write_text(document, encoding="utf-8")
+
+
+def _answer(command: list[str]) -> dict[str, Any]:
+    # A session of its own, so that its end is the end of everything that it started; it dies with us as well.
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        said, _ = process.communicate(timeout=LIMIT_S)
+        told = json.loads(said)
+    except subprocess.TimeoutExpired:
+        return {"problem": f"the page did not say it within {LIMIT_S:.0f} s"}
+    except ValueError:
+        return {"problem": f"the browser's process ended with {process.returncode}"}
+    finally:
+        _end(process)
+    return told if isinstance(told, dict) else {}
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
