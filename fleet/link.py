@@ -194,7 +194,9 @@ class Link:
     async def _listen(self) -> None:
         while True:
             message = await self._next(SILENCE_S)
-            if isinstance(message, protocol.Captured | protocol.Done | protocol.Failed):
+            if isinstance(message, protocol.Failed) and not message.chunk:
+                self._hear_aside(message)  # it cannot even take in what a chunk needs
+            elif isinstance(message, protocol.Captured | protocol.Done | protocol.Failed):
                 self._puller.hear(message)
             elif isinstance(message, protocol.Loaded):
                 self._emit(events.PageLoaded(self.host.name, message.warnings))
