@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from capture.protocol import FrameRange
 from fleet import (
     agentzip,
     assemble,
@@ -82,7 +83,10 @@ def prepare(request: Request) -> Prepared:
         loop=request.loop,
         sequential=request.sequential,
     )
-    extracted = asyncio.run(video.extract(compiled.videos, frames=plan.frames, fps=plan.fps, cache=cache / "stills"))
+    # Sequential pages go through the frames before the first one, too, and may come to be known as such only later.
+    keeps_state = plan.sequential or compiled.may_keep_state
+    frames = FrameRange(0, plan.frames.stop) if keeps_state else plan.frames
+    extracted = asyncio.run(video.extract(compiled.videos, frames=frames, fps=plan.fps, cache=cache / "stills"))
     compiled = dataclasses.replace(compiled, findings=(*compiled.findings, *extracted.findings))
     findings.refuse(compiled.findings, strict=request.strict, strict_variables=request.strict_variables)
     table = {stills.TABLE: extracted.stills.table()} if compiled.videos else {}

@@ -66,9 +66,9 @@ def _within(one: Shown, frames: FrameRange) -> tuple[Blob, ...]:
 
 
 def span(slot: VideoSlot, frames: FrameRange, fps: Fraction) -> FrameRange | None:
-    """The frames of `frames` in which the slot shows something; its end belongs to it, as in HyperFrames."""
+    """The frames of `frames` in which the slot shows something; its end is exclusive, as that of every clip."""
     start = max(frames.start, math.ceil(slot.start_s * fps))
-    stop = min(frames.stop, math.floor((slot.start_s + slot.duration_s) * fps) + 1)
+    stop = min(frames.stop, math.ceil((slot.start_s + slot.duration_s) * fps))
     return FrameRange(start, stop) if start < stop else None
 
 

@@ -64,12 +64,17 @@ class Reel:
 def command(reel: Reel, wanted: range, directory: str, *, program: str = "ffmpeg") -> tuple[str, ...]:
     """Decodes from the in-point, so that still n is the same whatever part is wanted, and writes `<n>.<suffix>`."""
     footage = reel.footage
-    options: dict[str, Any] = {"ss": f"{float(reel.media_start_s):.6f}"} if reel.media_start_s else {}
+    options: dict[str, Any] = {}
+    if reel.media_start_s:
+        # Not accurate: what is on screen at the in-point may have begun before it, and `fps` drops what is too much.
+        options = {"noaccurate_seek": None, "ss": f"{float(reel.media_start_s):.6f}"}
     if footage.has_alpha and footage.codec in _ALPHA_DECODERS:
         options["c:v"] = _ALPHA_DECODERS[footage.codec]
     rate = str(reel.fps)
     picture = graph.input(f"file:{footage.file}", **options)[f"v:{footage.stream}"]
-    picture = picture.filter("fps", fps=rate, start_time=0)
+    # As players do: what has begun last is on screen. Half a tick is taken off for containers that round times up.
+    picture = picture.filter("settb", "intb/2").filter("setpts", "PTS-lte(TB,0.001)")
+    picture = picture.filter("fps", fps=rate, start_time=0, round="up")
     picture = picture.filter("trim", start_frame=wanted.start).filter("setpts", "PTS-STARTPTS")
     picture = _coloured(picture, reel)
     coding: dict[str, Any] = {"compression_level": 1} if footage.has_alpha else {"q:v": 2}
@@ -90,11 +95,14 @@ def _coloured(picture: Any, reel: Reel) -> Any:
         picture = picture.filter("zscale", t="bt709", m="bt709", r="tv").filter("format", "yuv420p")
         matrix, is_full = "bt709", False
     size = {"w": footage.width, "h": footage.height} if footage.is_stretched else {}
-    out = {} if footage.has_alpha else {"out_color_matrix": "bt601", "out_range": "pc"}
-    picture = picture.filter(
-        "scale", **size, in_color_matrix=matrix, in_range="pc" if is_full else "tv", **out,
-        flags="bicubic+accurate_rnd+full_chroma_int",
-    )  # fmt: skip
+    read = {"in_color_matrix": matrix, "in_range": "pc" if is_full else "tv"}
+    if footage.has_alpha or size:
+        picture = picture.filter("scale", **size, **read, flags="bicubic+accurate_rnd+full_chroma_int")
+        read = {}
+    if not footage.has_alpha:
+        # Nearest: the still has the chroma samples of the source where they were, neither blurred nor moved.
+        picture = picture.filter("scale", **read, flags="neighbor+accurate_rnd").filter("format", "gbrp")
+        picture = picture.filter("scale", out_color_matrix="bt601", out_range="pc", flags="neighbor+accurate_rnd")
     return picture.filter("format", "rgba" if footage.has_alpha else "yuvj420p").filter("setsar", 1)
 
 

@@ -48,11 +48,13 @@ def pixel(file: str) -> tuple[int, ...]:
 def test_stills_are_decoded_from_the_in_point_at_the_rate_of_the_output() -> None:
     reel = dataclasses.replace(REEL, media_start_s=Fraction("0.5"), fps=Fraction(30000, 1001))
     assert " ".join(video.command(reel, range(7, 9), "/out")) == (
-        "ffmpeg -ss 0.500000 -i file:/a b/clip.mp4 -filter_complex "
-        "[0:v:0]fps=fps=30000/1001:start_time=0[s0];[s0]trim=start_frame=7[s1];[s1]setpts=PTS-STARTPTS[s2];"
-        "[s2]scale=flags=bicubic+accurate_rnd+full_chroma_int:in_color_matrix=bt709:in_range=tv:"
-        "out_color_matrix=bt601:out_range=pc[s3];[s3]format=yuvj420p[s4];[s4]setsar=1[s5] "
-        "-map [s5] -f image2 -fflags +bitexact -flags +bitexact -frames:v 2 -q:v 2 -r 30000/1001 -start_number 7 "
+        "ffmpeg -noaccurate_seek -ss 0.500000 -i file:/a b/clip.mp4 -filter_complex "
+        "[0:v:0]settb=intb/2[s0];[s0]setpts=PTS-lte(TB\\,0.001)[s1];[s1]fps=fps=30000/1001:round=up:start_time=0[s2];"
+        "[s2]trim=start_frame=7[s3];[s3]setpts=PTS-STARTPTS[s4];"
+        "[s4]scale=flags=neighbor+accurate_rnd:in_color_matrix=bt709:in_range=tv[s5];[s5]format=gbrp[s6];"
+        "[s6]scale=flags=neighbor+accurate_rnd:out_color_matrix=bt601:out_range=pc[s7];[s7]format=yuvj420p[s8];"
+        "[s8]setsar=1[s9] "
+        "-map [s9] -f image2 -fflags +bitexact -flags +bitexact -frames:v 2 -q:v 2 -r 30000/1001 -start_number 7 "
         "-threads 1 /out/%d.jpg -hide_banner -loglevel error -nostdin -y"
     )
 
@@ -98,6 +100,16 @@ def test_frames_after_the_end_of_a_source_need_its_last_picture_only(tmp_path: P
     lying = dataclasses.replace(slot(clip, "9"), footage=dataclasses.replace(footage(clip), duration_s=Fraction(3)))
     made = extract(tmp_path / "cache", lying, frames=FrameRange(200, 210))
     assert numbers(made.stills.shown[0]) == [9] * 10
+
+
+@pytest.mark.ffmpeg
+def test_what_is_on_screen_is_what_has_begun_last(tmp_path: Path) -> None:
+    clip = support.clip(tmp_path / "clip.mkv", 12, fps="24")  # a container of milliseconds
+    made = extract(
+        tmp_path / "cache", slot(clip), slot(clip, media_start_s=Fraction("0.1")), frames=FrameRange(0, 10)
+    ).stills.shown
+    assert numbers(made[0]) == [n * 24 // 30 for n in range(10)]
+    assert numbers(made[1]) == [(n + 3) * 24 // 30 for n in range(10)]
 
 
 @pytest.mark.ffmpeg

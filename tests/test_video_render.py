@@ -50,7 +50,7 @@ VIDEOS: dict[str, tuple[str, Callable[[int], int | None]]] = {
     "trim": ('data-start="0" data-duration="2" data-media-start="0.5"', lambda n: min(n + 6, 23)),
     "fast": ('data-start="0" data-duration="2" data-playback-rate="2"', lambda n: min(2 * n, 23)),
     "loop": ('data-start="0" data-duration="2" data-media-start="1.5" loop', lambda n: 18 + n % 6),
-    "late": ('data-start="0.7" data-duration="0.5"', lambda n: n - 9 if 9 <= n <= 14 else None),
+    "late": ('data-start="0.7" data-duration="0.5"', lambda n: n - 9 if 9 <= n < 15 else None),
 }
 CANVASES = {"flat": VIDEOS["plain"][1], "gl": VIDEOS["plain"][1]}
 
