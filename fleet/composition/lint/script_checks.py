@@ -85,13 +85,13 @@ def endless_repeat(page: Page, _whole: Whole) -> Iterator[Finding]:
 
 
 def frame_loop(page: Page, _whole: Whole) -> Iterator[Finding]:
-    """A loop of the page's own may keep what only passing every frame would give."""
+    """A loop of the page's own may keep what only passing every frame gives; then hosts step through all of them."""
     first = next(page.matches(_LOOP), None)
     if first is not None:
-        yield page.warning(
+        yield page.note(
             first[1],
             "frame-loop",
-            message="the page draws in `requestAnimationFrame`: what it keeps between frames cannot be seeked",
+            message="the page draws in `requestAnimationFrame`; if its frames depend on each other it renders slower",
             remedy="draw from the time of the `hf-seek` event, or from a timeline's `onUpdate`",
         )
 
