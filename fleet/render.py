@@ -40,10 +40,6 @@ from fleet.schedule import Schedule
 
 Reader = Callable[[events.Record], None]
 
-UNEXAMINED = (
-    "with `<video>` it is not examined whether frames depend on the ones before them: if they do, add `--sequential`"
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
@@ -155,10 +151,8 @@ async def _render(
         directory=directory,
         workers=request.workers,
         strict=request.strict,
-        may_keep_state=prepared.composition.may_keep_state and not prepared.composition.videos,
+        may_keep_state=prepared.composition.may_keep_state,
     )
-    if prepared.composition.may_keep_state and prepared.composition.videos and not plan.sequential:
-        log.emit(events.Warned(prepared.composition.name, UNEXAMINED))
     try:
         async with asyncio.TaskGroup() as group, transports.dialer(directory.path, prepared.agent) as dialer:
             segments = group.create_task(pipeline.run())
