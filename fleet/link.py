@@ -137,7 +137,7 @@ class Link:
             if isinstance(order, orders.Cancel):
                 await self._channel.send(protocol.Cancel(order.chunk))
                 continue
-            await self._bring_stills(order)
+            await self._bring_stills(order, spec)
             self._puller.expect(order, f"{self._workspace}/runs/{self._work.directory.name}/{order.chunk}")
             await self._channel.send(
                 protocol.Capture(
@@ -145,9 +145,11 @@ class Link:
                 )
             )
 
-    async def _bring_stills(self, order: orders.Capture) -> None:
-        """Pushes the stills that the ordered frames show and the host lacks."""
-        wanted = [blob for blob in self._work.stills.needed(order.todo) if blob.sha256 not in self._brought]
+    async def _bring_stills(self, order: orders.Capture, spec: RenderSpec) -> None:
+        """Pushes the stills that the frames to be drawn show and the host lacks."""
+        # A sequential page is stepped through every frame from the first on, and draws them all.
+        drawn = (protocol.FrameRange(0, order.frames.stop),) if spec.sequential else order.todo
+        wanted = [blob for blob in self._work.stills.needed(drawn) if blob.sha256 not in self._brought]
         for start in range(0, len(wanted), protocol.DIGESTS_PER_MESSAGE):
             some = wanted[start : start + protocol.DIGESTS_PER_MESSAGE]
             missing = await self._lacked(some)

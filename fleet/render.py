@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from capture.protocol import FrameRange
 from fleet import (
     agentzip,
     assemble,
@@ -82,7 +83,8 @@ def prepare(request: Request) -> Prepared:
         loop=request.loop,
         sequential=request.sequential,
     )
-    extracted = asyncio.run(video.extract(compiled.videos, frames=plan.frames, fps=plan.fps, cache=cache / "stills"))
+    drawn = FrameRange(0, plan.frames.stop) if plan.sequential else plan.frames
+    extracted = asyncio.run(video.extract(compiled.videos, frames=drawn, fps=plan.fps, cache=cache / "stills"))
     compiled = dataclasses.replace(compiled, findings=(*compiled.findings, *extracted.findings))
     findings.refuse(compiled.findings, strict=request.strict, strict_variables=request.strict_variables)
     table = {stills.TABLE: extracted.stills.table()} if compiled.videos else {}
