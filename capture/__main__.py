@@ -29,6 +29,7 @@ def main() -> int:
     measure.add_argument("asked", type=json.loads)
     examine = verbs.add_parser("examine", help="compare frames for an agent")
     examine.add_argument("setup", type=os.fsencode)
+    examine.add_argument("asked", type=os.fsencode)
     arguments = parser.parse_args()
     return VERBS[arguments.verb](arguments)
 
@@ -88,11 +89,11 @@ def _examine(arguments: argparse.Namespace) -> int:
     from capture.faults import CaptureError, Fault
 
     tree.die_with_parent(os.getppid())
-    setup = protocol.decode(arguments.setup)
-    if not isinstance(setup, protocol.Setup):
-        raise protocol.ProtocolError(f"expected setup, got {type(setup).__name__}")
+    setup, asked = protocol.decode(arguments.setup), protocol.decode(arguments.asked)
+    if not (isinstance(setup, protocol.Setup) and isinstance(asked, protocol.Examine)):
+        raise protocol.ProtocolError(f"not to be examined: {type(setup).__name__}, {type(asked).__name__}")
     try:
-        found: protocol.FromAgent = examine.examine(setup)
+        found: protocol.FromAgent = examine.examine(setup, asked.ranges)
     except CaptureError as error:
         found = protocol.Failed("", 0, Fault(code=error.code, message=error.message))
     sys.stdout.buffer.write(protocol.encode(found))

@@ -227,8 +227,8 @@ class _Conversation:
                 self._chores.put(lambda: self._take_in(digests))
             case protocol.Probe():
                 self._probe()
-            case protocol.Examine(spec):
-                self._examine(spec)
+            case protocol.Examine():
+                self._examine(order)
             case protocol.Capture():
                 self._foreman.capture(order)
             case protocol.Cancel(chunk):
@@ -270,9 +270,10 @@ class _Conversation:
         self._probed = _outcome(process, "browser's probe", PROBE_LIMIT_S)
         return _Answer(self._probed, process.pid)
 
-    def _examine(self, spec: protocol.RenderSpec) -> None:
-        setup = self._foreman.setup("examine", spec)
-        process = self._crew.start(crew.command("examine", protocol.encode(setup).decode()))
+    def _examine(self, order: protocol.Examine) -> None:
+        setup = self._foreman.setup("examine", order.spec)
+        words = [protocol.encode(message).decode() for message in (setup, order)]
+        process = self._crew.start(crew.command("examine", *words))
         self._chores.put(lambda: _Answer(_outcome(process, "examination", EXAMINE_LIMIT_S), process.pid))
 
     def _prepare(self, bundle: str) -> _Answer:

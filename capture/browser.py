@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from capture import cdp, tree
+from capture import cdp, fonts, tree
 from capture.console import clean
 from capture.faults import CaptureError, FaultCode
 from capture.protocol import CaptureMode
@@ -262,6 +262,11 @@ def _make_fresh(profile: Path) -> None:
     shutil.rmtree(profile, ignore_errors=True)
     (profile / "tmp").mkdir(mode=0o700, parents=True)
     profile.chmod(0o700)
+    fonts.write(_fonts(profile))
+
+
+def _fonts(profile: Path) -> Path:
+    return profile.absolute() / "fonts"
 
 
 def _spawn(argv: list[str], log: Path, profile: Path) -> Browser:
@@ -314,10 +319,11 @@ def _child(command_fd: int, reply_fd: int, parent: int) -> Callable[[], None]:
 
 
 def _environment(profile: Path) -> dict[str, str]:
-    """Ours, without what reaches a desktop or a proxy, and with the same clock and language on every host."""
-    dropped = re.compile(r"DISPLAY|WAYLAND_.*|DBUS_.*|.*_proxy|LC_.*|LANGUAGE", re.IGNORECASE)
+    """Ours, without what reaches a desktop or a proxy, and with the same clock, language and font on every host."""
+    dropped = re.compile(r"DISPLAY|FONTCONFIG_.*|WAYLAND_.*|DBUS_.*|.*_proxy|LC_.*|LANGUAGE", re.IGNORECASE)
     kept = {name: value for name, value in os.environ.items() if not dropped.fullmatch(name)}
-    return kept | {"TZ": "UTC", "LANG": "C.UTF-8", "TMPDIR": str(profile / "tmp")}
+    own = {"TMPDIR": str(profile / "tmp"), "FONTCONFIG_FILE": str(_fonts(profile) / fonts.CONFIGURATION)}
+    return kept | {"TZ": "UTC", "LANG": "C.UTF-8", **own}
 
 
 def _handshake(browser: Browser) -> str:

@@ -10,41 +10,25 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from capture import browser, page
-from capture.protocol import Examined, Note, Setup
+from capture.protocol import Examined, FrameRange, Note, Setup
 from capture.session import Session
 
-# Samples spread over the film, each come to through this many frames: state that drifts shows after a few.
-SAMPLES = 4
-STEPS = 6
 # Of capturing, for each page; samples that a slow page does not come to in this time are left out.
 BUDGET_S = 5.0
 
 
-def sample(frame_count: int) -> tuple[int, ...]:
-    """The frames to compare: ascending, far enough apart to be stepped to, the first one near the film's start."""
-    last = frame_count - 1
-    spread = {last * (index + 1) // SAMPLES for index in range(SAMPLES)} | {min(STEPS, last)}
-    return tuple(sorted(spread - {0}))
-
-
-def approach(frames: Sequence[int]) -> tuple[int, ...]:
-    """Every frame that the stepping page visits: the samples, each with those right before it."""
-    return tuple(sorted({frame - back for frame in frames for back in range(STEPS + 1) if frame >= back}))
-
-
-def examine(setup: Setup) -> Examined:
-    """Draws the samples; CaptureError when the page or the browser fails."""
-    frames = sample(setup.spec.frame_count)
-    if not frames:
-        return Examined(sequential=False, why="the film has one frame")
-    stepped = _digests(setup, approach(frames))
+def examine(setup: Setup, ranges: Sequence[FrameRange]) -> Examined:
+    """Draws the last frame of each range both ways; CaptureError when the page or the browser fails."""
+    approach = sorted({frame for part in ranges for frame in part})
+    frames = [part.stop - 1 for part in ranges]
+    stepped = _digests(setup, approach)
     jumped = _digests(setup, [frame for frame in frames if frame in stepped])
     frame = next((frame for frame, digest in jumped.items() if digest != stepped[frame]), None)
     if frame is None:
         compared = ", ".join(map(str, jumped)) or "none"
         return Examined(sequential=False, why=f"frames that look the same after a jump: {compared}")
-    again = _digests(setup, [visited for visited in approach(frames) if visited <= frame])
-    if again.get(frame) != stepped[frame]:
+    again = _digests(setup, [visited for visited in approach if visited <= frame])
+    if again.get(frame, stepped[frame]) != stepped[frame]:
         why = f"frame {frame} differs from one load of the page to the next"
         return Examined(sequential=False, why=why, is_repeatable=False)
     return Examined(sequential=True, why=f"frame {frame} looks different after a jump than after the frames before it")
@@ -62,7 +46,8 @@ def _digests(setup: Setup, frames: Sequence[int]) -> dict[int, str]:
         sandbox=setup.sandbox,
         extra=setup.chromium_args,
     ) as started:
-        session = Session(started.connection, spec, bundle=Path(setup.bundle_directory), note=_ignore)
+        bundle, blobs = Path(setup.bundle_directory), setup.blobs_directory and Path(setup.blobs_directory)
+        session = Session(started.connection, spec, bundle=bundle, blobs=blobs or None, note=_ignore)
         session.open(page.source(config))
         return {frame: hashlib.sha256(picture).hexdigest() for frame, picture in _within_budget(session, frames)}
 

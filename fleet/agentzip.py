@@ -16,7 +16,7 @@ from pathlib import Path
 PACKAGE = "capture"
 # Earliest date a zip can hold: the time of building must not be in the bytes.
 DATE = (1980, 1, 1, 0, 0, 0)
-SUFFIXES = (".py", ".js")
+SUFFIXES = (".py", ".js", ".ttf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ def build(directory: Path, package: str = PACKAGE) -> AgentZip:
 
 
 def pack(package: str) -> bytes:
-    """The bytes of the zip: sources and page scripts of `package`, and a `__main__` that runs it."""
+    """The bytes of the zip: sources, page scripts and font of `package`, and a `__main__` that runs it."""
     files = dict(_walk(resources.files(package), package))
     files["__main__.py"] = f'import runpy\n\nrunpy.run_module("{package}", run_name="__main__")\n'.encode()
     buffer = io.BytesIO()

@@ -22,6 +22,9 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Fills in `__KEY__` and `{{KEY}}`. Repeatable."),
 ]
+SubstituteOption = Annotated[
+    bool, typer.Option("--substitute-fonts", help="Show other fonts for those that no source has.")
+]
 
 
 def inspect(
@@ -30,6 +33,7 @@ def inspect(
     variables: VariablesOption = None,
     variables_file: VariablesFileOption = None,
     placeholders: SetOption = None,
+    substitute_fonts: SubstituteOption = False,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
@@ -39,6 +43,7 @@ def inspect(
             composition=composition,
             variables=requests.read_variables(variables, variables_file),
             placeholders=requests.read_placeholders(placeholders or ()),
+            substitute_fonts=substitute_fonts,
             fps=plan.parse_fps(fps) if fps else None,
         )
     )
@@ -66,6 +71,7 @@ def take_snapshot(
     variables: VariablesOption = None,
     variables_file: VariablesFileOption = None,
     placeholders: SetOption = None,
+    substitute_fonts: SubstituteOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of paths.")] = False,
 ) -> None:
     """Write PNG stills of COMPOSITION, exactly as a render captures them. Without times: five, evenly spread."""
@@ -75,6 +81,7 @@ def take_snapshot(
         fps=plan.parse_fps(fps) if fps else None,
         variables=requests.read_variables(variables, variables_file),
         placeholders=requests.read_placeholders(placeholders or ()),
+        substitute_fonts=substitute_fonts,
     )
     prepared = render.prepare(request)
     wanted = snapshot.choose(prepared.plan, at=at, frames=frames)

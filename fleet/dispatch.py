@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from capture.protocol import FrameRange
-from fleet import events, muster, orders, resume, verdict
+from fleet import events, muster, orders, resume, stepping, verdict
 from fleet import plan as planning
 from fleet.errors import (
     FleetError,
@@ -28,7 +28,6 @@ from fleet.model import Host
 from fleet.muster import Choice, Mustered
 from fleet.rundir import EventLog
 from fleet.schedule import Schedule
-from fleet.stepping import Stepping
 from fleet.transports.base import Dialer
 
 # A blip of the network is worth waiting for; a host that is away longer has lost its frames to others by then.
@@ -65,8 +64,10 @@ class Dispatch:
         self._chunks: dict[str, FrameRange] = {}
         self._serving: set[str] = set()
         self._roll = Roll(hosts, scale=work.plan.scale)
-        self._stepping = Stepping(
-            resume.fixed_stepping(history, declared=work.plan.sequential), has_hints=work.may_keep_state, emit=self._put
+        self._stepping = stepping.Stepping(
+            resume.fixed_stepping(history, declared=work.plan.sequential),
+            has_hints=work.may_keep_state and work.plan.frame_count > 1,
+            emit=self._put,
         )
         self._loaded = resume.first_page(history)
 
@@ -161,7 +162,8 @@ class Dispatch:
             choice = await self._roll.answer(mustered)
             await link.bring_bundle()
             spec = planning.spec(self._work.plan, choice.mode)
-            is_sequential = await self._stepping.decide(host.name, lambda: link.examine(spec))
+            samples = stepping.samples(spec.frame_count)
+            is_sequential = await self._stepping.decide(host.name, lambda: link.examine(spec, samples))
             self._put(_ready(mustered))
             self._serving.add(host.name)
             try:

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleet import checks, hosts, rundir
+from fleet.formats import FORMATS
 from fleet.model import Finding, Severity
 
 TOOL_S = 10.0  # `--version` is immediate; a tool on a dead network mount must not hang the doctor
-ENCODERS = ("libx264", "aac")
+NEEDED = FORMATS["mp4"].encoders
+ENCODERS = tuple(dict.fromkeys(encoder for row in FORMATS.values() for encoder in row.encoders))
 FFMPEG_MIN = (4, 3)  # the oldest with everything our command lines say; Debian 11 has it
 
 
@@ -82,7 +84,9 @@ def _judge_ffmpeg(found: Coordinator) -> Iterator[Finding]:
         if encoder not in found.encoders:
             message = f"{found.ffmpeg.path} has no encoder {encoder}"
             remedy = "install a full build: apt-get install ffmpeg (on Fedora the one from RPM Fusion)"
-            yield _finding(Severity.ERROR, "encoder-missing", message, remedy)
+            severity = Severity.ERROR if encoder in NEEDED else Severity.WARNING
+            lost = ", ".join(name for name, row in FORMATS.items() if encoder in row.encoders)
+            yield _finding(severity, "encoder-missing", f"{message}: no {lost}", remedy)
 
 
 def _judge_tools(found: Coordinator) -> Iterator[Finding]:

@@ -25,6 +25,7 @@ class Asked:
     variables: Mapping[str, Any] = field(default_factory=dict)
     placeholders: Mapping[str, str] = field(default_factory=dict)
     fps: Fraction | None = None
+    substitute_fonts: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,7 @@ def _compiled(asked: Asked, source: project.Project) -> tuple[Render | None, tup
             variables=asked.variables,
             placeholders=asked.placeholders,
             cache=cache,
+            substitute_fonts=asked.substitute_fonts,
             measure=measure.Ruler(agentzip.build(cache / "agents")),
         )
         bundled = bundle.build(compiled, cache / "bundles")

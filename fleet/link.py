@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from capture import protocol
-from capture.protocol import FromAgent, RenderSpec
+from capture.protocol import FrameRange, FromAgent, RenderSpec
 from fleet import checks, events, muster, orders, sentences
-from fleet.errors import HostBusy, HostError, HostLost, HostUnfit, cause_of
+from fleet.errors import CompositionError, HostBusy, HostError, HostLost, HostUnfit, cause_of
 from fleet.model import Blob, Bundle, Host, Plan, Severity
 from fleet.rundir import RunDirectory
 from fleet.stills import Stills
@@ -31,6 +31,16 @@ PING_S = 10.0  # four chances within a lease
 NOTE_LENGTH = 2000  # a page can put a novel into one console line
 SILENCE_S = 40.0  # pongs come every PING_S even from a busy agent
 
+# What a page warns of when its picture may not be what its author means.
+PICTURE_WARNINGS = (
+    "timeline_missing",
+    "timeline_unbound",
+    "media_load_failed",
+    "media_readiness_timeout",
+    "page_error",
+)
+STRICT_REMEDY = "mend the composition, or render without `--strict`"
+
 T = TypeVar("T", bound=FromAgent)
 _LEVELS = logging.getLevelNamesMapping()
 Order = orders.Capture | orders.Cancel | orders.Finish
@@ -45,7 +55,13 @@ class Work:
     stills: Stills
     directory: RunDirectory
     workers: int | None  # asked for on the command line
+    strict: bool = False  # what the page warns of ends the run
     may_keep_state: bool = False  # whether it is worth examining if frames depend on each other
+
+
+def is_of_picture(note: protocol.Note) -> bool:
+    """Whether a page's note says that something is missing in its picture."""
+    return note.source == "page" and note.text.partition(":")[0] in PICTURE_WARNINGS
 
 
 class Link:
@@ -72,6 +88,7 @@ class Link:
         self._workspace = ""
         self._pings = itertools.count(1)
         self._missing: asyncio.Queue[protocol.Missing] = asyncio.Queue()
+        self._is_listening = False  # `_listen` takes in what the host says
         self._brought: set[str] = set()  # stills that this host is known to have
 
     async def muster(self) -> muster.Mustered:
@@ -106,9 +123,10 @@ class Link:
             pushed += [blob.size_bytes for blob in wanted]
         self._emit(events.BundlePushed(host=self.host.name, blobs=len(pushed), size_bytes=sum(pushed)))
 
-    async def examine(self, spec: RenderSpec) -> protocol.Examined | None:
+    async def examine(self, spec: RenderSpec, ranges: tuple[FrameRange, ...]) -> protocol.Examined | None:
         """Has the host compare a few frames; None when that came to nothing, which capturing will explain."""
-        await self._channel.send(protocol.Examine(spec))
+        await self._bring_stills(ranges)
+        await self._channel.send(protocol.Examine(spec, ranges))
         answer = await self._expect((protocol.Examined, protocol.Failed), EXAMINE_TIMEOUT_S)
         if isinstance(answer, protocol.Examined):
             return answer
@@ -118,6 +136,7 @@ class Link:
 
     async def serve(self, inbox: "asyncio.Queue[Order]", spec: RenderSpec) -> None:
         """Carries out orders until Finish; HostLost when the host goes away before."""
+        self._is_listening = True
         try:
             async with asyncio.TaskGroup() as group:
                 helpers = [
@@ -137,7 +156,7 @@ class Link:
             if isinstance(order, orders.Cancel):
                 await self._channel.send(protocol.Cancel(order.chunk))
                 continue
-            await self._bring_stills(order, spec)
+            await self._bring_stills(_visited(order) if spec.sequential else order.todo)
             self._puller.expect(order, f"{self._workspace}/runs/{self._work.directory.name}/{order.chunk}")
             await self._channel.send(
                 protocol.Capture(
@@ -145,11 +164,9 @@ class Link:
                 )
             )
 
-    async def _bring_stills(self, order: orders.Capture, spec: RenderSpec) -> None:
-        """Pushes the stills that the frames to be drawn show and the host lacks."""
-        # A sequential page is stepped through every frame from the first on, and draws them all.
-        drawn = (protocol.FrameRange(0, order.frames.stop),) if spec.sequential else order.todo
-        wanted = [blob for blob in self._work.stills.needed(drawn) if blob.sha256 not in self._brought]
+    async def _bring_stills(self, frames: Sequence[FrameRange]) -> None:
+        """Pushes the stills that these frames show and the host lacks."""
+        wanted = [blob for blob in self._work.stills.needed(frames) if blob.sha256 not in self._brought]
         for start in range(0, len(wanted), protocol.DIGESTS_PER_MESSAGE):
             some = wanted[start : start + protocol.DIGESTS_PER_MESSAGE]
             missing = await self._lacked(some)
@@ -161,12 +178,18 @@ class Link:
 
     async def _lacked(self, blobs: Sequence[Blob]) -> list[Blob]:
         await self._channel.send(protocol.Offer(tuple(blob.sha256 for blob in blobs)))
+        if self._is_listening:
+            answer = await self._heard_missing()
+        else:
+            answer = await self._expect(protocol.Missing, PREPARE_TIMEOUT_S)
+        return [blob for blob in blobs if blob.sha256 in answer.digests]
+
+    async def _heard_missing(self) -> protocol.Missing:
         try:
             async with asyncio.timeout(PREPARE_TIMEOUT_S):
-                answer = await self._missing.get()
+                return await self._missing.get()
         except TimeoutError:
             raise self._lost(f"no answer from the agent within {PREPARE_TIMEOUT_S:.0f} s") from None
-        return [blob for blob in blobs if blob.sha256 in answer.digests]
 
     async def _listen(self) -> None:
         while True:
@@ -248,9 +271,16 @@ class Link:
         if isinstance(message, protocol.Stopping):
             raise self._lost(message.reason)
         if isinstance(message, protocol.Note):
+            if self._work.strict and is_of_picture(message):
+                raise CompositionError(sentences.clean(message.text, NOTE_LENGTH), remedy=STRICT_REMEDY)
             level = _LEVELS.get(message.level.upper(), logging.INFO)
             self._log.log(level, "%s: %s", sentences.clean(message.source), sentences.clean(message.text, NOTE_LENGTH))
 
     def _lost(self, message: str) -> HostLost:
         remedy = f"look at the host: `fleetrender hosts check --limit {self.host.name}`"
         return HostLost(self.host.name, message, remedy=remedy)
+
+
+def _visited(order: orders.Capture) -> tuple[FrameRange, ...]:
+    """The frames that a sequential page goes through for an order."""
+    return (FrameRange(0, max(part.stop for part in order.todo)),)

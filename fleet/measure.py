@@ -20,7 +20,7 @@ from typing import Any
 
 from fleet.agentzip import AgentZip
 from fleet.errors import CompositionError
-from fleet.model import Asset
+from fleet.model import Asset, Host
 
 # A page that is not ready by then would not be ready on a host either.
 LIMIT_S = 60.0
@@ -35,10 +35,24 @@ class Ruler:
 
     agent: AgentZip
     chromium: str | None = None  # None: the one that a host would choose
+    chromium_args: tuple[str, ...] = ()
+    sandbox: bool = True
+    limit_s: float = LIMIT_S
+
+    @classmethod
+    def among(cls, agent: AgentZip, hosts: Iterable[Host]) -> "Ruler":
+        """With the browser settings of the host that is this machine, when there is one."""
+        local = next((host for host in hosts if host.transport == "local"), None)
+        if local is None:
+            return cls(agent)
+        return cls(agent, local.chromium, local.chromium_args, local.sandbox)
 
     def __call__(self, document: str, assets: Iterable[Asset], width: int, height: int) -> Fraction:
         """Seconds, to the microsecond. CompositionError when the page has no length, or cannot say it in time."""
-        with tempfile.TemporaryDirectory(prefix="fleetrender-measure-") as folder:
+        # A browser that was killed may still be closing its profile.
+        with tempfile.TemporaryDirectory(
+            prefix=f"fleetrender-measure-{os.getpid()}-", ignore_cleanup_errors=True
+        ) as folder:
             bundle = Path(folder, "bundle")
             _lay_out(bundle, document, assets)
             asked = {
@@ -47,8 +61,11 @@ class Ruler:
                 "width": width,
                 "height": height,
                 "chromium": self.chromium,
+                "chromium_args": self.chromium_args,
+                "sandbox": self.sandbox,
             }
-            return seconds(_answer([sys.executable, "-ISE", str(self.agent.path), "measure", json.dumps(asked)]))
+            command = [sys.executable, "-ISE", str(self.agent.path), "measure", json.dumps(asked)]
+            return seconds(_answer(command, self.limit_s))
 
 
 def seconds(told: dict[str, Any]) -> Fraction:
@@ -73,16 +90,16 @@ def _lay_out(bundle: Path, document: str, assets: Iterable[Asset]) -> None:
     (bundle / DOCUMENT).write_text(document, encoding="utf-8")
 
 
-def _answer(command: list[str]) -> dict[str, Any]:
+def _answer(command: list[str], limit_s: float) -> dict[str, Any]:
     # A session of its own, so that its end is the end of everything that it started; it dies with us as well.
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
     )
     try:
-        said, _ = process.communicate(timeout=LIMIT_S)
+        said, _ = process.communicate(timeout=limit_s)
         told = json.loads(said)
     except subprocess.TimeoutExpired:
-        return {"problem": f"the page did not say it within {LIMIT_S:.0f} s"}
+        return {"problem": f"the page did not say it within {limit_s:.0f} s"}
     except ValueError:
         return {"problem": f"the browser's process ended with {process.returncode}"}
     finally:

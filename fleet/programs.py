@@ -17,7 +17,7 @@ from pathlib import Path
 from fleet.errors import ConfigError, DeadlineError, FleetError
 
 INSTALL_FFMPEG = (
-    "install FFmpeg with libx264: `apt install ffmpeg` (Debian, Ubuntu), `dnf install ffmpeg` from RPM Fusion "
+    "install a full FFmpeg: `apt install ffmpeg` (Debian, Ubuntu), `dnf install ffmpeg` from RPM Fusion "
     "(Fedora), `pacman -S ffmpeg` (Arch), `apk add ffmpeg` (Alpine), `brew install ffmpeg` (macOS)"
 )
 # Enough for FFmpeg's last words; a broken input can make it say the same thing a million times.

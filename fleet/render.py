@@ -67,7 +67,7 @@ def prepare(request: Request) -> Prepared:
         placeholders=request.placeholders,
         cache=cache,
         substitute_fonts=request.substitute_fonts,
-        measure=measure.Ruler(agent),
+        measure=measure.Ruler.among(agent, request.hosts),
     )
     plan = planning.make(
         compiled,
@@ -83,8 +83,10 @@ def prepare(request: Request) -> Prepared:
         loop=request.loop,
         sequential=request.sequential,
     )
-    drawn = FrameRange(0, plan.frames.stop) if plan.sequential else plan.frames
-    extracted = asyncio.run(video.extract(compiled.videos, frames=drawn, fps=plan.fps, cache=cache / "stills"))
+    # Sequential pages go through the frames before the first one, too, and may come to be known as such only later.
+    keeps_state = plan.sequential or compiled.may_keep_state
+    frames = FrameRange(0, plan.frames.stop) if keeps_state else plan.frames
+    extracted = asyncio.run(video.extract(compiled.videos, frames=frames, fps=plan.fps, cache=cache / "stills"))
     compiled = dataclasses.replace(compiled, findings=(*compiled.findings, *extracted.findings))
     findings.refuse(compiled.findings, strict=request.strict, strict_variables=request.strict_variables)
     table = {stills.TABLE: extracted.stills.table()} if compiled.videos else {}
@@ -152,6 +154,7 @@ async def _render(
         stills=prepared.stills,
         directory=directory,
         workers=request.workers,
+        strict=request.strict,
         may_keep_state=prepared.composition.may_keep_state and not prepared.composition.videos,
     )
     if prepared.composition.may_keep_state and prepared.composition.videos and not plan.sequential:

@@ -3,11 +3,21 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from capture.protocol import Examined
+from capture.protocol import Examined, FrameRange
 from fleet import events
 
+# Frames to compare, spread over the film, each come to through this many others: state that drifts shows after a few.
+SAMPLES = 4
+STEPS = 6
 UNTOLD = "whether frames depend on earlier ones cannot be told: the examination failed; `--sequential` would be safe"
 UNREPEATABLE = "it depends on real time, a timer for instance, and no two renders of it will be the same"
+
+
+def samples(frame_count: int) -> tuple[FrameRange, ...]:
+    """Ranges of which each last frame is compared, the first near the film's start; none for a film of one frame."""
+    last = frame_count - 1
+    frames = {last * (index + 1) // SAMPLES for index in range(SAMPLES)} | {min(STEPS, last)}
+    return tuple(FrameRange(max(0, frame - STEPS), frame + 1) for frame in sorted(frames - {0}))
 
 
 class Stepping:

@@ -14,7 +14,7 @@ HEALTHY = Coordinator(
     python="3.11.2",
     ffmpeg=Tool(path="/usr/bin/ffmpeg", said="ffmpeg version 5.1.6-0+deb12u1 Copyright (c) 2000-2024"),
     ffprobe=Tool(path="/usr/bin/ffprobe", said="ffprobe version 5.1.6-0+deb12u1"),
-    encoders=("libx264", "aac"),
+    encoders=doctor.ENCODERS,
     rsync=Tool(path="/usr/bin/rsync", said="rsync  version 3.5.0  protocol version 32"),
     npm=Tool(path="/usr/bin/npm", said="9.2.0"),
     state_directory="/home/ada/.local/state/fleetrender",
@@ -27,7 +27,8 @@ HEALTHY = Coordinator(
         ({}, []),
         ({"ffmpeg": None}, ["error ffmpeg-missing"]),
         ({"ffprobe": None}, ["error ffprobe-missing"]),
-        ({"encoders": ("aac",)}, ["error encoder-missing"]),
+        ({"encoders": doctor.ENCODERS[1:]}, ["error encoder-missing"]),
+        ({"encoders": doctor.ENCODERS[:-1]}, ["warning encoder-missing"]),
         ({"ffmpeg": Tool(path="/f", said="ffmpeg version 3.2.4")}, ["warning ffmpeg-old"]),
         ({"ffmpeg": Tool(path="/f", said="ffmpeg version git-abc")}, []),
         ({"rsync": None}, ["warning rsync-missing"]),
@@ -52,7 +53,7 @@ def test_this_machines_tools_are_found(tmp_path: Path) -> None:
     found = doctor.gather(state_directory=tmp_path / "state")
     assert found.ffmpeg is not None
     assert "ffmpeg version" in found.ffmpeg.said
-    assert set(found.encoders) <= {"libx264", "aac"}
+    assert set(found.encoders) <= set(doctor.ENCODERS)
     assert "aac" in found.encoders
     assert found.state_problem == ""
     assert (tmp_path / "state").is_dir()

@@ -54,7 +54,11 @@ def test_an_error_ends_with_its_exit_code_and_what_else_is_wrong_is_told_too(tmp
 
 
 def test_strictness_turns_a_warning_into_a_failure(tmp_path: Path) -> None:
-    assert run(tmp_path, WARNED, "--strict").code == 4
+    source = project.locate(support.write(tmp_path, {"index.html": support.page(WARNED)}))
+    held = contents.look(lint.pages(source))
+    inspected = inspection.Inspected(name="x", contents=held, render=None, findings=lint.run(source))
+    assert (inspected.stops(strict=False), inspected.stops(strict=True)) == (False, True)
+    assert inspect_view.verdict(inspected, strict=True) == "this cannot be rendered: 1 warning"
 
 
 def test_contents_are_counted_as_written(tmp_path: Path) -> None:

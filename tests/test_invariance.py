@@ -9,8 +9,9 @@ import agent_support as support
 import page_support
 import pytest
 
-from capture import examine, protocol
+from capture import protocol
 from capture.protocol import CaptureMode, Done, Examine, Examined, ImageFormat, Loaded, Started
+from fleet import stepping
 
 pytestmark = pytest.mark.browser
 
@@ -137,19 +138,8 @@ def test_frames_are_the_same_however_the_film_is_split(tmp_path: Path, body: str
 def test_an_examination_tells_pages_whose_frames_build_on_each_other(tmp_path: Path, body: str, expected: bool) -> None:
     with support.agent(tmp_path) as coordinator:
         bundle = prepare(coordinator, body, 1)
-        coordinator.say(Examine(spec(bundle, sequential=False)))
+        coordinator.say(Examine(spec(bundle, sequential=False), stepping.samples(FRAMES)))
         assert coordinator.hear(Examined, DONE_S).sequential is expected
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 7, 24, 1000])
-def test_samples_lie_in_the_film_and_are_approached_through_the_frames_before_them(count: int) -> None:
-    frames = examine.sample(count)
-    assert all(0 < frame < count for frame in frames)
-    assert (count - 1 in frames) == (count > 1)
-    visited = examine.approach(frames)
-    assert set(frames) <= set(visited)
-    assert all(frame - 1 in visited for frame in frames)
-    assert list(visited) == sorted(set(visited))
 
 
 def test_a_host_tells_what_its_pages_lack(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet import composition, errors, findings
-from fleet.composition import lint, placeholders, project
+from fleet.composition import lint, markup, placeholders, project
 from fleet.model import Severity
 
 GSAP = '<script src="https://cdn.jsdelivr.net/npm/gsap@3/dist/gsap.min.js"></script>'
@@ -81,7 +81,7 @@ def test_placeholders_are_filled_in_pages_scripts_and_sheets(tmp_path: Path) -> 
     head = '<link rel="stylesheet" href="a.css"><script src="a.js"></script>'
     root = support.ROOT.replace('data-duration="2"', 'data-duration="__SECONDS__"')
     files: dict[str, str | bytes] = {
-        "index.html": page("<b>{{ title }}</b>", head=head, root=root),
+        "index.html": page('<b title="{{ title }}"></b>', head=head, root=root),
         "a.css": "b{color:{{colour}}}",
         "a.js": "const title = '__TITLE__';",
     }
@@ -90,7 +90,7 @@ def test_placeholders_are_filled_in_pages_scripts_and_sheets(tmp_path: Path) -> 
         write(tmp_path / "project", files), variables={}, placeholders=values, cache=tmp_path / "cache", offline=True
     )
     assert compiled.duration_s == 3
-    assert "<b>Hi &amp; bye</b>" in compiled.document
+    assert [b.attrs["title"] for b in markup.find(support.tree(compiled), "b")] == ["Hi & bye"]
     assert "b{color:red}" in compiled.document
     (asset,) = (asset for asset in compiled.assets if asset.path == "a.js")
     assert Path(asset.file).read_text() == "const title = 'x';"
@@ -133,3 +133,11 @@ def test_an_error_of_many_lines_is_as_many_findings() -> None:
         ("index.html:3", "a.png: no such file\npage console: x", Severity.ERROR),
         ("css/b.css:9", "bad", Severity.ERROR),
     ]
+
+
+@pytest.mark.ffmpeg
+def test_a_broken_sound_is_a_warning_and_stops_a_strict_render(tmp_path: Path) -> None:
+    compiled = read(tmp_path, {"index.html": page('<audio id="a" src="a.mp3"></audio>'), "a.mp3": b"no sound"})
+    findings.refuse(compiled.findings)
+    with pytest.raises(errors.CompositionError, match=r"a\.mp3 is no media file"):
+        findings.refuse(compiled.findings, strict=True)

@@ -1,20 +1,23 @@
 """The length of a composition whose root does not say it."""
 
+import contextlib
+import os
 import re
+import time
 from fractions import Fraction
 from pathlib import Path
 
 import composition_support as support
 import pytest
 
-from fleet import agentzip, composition, errors, measure
+from fleet import agentzip, composition, errors, measure, model
 
 ROOT = '<div id="root" data-composition-id="main" data-width="64" data-height="48">'
 # Its own timeline, a clip whose CSS animation ends at 1 + 0.25 + 2 s, one that never ends, and a scene of its own time.
 PAGE = """
 <style>@keyframes move { to { left: 9px } } .once { animation: move 2s 0.25s }
 .ever { animation: move 1s infinite }</style>
-<p class="once" data-start="1">a</p><p class="ever">b</p>
+<p class="once" data-start="1"></p><p class="ever"></p>
 <div data-composition-id="scene" data-start="0.5" data-duration="1.5"></div>
 <script>
   const timeline = { duration: () => 0.1 + 0.2, totalTime() {}, pause() {}, play() {} };
@@ -79,3 +82,39 @@ def test_a_page_in_which_nothing_happens_names_its_root(tmp_path: Path) -> None:
     ruler = measure.Ruler(agentzip.build(tmp_path / "agents"))
     with pytest.raises(errors.CompositionError, match=r"index\.html:1: the root .* has no duration"):
         composition.read(folder, variables={}, cache=tmp_path / "cache", offline=True, measure=ruler)
+
+
+@pytest.mark.browser
+def test_a_page_that_never_answers_is_given_up_and_leaves_no_process(tmp_path: Path) -> None:
+    folder = support.write(tmp_path / "project", {"index.html": support.page("<script>for (;;);</script>", root=ROOT)})
+    ruler = measure.Ruler(agentzip.build(tmp_path / "agents"), limit_s=3)
+    with pytest.raises(errors.CompositionError, match="did not say it within 3 s"):
+        composition.read(folder, variables={}, cache=tmp_path / "cache", offline=True, measure=ruler)
+    deadline_s = time.monotonic() + 10
+    while (left := measuring_processes()) and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+    assert left == []
+
+
+def test_the_settings_of_the_local_host_hold_for_measuring_too(tmp_path: Path) -> None:
+    agent = agentzip.build(tmp_path / "agents")
+    remote = model.Host(name="a", chromium="/far/away")
+    local = model.Host(name="b", transport="local", chromium="/opt/chromium", chromium_args=("--x",), sandbox=False)
+    assert measure.Ruler.among(agent, [remote]) == measure.Ruler(agent)
+    assert measure.Ruler.among(agent, [remote, local]) == measure.Ruler(agent, "/opt/chromium", ("--x",), False)
+
+
+def test_without_a_browser_the_remedy_is_to_say_the_length(tmp_path: Path) -> None:
+    ruler = measure.Ruler(agentzip.build(tmp_path / "agents"), chromium="/nonexistent/chromium")
+    with pytest.raises(errors.CompositionError, match="no Chromium was found here") as caught:
+        ruler("<p>", [], 64, 48)
+    assert caught.value.remedy == measure.REMEDY
+
+
+def measuring_processes() -> list[bytes]:
+    """Command lines of what a measurement starts."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(process.read_bytes())
+    return [line for line in found if str(os.getpid()).encode() in line and b"fleetrender-measure-" in line]

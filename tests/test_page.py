@@ -100,6 +100,36 @@ def test_a_clip_shows_from_its_start_to_before_its_end(browser: Browser) -> None
         assert seen == [False, False, True, True, False, False]
 
 
+def test_starts_that_add_up_to_a_frame_begin_at_it(browser: Browser) -> None:
+    body = '<div data-composition-id="scene" data-start="0.1"><p id="in" data-start="0.2">in</p></div>'
+    with film(browser, animated("window.__timelines.scene = gsap.timeline({paused: true})", body)) as session:
+        session.ready()
+        seen = []
+        for frame in (8, 9):
+            session.seek(frame)
+            seen.append(shown(session, "#in")[0])
+        assert 0.1 + 0.2 > 0.3
+        assert seen == [False, True]
+
+
+def test_the_root_is_held_when_the_film_lasts_longer_than_its_timeline(browser: Browser) -> None:
+    page = animated("tl.to('#box', {x: 30, duration: 1})").replace("data-duration=", "data-composition-duration=")
+    with film(browser, page) as session:
+        session.ready()
+        session.seek(45)
+        assert shown(session, "#root", "#box") == [True, True]
+
+
+def test_tweens_of_nested_scenes_with_one_target_begin_from_where_it_stood_first(browser: Browser) -> None:
+    inner = '<div data-composition-id="inner" data-start="0.5" data-duration="1"><b class="dot">dot</b></div>'
+    body = f'<div data-composition-id="outer" data-start="0" data-duration="2">{inner}</div>'
+    line = "window.__timelines.{0} = gsap.timeline({{paused: true}}).to('.dot', {{x: 60, duration: 1, ease: 'none'}});"
+    with film(browser, animated(line.format("outer") + line.format("inner"), body)) as session:
+        session.ready()
+        session.seek(*range(31))
+        assert x_of(session, ".dot") == 30
+
+
 def test_a_clip_outside_its_ancestors_window_stays_hidden(browser: Browser) -> None:
     body = '<div id="out" data-start="0" data-duration="1">out<p id="in" data-start="0" data-duration="2">in</p></div>'
     with film(browser, animated("", body)) as session:

@@ -51,6 +51,14 @@ def test_a_page_that_throws_ends_the_run_with_its_frame_console_and_a_screenshot
     assert "a new one: seek_failed" in log.read_text()
 
 
+def test_a_strict_run_ends_at_a_timeline_that_never_comes(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text(THROWS.replace("> 1)", "> 9)"))
+    ended = fleetrender(tmp_path, "run", tmp_path, "-o", "out.mp4", "--strict")
+    assert ended.code == 4
+    assert "no timeline is registered for: bad" in ended.stderr
+    assert not (tmp_path / "out.mp4").exists()
+
+
 def test_a_dry_run_touches_no_host_and_writes_no_video(tmp_path: Path) -> None:
     ended = fleetrender(tmp_path, "run", BARCODE, "--dry-run", "--json", "--hosts", "me@192.0.2.1", "--fps", "60")
     assert ended.code == 0, ended.stderr

@@ -12,7 +12,7 @@ from fleet import events, orders, plan, resume, sizing, verdict
 from fleet.composition import speech
 from fleet.errors import HostLost
 from fleet.schedule import Schedule
-from fleet.stepping import Stepping
+from fleet.stepping import Stepping, samples
 
 FOUND = Examined(sequential=True, why="frame 5 looks different")
 FIXED = events.SteppingFixed(True, "a: frame 5")
@@ -166,3 +166,12 @@ def test_an_author_who_says_it_is_believed(
     declared = plan.make(compiled, "b" * 64, "a" * 64, sequential=True)
     assert plan.make(compiled, "b" * 64, "a" * 64).sequential is sequential
     assert declared.sequential
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 24, 1000])
+def test_samples_lie_in_the_film_and_are_come_to_through_the_frames_before_them(count: int) -> None:
+    ranges = samples(count)
+    assert all(FrameRange(0, count).covers(part) and len(part) > 1 for part in ranges)
+    lasts = [part.stop - 1 for part in ranges]
+    assert lasts == sorted(set(lasts))
+    assert (count - 1 in lasts) == (count > 1)

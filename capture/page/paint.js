@@ -7,8 +7,8 @@ fleet.paint = (() => {
   // Pages wait for two animation frames before they take their elements for painted.
   const WARM_UP_FRAMES = 3;
 
-  /** Elements are at their new places and not painted there yet. */
-  let isEarly = false;
+  /** Elements are at their new places and not painted there yet; while the page loads they may not be either. */
+  let isEarly = true;
   /** The stage of a seek that runs, and those in which elements were drawn. */
   let stage = "";
   /** @type {Set<string>} */
@@ -20,6 +20,15 @@ fleet.paint = (() => {
   /** @param {unknown} error */
   const isUnpainted = (error) => isEarly && error instanceof DOMException && error.name === "InvalidStateError";
 
+  /**
+   * Pages were written for six arguments, those of texImage2D; browsers came to want three.
+   * @param {any} gl @param {any[]} parameters
+   */
+  const textureArguments = (gl, parameters) => {
+    const [target, level, , , , element] = parameters;
+    return element instanceof Element && level === 0 ? [target, gl.RGBA8, element] : parameters;
+  };
+
   /** Counts calls; those before the paint may find nothing painted, and are made again after it. */
   const watch = (/** @type {any} */ prototype, /** @type {string} */ name) => {
     const original = prototype?.[name];
@@ -29,7 +38,8 @@ fleet.paint = (() => {
       draws += 1;
       if (isEarly) stages.add(stage);
       try {
-        return original.apply(this, parameters);
+        const isShort = name === "texElementImage2D" && original.length < 6;
+        return original.apply(this, isShort ? textureArguments(this, parameters) : parameters);
       } catch (error) {
         if (!isUnpainted(error)) throw error;
         return new DOMMatrix();

@@ -15,6 +15,8 @@ fleet.timeline = (() => {
   let bound = null;
   /** @type {Set<Timeline>} */
   let seen = new Set();
+  /** @type {WeakSet<Timeline>} */
+  const begun = new WeakSet();
   /** @type {WeakMap<Timeline, boolean>} */
   let eventful = new WeakMap();
 
@@ -211,16 +213,20 @@ fleet.timeline = (() => {
     bound.totalTime(at, true);
   };
 
-  /** @returns {{timeline: Timeline, start: number, inPoint: number, rate: number}[]} those that the root does not move */
-  const standing = () => {
+  /** @typedef {{timeline: Timeline, start: number, inPoint: number, rate: number}} Scene */
+  /** @returns {Scene[]} registered timelines of compositions other than the root, in the order of their registration */
+  const scenes = () => {
     const resolve = fleet.timing.resolver();
     return Object.entries(registry()).flatMap(([id, timeline]) => {
       const node = fleet.timing.compositionById(id);
-      if (!timeline || !node || timeline === bound || (bound && isInside(timeline, bound))) return [];
+      if (!timeline || !node || timeline === bound) return [];
       const { inPoint, rate } = fleet.timing;
       return [{ timeline, start: resolve.start(node), inPoint: inPoint(node), rate: rate(node) }];
     });
   };
+
+  /** @returns {Scene[]} those that the root does not move */
+  const standing = () => scenes().filter(({ timeline }) => !bound || !isInside(timeline, bound));
 
   /** GSAP: a paused child does not follow its parent. */
   const wakeNested = () => {
@@ -229,15 +235,27 @@ fleet.timeline = (() => {
     }
   };
 
+  /** @param {Scene} scene @param {number} timeS @param {boolean} quiet */
+  const seekScene = ({ timeline, start, inPoint, rate }, timeS, quiet) => {
+    const at = Math.min(inPoint + Math.max(0, timeS - start) * rate, totalDuration(timeline));
+    pause(timeline);
+    const isStill = has(timeline, "totalTime") && timeline.totalTime() === at;
+    place(timeline, at, quiet);
+    // GSAP does not render what stays where it is, and tweens take their start values when they are first rendered.
+    if (!isStill || begun.has(timeline) || hasInstantCallback(timeline)) return;
+    begun.add(timeline);
+    timeline.totalTime(at + 0.001, true);
+    timeline.totalTime(at, true);
+  };
+
   /** Puts every registered timeline on the absolute time. @param {number} timeS @param {boolean} [quiet] */
   const seek = (timeS, quiet = false) => {
     if (Object.values(registry()).some((timeline) => !seen.has(timeline))) bind();
     wakeNested();
     if (bound) seekRoot(timeS, quiet);
-    for (const { timeline, start, inPoint, rate } of standing()) {
-      pause(timeline);
-      place(timeline, Math.min(inPoint + Math.max(0, timeS - start) * rate, totalDuration(timeline)), quiet);
-    }
+    // Those that the root has moved as well: each is at its own time from the first frame on, and tweens of nested
+    // scenes that share a target take their start values before one another's motion.
+    for (const scene of scenes()) seekScene(scene, timeS, quiet);
   };
 
   /** @returns {string[]} ids of compositions that should have a timeline and have none */
@@ -245,6 +263,15 @@ fleet.timeline = (() => {
     const nodes = [...document.querySelectorAll("[data-composition-id]:not([data-no-timeline])")];
     const ids = nodes.map((node) => node.getAttribute("data-composition-id") ?? "");
     return [...new Set(ids)].filter((id) => !registry()[id]);
+  };
+
+  /** @returns {number} what the root is declared to last, else how long anything on it does, s */
+  const stageLength = () => {
+    const stage = fleet.layout.root();
+    const declared = fleet.timing.number(stage?.getAttribute("data-duration"));
+    if (declared !== null && declared > 0) return declared;
+    const animated = duration(bound);
+    return Math.max(animated > USABLE_S ? animated : 0, mediaLength(), declaredLength(stage));
   };
 
   /** @returns {number} length of the film as the page knows it, s */
@@ -255,8 +282,7 @@ fleet.timeline = (() => {
       if (seconds !== null && seconds > 0) return seconds;
     }
     const lengths = fleet.adapters.map((adapter) => (adapter.find() && adapter.length?.()) || 0);
-    const ends = [duration(bound), mediaLength(), declaredLength(stage), ...lengths.filter(Number.isFinite)];
-    return Math.max(0, ...ends.filter((seconds) => seconds > USABLE_S));
+    return Math.max(stageLength(), ...lengths.filter((seconds) => Number.isFinite(seconds) && seconds > USABLE_S));
   };
 
   const rebind = () => {
@@ -265,5 +291,5 @@ fleet.timeline = (() => {
   };
 
   const current = () => bound;
-  return Object.freeze({ registry, bind, rebind, seek, standing, missing, filmLength, current, has });
+  return Object.freeze({ registry, bind, rebind, seek, standing, missing, filmLength, stageLength, current, has });
 })();

@@ -5,6 +5,9 @@
 fleet.visibility = (() => {
   /** @typedef {ReturnType<typeof fleet.timing.resolver>} Resolver */
 
+  const GRID_TOLERANCE_FRAMES = 1e-3;
+  const END_TOLERANCE_S = 1e-6;
+
   /** Whether the element takes part in normal flow, as it was first met. @type {WeakMap<Element, boolean>} */
   let inFlow = new WeakMap();
   /** The inline display that `data-hidden` covers. @type {WeakMap<Element, string>} */
@@ -19,20 +22,31 @@ fleet.visibility = (() => {
     return found;
   };
 
-  /** @param {Element} element @param {number} timeS @param {Resolver} resolve */
-  const isInWindow = (element, timeS, resolve) => {
-    if (fleet.layout.NEVER_PAINTED.test(element.tagName)) return false;
-    const start = fleet.timing.isMedia(element) ? resolve.mediaStart(element) : resolve.start(element);
-    const length = resolve.duration(element);
-    return timeS >= start && (length === null || timeS < start + length);
+  /** A sum like 0.1 + 0.2 is meant to be the frame that it misses by a rounding error. @param {number} timeS */
+  const onGrid = (timeS) => {
+    const { fpsNumerator, fpsDenominator } = fleet.config;
+    const frames = (timeS * fpsNumerator) / fpsDenominator;
+    const nearest = Math.round(frames);
+    return Math.abs(frames - nearest) <= GRID_TOLERANCE_FRAMES ? (nearest * fpsDenominator) / fpsNumerator : timeS;
   };
 
-  /** @param {Element} element @param {number} timeS @param {Resolver} resolve @param {Element | null} stage */
-  const isVisible = (element, timeS, resolve, stage) => {
+  /** @param {Element} element @param {number} timeS @param {Resolver} resolve @param {number} filmS */
+  const isInWindow = (element, timeS, resolve, filmS) => {
+    if (fleet.layout.NEVER_PAINTED.test(element.tagName)) return false;
+    const start = fleet.timing.isMedia(element) ? resolve.mediaStart(element) : resolve.start(element);
+    if (timeS < onGrid(start)) return false;
+    const length = resolve.duration(element);
+    if (length === null || timeS < onGrid(start + length)) return true;
+    // What ends with the film is held: a film may be rendered for longer than its timeline lasts.
+    return onGrid(start + length) >= filmS - END_TOLERANCE_S;
+  };
+
+  /** @param {Element} element @param {Element | null} stage @param {(node: Element) => boolean} isIn */
+  const isVisible = (element, stage, isIn) => {
     // A visible descendant would shine through its hidden ancestor, so ancestors are asked too.
     for (let node = element; node; node = /** @type {Element} */ (node.parentElement)) {
       if (node !== element && node === stage) return true;
-      if ((node === element || node.hasAttribute("data-start")) && !isInWindow(node, timeS, resolve)) return false;
+      if ((node === element || node.hasAttribute("data-start")) && !isIn(node)) return false;
     }
     return true;
   };
@@ -64,9 +78,11 @@ fleet.visibility = (() => {
   const apply = (timeS) => {
     const resolve = fleet.timing.resolver();
     const stage = fleet.layout.root();
+    const filmS = fleet.timeline.stageLength();
+    const isIn = (/** @type {Element} */ node) => isInWindow(node, timeS, resolve, filmS);
     for (const element of document.querySelectorAll("[data-start]")) {
       if (!(element instanceof HTMLElement) || applyHidden(element)) continue;
-      show(element, isVisible(element, timeS, resolve, stage));
+      show(element, isVisible(element, stage, isIn));
     }
   };
 

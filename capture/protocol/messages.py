@@ -64,9 +64,13 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Examine:
-    """Asks whether frames depend on those before them; the bundle is there. Answered by Examined, or Failed."""
+    """Asks whether the last frame of each of these ranges depends on those before it. Answered by Examined, or Failed.
+
+    The bundle is there. Ranges are ascending by their last frames, and may overlap.
+    """
 
     spec: RenderSpec
+    ranges: tuple[FrameRange, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
