@@ -61,6 +61,19 @@ class Stills:
         return json.dumps({"names": names, "videos": videos}, separators=(",", ":"), sort_keys=True).encode()
 
 
+def of_slot(slot: VideoSlot, first: int, shown: tuple[Blob, ...]) -> Shown:
+    """What the slot shows from frame `first` on."""
+    footage = slot.footage
+    return Shown(
+        id=slot.id,
+        first=first,
+        stills=shown,
+        width=footage.width,
+        height=footage.height,
+        duration_s=footage.duration_s,
+    )
+
+
 def _within(one: Shown, frames: FrameRange) -> tuple[Blob, ...]:
     return one.stills[max(0, frames.start - one.first) : max(0, frames.stop - one.first)]
 

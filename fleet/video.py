@@ -171,15 +171,7 @@ class _Wanted:
 
     def shown(self, found: "_Found | str") -> stills.Shown:
         blobs = () if isinstance(found, str) else tuple(found.blob(index) for index in self.indices)
-        footage = self.slot.footage
-        return stills.Shown(
-            id=self.slot.id,
-            first=self.first,
-            stills=blobs,
-            width=footage.width,
-            height=footage.height,
-            duration_s=footage.duration_s,
-        )
+        return stills.of_slot(self.slot, self.first, blobs)
 
 
 async def _developed(reel: Reel, indices: set[int], cache: Path, gate: asyncio.Semaphore) -> _Found | str:

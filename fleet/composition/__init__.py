@@ -5,7 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from fleet import findings, model
+from fleet import findings, model, stills
 from fleet.assets import Library
 from fleet.composition import (
     assets,
@@ -71,7 +71,7 @@ def read(
     videos.name_sources(page.document)
     sound.assign_render_ids(page.document)
     entry.finish(page.document)
-    duration_s = facts.duration_s or _measured(page, facts, files, measure)
+    duration_s = facts.duration_s or _measured(page, facts, files, media, measure)
     audio = sound.tracks(page.document, duration_s, media)
     slots = videos.slots(page.document, duration_s, media)
     unneeded = videos.unneeded(page.document, files, slots)
@@ -93,14 +93,17 @@ def read(
     )
 
 
-def _measured(page: project.Page, facts: root.Facts, files: assets.Assets, measure: Measure | None) -> Fraction:
+def _measured(
+    page: project.Page, facts: root.Facts, files: assets.Assets, media: sound.Media, measure: Measure | None
+) -> Fraction:
     def ask() -> Fraction:
         assert measure is not None
-        return measure(markup.serialise(page.document), files.all(), facts.width, facts.height)
+        # No still is made before the length is known: the page is told of its videos, and that they are blank.
+        table = files.library.store(videos.blank_table(videos.slots(page.document, Fraction(0), media)))
+        known = (*files.all(), model.Asset(path=stills.TABLE, file=str(table)))
+        return measure(markup.serialise(page.document), known, facts.width, facts.height)
 
-    # A video has no stills before the plan, and the plan needs the length: the page could not become ready.
-    can_ask = measure is not None and not markup.find(page.document, "video")
-    return root.state_duration(page.document, page.path, ask if can_ask else None)
+    return root.state_duration(page.document, page.path, ask if measure is not None else None)
 
 
 def _open(source: project.Project, path: str, files: assets.Assets, media: sound.Media) -> project.Page:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from justhtml import Document, Element
 
-from fleet import ffprobe, model
+from fleet import ffprobe, model, stills
 from fleet.composition import markup, refuse, sound, speech, timing
 from fleet.composition.assets import Assets
 
@@ -52,6 +52,11 @@ def slots(document: Document, total_s: Fraction, media: sound.Media) -> tuple[mo
         element.attrs["poster"] = _empty_picture(footage.width, footage.height)
         found.append(_slot(element, footage, resolver, total_s))
     return tuple(found)
+
+
+def blank_table(found: Iterable[model.VideoSlot]) -> bytes:
+    """What the page reads when it is not to be drawn yet: the videos, and no still of any."""
+    return stills.Stills(tuple(stills.of_slot(slot, 0, ()) for slot in found)).table()
 
 
 def unneeded(document: Document, files: Assets, found: Iterable[model.VideoSlot]) -> set[str]:
