@@ -8,12 +8,9 @@ import datetime as dt
 import json
 import os
 import queue
-import signal
 import subprocess
 import sys
 import threading
-import time
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,23 +20,14 @@ from capture import channel, collector, crew, pool, probe, protocol, store, tree
 from capture.channel import Incoming, Outbox
 from capture.faults import Fault, FaultCode
 from capture.foreman import Foreman, Site
-from capture.protocol import Failed, FromAgent, ProtocolError, Stopping, ToAgent
+from capture.life import EXIT_BYE, EXIT_LOST, EXIT_PROTOCOL, Life
+from capture.protocol import Failed, FromAgent, ProtocolError, ToAgent
 
 DEFAULT_ROOT = "~/.cache/fleetrender"
-# A coordinator says hello at once; without one this process has no lease and no reason to live.
-HELLO_LIMIT_S = 30.0
 PROBE_LIMIT_S = 80.0  # one browser start of at most 60 s, and a page; less than coordinators wait
 # Three fresh pages with at most 5 s of capturing each. Coordinators say nothing meanwhile: less than any lease.
 EXAMINE_LIMIT_S = 30.0
 _TICK_S = 0.1
-_WATCH_S = 0.25
-_FLUSH_S = 1.0
-_REASON_CHARS = 2000
-
-EXIT_BYE = 0
-EXIT_BUG = 1
-EXIT_PROTOCOL = 2
-EXIT_LOST = 3  # end of file, silence, or the death of our parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +55,7 @@ def run(root: Path, worker: Sequence[str] = ()) -> NoReturn:
     source, sink = channel.take_over_stdio()
     inbox: queue.Queue[_Event] = queue.Queue(1000)
     incoming = Incoming(source)
-    life = _Life(incoming)
+    life = Life(incoming)
     outbox = Outbox(sink, lambda reason: life.end(EXIT_LOST, reason))
     life.last_words = outbox
     threading.Thread(target=_receive, args=(incoming, inbox, life), name="receive", daemon=True).start()
@@ -80,70 +68,6 @@ def run(root: Path, worker: Sequence[str] = ()) -> NoReturn:
         life.end(EXIT_PROTOCOL, str(error), is_said=True)
 
 
-class _Life:
-    """Ends this process and its whole tree, for whichever reason comes first."""
-
-    def __init__(self, incoming: Incoming) -> None:
-        self.lease_s = HELLO_LIMIT_S
-        self.last_words: Outbox | None = None
-        self._incoming = incoming
-        self._parent = os.getppid()
-        self._ending = threading.RLock()  # whoever ends us may find out on the way that nobody reads
-        self._is_terminated = False
-        self._is_ending = False
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # sent when a connection closes; end of file says it better
-        signal.signal(signal.SIGTERM, self._terminated)
-        threading.excepthook = self._broke
-
-    def end(
-        self, code: int, reason: str, *, is_said: bool = False, finish: Callable[[], None] = lambda: None
-    ) -> NoReturn:
-        """Kills everything below, runs `finish`, exits. `is_said` tells the coordinator why first."""
-        if not self._ending.acquire(blocking=False):
-            threading.Event().wait()  # another thread is at it
-        self._is_ending = True
-        try:
-            if self.last_words is not None:
-                if is_said:
-                    self.last_words.send(Stopping(reason[:_REASON_CHARS]))
-                self.last_words.close(_FLUSH_S)
-            left = tree.kill_all()
-            finish()
-            _complain(f"agent ends: {reason}{f'; these cannot be killed: {left}' if left else ''}")
-        finally:  # nothing may keep this process alive: no other thread can end it any more
-            os._exit(code)
-
-    def check(self) -> None:
-        """Stands still while another thread ends the process: workers that die now must not be replaced."""
-        if self._is_ending:
-            threading.Event().wait()
-
-    def watch(self) -> None:
-        """Runs in a thread of its own, so that an agent that hangs dies as surely as one that works."""
-        while True:
-            time.sleep(_WATCH_S)
-            silent_s = time.monotonic() - self._incoming.heard_s
-            if silent_s > self.lease_s:
-                self.end(EXIT_LOST, f"the coordinator said nothing for {silent_s:.0f} s", is_said=True)
-            if self._is_terminated or os.getppid() != self._parent:
-                self.end(EXIT_LOST, "terminated", is_said=True)
-
-    def _terminated(self, *_: object) -> None:
-        self._is_terminated = True  # the handler may have interrupted anything, so `watch` acts on it
-
-    def _broke(self, broken: threading.ExceptHookArgs) -> None:
-        """A thread that dies of a bug must not leave an agent behind that waits for it."""
-        text = "".join(traceback.format_exception(broken.exc_value))
-        self.end(EXIT_BUG, text, is_said=True)
-
-
-def _complain(text: str) -> None:
-    """One line of standard error, which a lost connection takes with it: then dying matters more than saying so."""
-    with contextlib.suppress(OSError):
-        os.set_blocking(2, False)  # nor may a full pipe hold us
-        os.write(2, f"{text}\n".encode(errors="replace"))
-
-
 class _Conversation:
     """Everything after Hello."""
 
@@ -153,7 +77,7 @@ class _Conversation:
         root: Path,
         inbox: "queue.Queue[_Event]",
         outbox: Outbox,
-        life: _Life,
+        life: Life,
         worker: Sequence[str],
     ) -> None:
         self._hello = hello
@@ -311,7 +235,7 @@ class _Conversation:
             self._inbox.put(self._chores.get()())
 
 
-def _receive(incoming: Incoming, inbox: "queue.Queue[_Event]", life: _Life) -> None:
+def _receive(incoming: Incoming, inbox: "queue.Queue[_Event]", life: Life) -> None:
     order: ToAgent | None = None
     try:
         for line in incoming.lines():
