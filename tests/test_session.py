@@ -226,6 +226,7 @@ def test_a_failing_seek_has_a_code_the_frame_and_the_console(
     tmp_path: Path, mode: CaptureMode, monkeypatch: pytest.MonkeyPatch, frame: int, code: FaultCode, message: str
 ) -> None:
     monkeypatch.setattr(session, "FRAME_TIMEOUT_S", 2.0)
+    monkeypatch.setattr(session, "JUMP_TIMEOUT_S", 0.0)
     with support.session(support.bundle(tmp_path / "bundle", FAILING), mode) as opened:
         opened.open(support.RUNTIME)
         with pytest.raises(CaptureError, match=message) as caught:
