@@ -3,6 +3,8 @@
 import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,15 +14,21 @@ ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ("bash", "cat", "dirname", "env", "id", "sh", "setpriv")
 
 
+@pytest.fixture
+def readable() -> Iterator[Path]:
+    """A directory that every user may enter, which pytest's own are not."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory)
+
+
 @pytest.mark.parametrize("script", ["demo", "test"])
-def test_without_root_the_missing_packages_are_named(tmp_path: Path, script: str) -> None:
-    tools, checkout = tmp_path / "bin", tmp_path / "checkout"
+def test_without_root_the_missing_packages_are_named(readable: Path, script: str) -> None:
+    tools, checkout = readable / "bin", readable / "checkout"
     tools.mkdir()
     for tool in TOOLS:
         (tools / tool).symlink_to(shutil.which(tool) or tool)
     shutil.copytree(ROOT / "scripts", checkout / "scripts")
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o755)
     unprivileged = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"] if os.geteuid() == 0 else []
     done = subprocess.run(
         [*unprivileged, "bash", str(checkout / "scripts" / script)],
