@@ -122,7 +122,7 @@ class Connections:
             try:
                 async with self._pace, asyncio.timeout(host.connect_timeout_s):
                     return await _connect(host, tunnel, client, known, credentials)
-            except asyncssh.ConnectionLost as error:
+            except (asyncssh.ConnectionLost, ConnectionResetError) as error:  # a drop is told in either way
                 # +-50 %: hosts that were dropped together must not knock together again.
                 wait_s = next(waits, None)
                 if client.has_spoken or wait_s is None or time.monotonic() + wait_s > deadline_s:
