@@ -187,7 +187,7 @@ def _open_run(request: Request, plan: Plan) -> tuple[RunDirectory, list[events.R
     root, digest = rundir.state_root(), planning.digest(plan)
     found = rundir.find_unfinished(root, digest, str(request.output)) if request.resume else None
     directory = found or rundir.create(root, digest)
-    directory.plan.write_text(planning.to_json(plan), encoding="utf-8")
+    directory.write_plan(planning.to_json(plan))
     return directory, rundir.read_events(directory.events)
 
 

@@ -96,14 +96,22 @@ class RunDirectory:
 
     def write_report(self, folded: object) -> None:
         """Publishes report.json."""
-        part = self.report.with_suffix(".part")
-        part.write_text(json.dumps(folded, indent=1) + "\n", encoding="utf-8")
-        part.replace(self.report)
+        _publish(self.report, json.dumps(folded, indent=1) + "\n")
+
+    def write_plan(self, text: str) -> None:
+        """Publishes plan.json."""
+        _publish(self.plan, text)
 
     def drop_frames(self) -> None:
         """Deletes what a finished run needs no more: frames, segments, quarantine."""
         for directory in (self.chunks, self.segments, self.quarantine):
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def _publish(path: Path, text: str) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
 
 
 def create(root: Path, plan_digest: str) -> RunDirectory:
