@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from fleet import cli_hosts, cli_inspect, formats, plan, progress, render
+from fleet import cli_hosts, cli_inspect, cli_verify, formats, plan, progress, render
 from fleet import request as requests
 from fleet.errors import ExitCode, FleetError, Interrupted, Terminated
 from fleet.model import Quality
@@ -29,6 +29,7 @@ app.add_typer(cli_hosts.app, name="hosts")
 app.command("doctor")(cli_hosts.doctor)
 app.command("inspect")(cli_inspect.inspect)
 app.command("snapshot")(cli_inspect.take_snapshot)
+app.command("verify")(cli_verify.verify_command)
 
 
 @app.command("run")
