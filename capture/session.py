@@ -80,7 +80,7 @@ class Session:
             self._attach()
             self._prepare(runtime)
             self._command("Page.navigate", {"url": self._server.document_url})
-            self._connection.wait_until(lambda: self._has_document, deadline, "the document is parsed")
+            self._wait_for_document(deadline)
             reply = self._camera.reply(self._evaluate("__fleet.ready()"), deadline)
             told = _value(reply, FaultCode.PAGE_NOT_READY)
         ready: dict[str, Any] = told if isinstance(told, dict) else {}
@@ -136,6 +136,14 @@ class Session:
     def _camera(self) -> shutter.Shutter:
         assert self._shutter is not None
         return self._shutter
+
+    def _wait_for_document(self, deadline: float) -> None:
+        what = "the document is parsed"
+        self._connection.wait_until(lambda: self._has_document or self._server.is_waiting, deadline, what)
+        if self._server.is_waiting:
+            self._camera.reply(self._evaluate("__fleet.fonts()"), deadline)
+            self._server.open_gate()
+            self._connection.wait_until(lambda: self._has_document, deadline, what)
 
     def _attach(self) -> None:
         size = {"width": self._spec.width, "height": self._spec.height}

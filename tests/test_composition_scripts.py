@@ -53,6 +53,18 @@ def test_a_script_runs_where_it_did_when_its_text_cannot_stand_there(tmp_path: P
     assert [markup.text(script) for script in markup.find(document, "script")] == ["three()", "one()", "two()"]
 
 
+def test_authors_scripts_come_after_the_wait_for_fonts(tmp_path: Path) -> None:
+    face = '<style>@font-face { font-family: "Own"; src: url("own.woff2") }</style>'
+    files = {"index.html": page("<script>one()</script>", head=face), "own.woff2": "x"}
+    last, own = markup.find(tree(read(tmp_path / "inline", files)), "script")[-2:]
+    assert (markup.get(last, "src"), markup.text(own)) == ("/__fleet_fonts.js", "one()")
+    files |= {"index.html": page('<script src="a.js"></script><p></p>', head=face), "a.js": "one()"}
+    first, *rest = markup.find(tree(read(tmp_path / "file", files)), "script")
+    assert [markup.get(script, "src") for script in (first, *rest)] == ["/__fleet_fonts.js", "a.js"]
+    files |= {"index.html": page(head=f"{face}<script>addEventListener('load', one)</script>")}
+    assert markup.get(markup.find(tree(read(tmp_path / "head", files)), "script")[-1], "src") == "/__fleet_fonts.js"
+
+
 def test_a_page_inside_the_page_is_compiled_as_well(tmp_path: Path) -> None:
     inner = '<img src="dot.png"><iframe src="inner.html"></iframe>'
     compiled = read(

@@ -67,6 +67,7 @@ def read(
     loads.add_mentioned(files, markup.serialise(page.document))
     faces = fonts.embed(page.document, files, is_substitute_accepted=substitute_fonts)
     refuse.check_moving(moving.mark(page.document, files.files))
+    scripts.hold(page.document, files.scripts)
     scripts.inline(page.document, files.scripts)
     videos.name_sources(page.document)
     sound.assign_render_ids(page.document)

@@ -58,7 +58,6 @@ def embed(
 ) -> list[model.Finding]:
     """Puts every family and character that the document asks for into it, as data.
 
-    Data, because Chromium has such a face ready at once: a script that measures text while the page loads sees it.
     CompositionError lists the families and characters that cannot be had; accepted, they are warnings.
     """
     _sanitise(document)
