@@ -189,7 +189,6 @@ def test_runtimes_left_by_an_export_are_removed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "feature"),
     [
-        ("<script type=module>\n await navigator.gpu.requestAdapter()</script>", "webgpu"),
         ("<i data-color-grading></i>", "colour-grading"),
         ("<i data-x=3 data-hf-edit-base-x=0></i>", "studio-offsets"),
         ("<i data-requires-webgpu></i>", "webgpu"),

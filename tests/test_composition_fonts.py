@@ -162,10 +162,16 @@ def test_covered_text_leaves_the_lists_alone(tmp_path: Path) -> None:
 
 @NEEDS_NPM
 def test_a_character_that_no_font_has_is_named_with_its_place(tmp_path: Path) -> None:
-    html = page("<p>a</p>\n<p>\ue123</p>", head=BASE)
-    with pytest.raises(errors.CompositionError, match=r"\ue123 \(U\+E123, index.html:2\)"):
+    html = page("<p>a</p>\n<p>\U00012000</p>", head=BASE)
+    with pytest.raises(errors.CompositionError, match=r"\U00012000 \(U\+12000, index.html:2\)"):
         online(tmp_path, html)
     (finding,) = online(tmp_path, html, substitute_fonts=True).findings
+    assert (finding.code, finding.where) == ("character-undrawn", "index.html:2")
+
+
+@NEEDS_NPM
+def test_a_private_character_is_no_reason_to_stop(tmp_path: Path) -> None:
+    (finding,) = online(tmp_path, page("<p>a</p>\n<p>\uf8ff</p>", head=BASE)).findings
     assert (finding.code, finding.where) == ("character-undrawn", "index.html:2")
 
 

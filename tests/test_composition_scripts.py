@@ -34,10 +34,17 @@ def test_scripts_of_the_project_are_read_too(tmp_path: Path) -> None:
     assert paths(compiled) == ["data/a.json", "js/app.js"]
     assert compiled.has_webgl
     assert not read(tmp_path / "plain", {"index.html": page("<script>gsap.to()</script>")}).has_webgl
-    with pytest.raises(errors.CompositionError, match=r"^js/app\.js:2: .*`webgpu`"):
+    with pytest.raises(errors.CompositionError, match=r"^js/app\.js:2: .*`live-maps`"):
         read(
-            tmp_path / "gpu", {"js/app.js": "\nnavigator.gpu", "index.html": page('<script src="js/app.js"></script>')}
+            tmp_path / "map",
+            {"js/app.js": "\nnew mapboxgl.Map()", "index.html": page('<script src="js/app.js"></script>')},
         )
+
+
+def test_a_script_that_asks_for_webgpu_is_told_that_there_is_none(tmp_path: Path) -> None:
+    body = '<script src="app.js"></script>\n<script>\nconst isFast = !!navigator.gpu;</script>'
+    compiled = read(tmp_path, {"app.js": "\nif (navigator.gpu) start()", "index.html": page(body)})
+    assert [(f.code, f.where) for f in compiled.findings] == [("no-webgpu", "index.html:3"), ("no-webgpu", "app.js:2")]
 
 
 def test_data_from_elsewhere_that_cannot_be_had_is_warned_about(tmp_path: Path) -> None:

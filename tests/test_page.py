@@ -487,6 +487,7 @@ def refusal(browser: Browser, html: str, *frames: int) -> PageFault:
     [
         ('<video id="v" data-start="0" src="a.mp4"></video>', "video"),
         ("<canvas data-requires-webgpu></canvas>", "WebGPU"),
+        ("<script>navigator.gpu.requestAdapter()</script>", "WebGPU"),
         ('<div data-color-grading="{}"></div>', "colour grading"),
         ('<div class="maplibregl-map"></div>', "live maps"),
         ('<div data-composition-src="x.html"></div>', "data-composition-src"),
@@ -498,6 +499,12 @@ def test_what_is_not_covered_is_refused_by_name(browser: Browser, body: str, nam
     fault = refusal(browser, animated("", body))
     assert fault.code == "feature_unsupported"
     assert name in fault.message
+
+
+def test_a_page_that_asks_for_webgpu_takes_its_other_way(browser: Browser) -> None:
+    script = "<script>if ('gpu' in navigator || navigator.gpu) navigator.gpu.requestAdapter()</script>"
+    with film(browser, animated("", script)) as session:
+        assert [warning["code"] for warning in session.ready()["warnings"]] == []
 
 
 def test_sound_is_not_refused(browser: Browser) -> None:

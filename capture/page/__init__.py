@@ -9,8 +9,8 @@ import json
 from dataclasses import dataclass
 from fractions import Fraction
 
-# Child frames need time and chance, nothing else: whatever moves in them follows their clock.
-EVERY_FRAME = ("clock.js", "random.js")
+# Child frames need time, chance and the same abilities: whatever moves in them follows their clock.
+EVERY_FRAME = ("clock.js", "random.js", "webgpu.js")
 # A file may call those above it while it loads, and any file once the page is parsed.
 TOP_FRAME = (
     "failure.js",

@@ -111,6 +111,7 @@ def _open(source: project.Project, path: str, files: assets.Assets, media: sound
     page = source.page(path)
     scripts.remove_runtimes(page.document)
     refuse.check(page.document, page.path)
+    files.findings += refuse.notes(page.document, page.path)
     files.localise(page)
     loads.localise(files, page)
     sound.stamp(page, media)

@@ -8,6 +8,7 @@ before its generic ones. What no source has stops the render, unless substitutes
 import base64
 import importlib.resources
 import re
+import unicodedata
 import urllib.parse
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -257,7 +258,11 @@ def _judge(
     firsts = {_first(stack) for stack in asked.stacks()}
     problems = [_unresolved(files, key) for key in missing if key in firsts and not _FOREIGN.search(key)]
     notes = [_unresolved(files, key) for key in missing if key not in firsts and not _FOREIGN.search(key)]
-    return [*problems, *([_undrawn(files, absent)] if absent else [])], notes
+    # What a private character looks like is known to one font only: no source can have it, and every other machine
+    # shows a box as well.
+    private = frozenset(c for c in absent if unicodedata.category(c) == "Co")
+    notes += [_undrawn(files, private)] if private else []
+    return [*problems, *([_undrawn(files, absent - private)] if absent - private else [])], notes
 
 
 def _first(stack: list[str]) -> str:
