@@ -90,6 +90,11 @@ class Session:
         self.warnings = tuple(sorted({clean(str(warning.get("code")))[:WARNING_CHARS] for warning in warnings}))
         return ready
 
+    def ask(self, call: str, *, timeout_s: float) -> Any:
+        """What a promise of the page resolves to, once it is ready. Raises as `open`."""
+        with _page_errors():
+            return _value(self._camera.reply(self._evaluate(call), time.monotonic() + timeout_s), FaultCode.SEEK_FAILED)
+
     def capture(self, frames: Iterable[int]) -> Iterator[tuple[int, bytes]]:
         """Absolute frames, ascending and after `last`, each with its picture.
 

@@ -57,13 +57,15 @@ def prepare(request: Request) -> Prepared:
     cache = rundir.cache_root()
     programs.find_ffmpeg()
     agent = agentzip.build(cache / "agents")
+    ruler = measure.Ruler.among(agent, request.hosts)
     compiled = composition.read(
         request.composition,
         variables=request.variables,
         placeholders=request.placeholders,
         cache=cache,
         substitute_fonts=request.substitute_fonts,
-        measure=measure.Ruler.among(agent, request.hosts),
+        measure=ruler,
+        listen=ruler.volumes,
     )
     plan = planning.make(
         compiled,

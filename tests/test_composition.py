@@ -195,9 +195,7 @@ def test_runtimes_left_by_an_export_are_removed(tmp_path: Path) -> None:
         ("<script>L.tileLayer('x').addTo(map)</script>", "live-maps"),
         ("<script>new google.maps.Map(x)</script>", "live-maps"),
         ("<i data-fx-chain></i>", "audio-fx"),
-        ("<i data-automation></i>", "audio-automation"),
-        ("<hf-audio-group></hf-audio-group>", "audio-groups"),
-        ("<template><i data-audio-group></i></template>", "audio-groups"),
+        ("<template><i data-fx-chain></i></template>", "audio-fx"),
         ("<script>new maplibregl.Map({})</script>", "live-maps"),
     ],
 )

@@ -31,18 +31,23 @@ TOP_FRAME = (
     "stills.js",
     "media.js",
     "video.js",
+    "volume.js",
 )
 AFTER_ADAPTERS = ("seek.js", "globals.js", "ready.js", "api.js")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageConfig:
-    """What the page must know of the render: exact rates, sizes in CSS pixels."""
+    """What the page must know of the render: exact rates, sizes in CSS pixels.
+
+    A page that listens is asked for volumes, and gives no frames.
+    """
 
     fps: Fraction
     duration_s: Fraction
     width: int
     height: int
+    is_listening: bool = False
 
 
 def source(config: PageConfig) -> str:
@@ -69,6 +74,7 @@ def _literal(config: PageConfig) -> str:
             "durationS": float(config.duration_s),
             "width": config.width,
             "height": config.height,
+            "isListening": config.is_listening,
         }
     )
 
