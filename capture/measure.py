@@ -9,7 +9,7 @@ from pathlib import Path
 
 from capture import browser, page
 from capture.faults import CaptureError
-from capture.protocol import CaptureMode, ImageFormat, RenderSpec
+from capture.protocol import PAGE_LIMIT_S, CaptureMode, ImageFormat, RenderSpec
 from capture.session import Session
 
 # No frame is drawn, so the rate decides nothing; the page wants one.
@@ -27,6 +27,7 @@ class Asked:
     chromium: str | None = None
     chromium_args: tuple[str, ...] = ()
     sandbox: bool = True
+    page_limit_s: float = PAGE_LIMIT_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +60,18 @@ def measure(asked: Asked) -> Measured:
 
 
 def _ask(started: browser.Browser, asked: Asked) -> Measured:
-    session = Session(started.connection, _spec(asked), bundle=Path(asked.bundle), note=lambda _: None)
-    config = page.PageConfig(fps=FPS, duration_s=Fraction(0), width=asked.width, height=asked.height)
+    spec, limit_s = _spec(asked), asked.page_limit_s
+    session = Session(
+        started.connection,
+        spec,
+        bundle=Path(asked.bundle),
+        note=lambda _: None,
+        limit_s=limit_s,
+        # It is asked once, so an endless script must be named at once; nothing is drawn that could become slow.
+        watches_scripts=True,
+    )
     try:
-        ready = session.open(page.source(config))
+        ready = session.open(page.source(page.config(spec, limit_s=limit_s)))
     except CaptureError as error:
         return Measured(problem=error.message, console=session.console())
     return Measured(duration_s=_seconds(ready), adapters=_names(ready.get("adapters")))

@@ -18,12 +18,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from capture.protocol import PAGE_LIMIT_S
 from fleet.agentzip import AgentZip
 from fleet.errors import CompositionError
 from fleet.model import Asset, Host
 
-# A page that is not ready by then would not be ready on a host either.
-LIMIT_S = 60.0
+# For a browser's start and end, on top of the page's own time.
+BROWSER_S = 60.0
 DOCUMENT = "index.html"
 REMEDY = 'add the length in seconds to the root element, as in `data-duration="5"`'
 CONSOLE_LINES = 5
@@ -37,15 +38,15 @@ class Ruler:
     chromium: str | None = None  # None: the one that a host would choose
     chromium_args: tuple[str, ...] = ()
     sandbox: bool = True
-    limit_s: float = LIMIT_S
+    page_limit_s: float = PAGE_LIMIT_S
 
     @classmethod
-    def among(cls, agent: AgentZip, hosts: Iterable[Host]) -> "Ruler":
+    def among(cls, agent: AgentZip, hosts: Iterable[Host], *, page_limit_s: float = PAGE_LIMIT_S) -> "Ruler":
         """With the browser settings of the host that is this machine, when there is one."""
         local = next((host for host in hosts if host.transport == "local"), None)
         if local is None:
-            return cls(agent)
-        return cls(agent, local.chromium, local.chromium_args, local.sandbox)
+            return cls(agent, page_limit_s=page_limit_s)
+        return cls(agent, local.chromium, local.chromium_args, local.sandbox, page_limit_s)
 
     def __call__(self, document: str, assets: Iterable[Asset], width: int, height: int) -> Fraction:
         """Seconds, to the microsecond. CompositionError when the page has no length, or cannot say it in time."""
@@ -63,9 +64,10 @@ class Ruler:
                 "chromium": self.chromium,
                 "chromium_args": self.chromium_args,
                 "sandbox": self.sandbox,
+                "page_limit_s": self.page_limit_s,
             }
             command = [sys.executable, "-ISE", str(self.agent.path), "measure", json.dumps(asked)]
-            return seconds(_answer(command, self.limit_s))
+            return seconds(_answer(command, BROWSER_S + self.page_limit_s))
 
 
 def seconds(told: dict[str, Any]) -> Fraction:

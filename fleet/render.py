@@ -63,7 +63,7 @@ def prepare(request: Request) -> Prepared:
         placeholders=request.placeholders,
         cache=cache,
         substitute_fonts=request.substitute_fonts,
-        measure=measure.Ruler.among(agent, request.hosts),
+        measure=measure.Ruler.among(agent, request.hosts, page_limit_s=request.page_limit_s),
     )
     plan = planning.make(
         compiled,
@@ -151,6 +151,7 @@ async def _render(
         directory=directory,
         workers=request.workers,
         strict=request.strict,
+        page_limit_s=request.page_limit_s,
         may_keep_state=prepared.composition.may_keep_state,
     )
     try:
