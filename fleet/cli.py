@@ -13,6 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from capture.protocol import PAGE_LIMIT_S
 from fleet import cli_hosts, cli_inspect, cli_verify, formats, plan, progress, render
 from fleet import request as requests
 from fleet.errors import ExitCode, FleetError, Interrupted, Terminated
@@ -92,6 +93,7 @@ def run_command(
     substitute_fonts: Annotated[
         bool, typer.Option("--substitute-fonts", help="Show other fonts for those that no source has.")
     ] = False,
+    page_timeout: cli_inspect.PageTimeoutOption = PAGE_LIMIT_S,
     limit: Annotated[
         str | None, typer.Option(metavar="'TAG,!HOST'", help="Only these hosts: names, tags, groups.")
     ] = None,
@@ -123,6 +125,7 @@ def run_command(
         strict=strict,
         strict_variables=strict_variables,
         workers=workers,
+        page_limit_s=page_timeout,
         chunk_frames=chunk_frames,
         substitute_fonts=substitute_fonts,
         resume=resume,

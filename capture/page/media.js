@@ -3,12 +3,12 @@
 
 fleet.media = (() => {
   // A still that takes longer than this is missing for good; nothing is fetched from afar while frames are captured.
-  const FRAME_LIMIT_MS = 15000;
-  const READY_LIMIT_MS = 45000;
+  const FRAME_LIMIT_MS = fleet.config.limitMs / 4;
+  const READY_LIMIT_MS = 0.75 * fleet.config.limitMs;
   // A loaded picture is decoded when it is painted at the latest; with a busy GPU the early decode may be slow.
   const DECODE_LIMIT_MS = 10000;
-  // Fonts come with the bundle, so only what never ends takes this long; the whole of readiness has 60 s.
-  const FONTS_LIMIT_MS = 30000;
+  // Fonts come with the bundle, so only what never ends takes this long.
+  const FONTS_LIMIT_MS = fleet.config.limitMs / 2;
   const GATE_POLL_MS = 5;
   const CSS_URL = /url\(\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([^)"'\s]+))\s*\)/g;
 
