@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from fleet import npm
@@ -39,8 +39,8 @@ EMOJI = Package(f"{_STATIC}noto-color-emoji", "5.3.2", ("emoji.css",), is_cut=Tr
 JAPANESE, KOREAN = _noto("jp", "5.3.1"), _noto("kr", "5.3.1")
 SIMPLIFIED, TRADITIONAL = _noto("sc", "5.3.1"), _noto("tc", "5.3.1")
 _GENERAL = Package(f"{_VARIABLE}noto-sans", "5.3.0")
-# Arrows, boxes and stars look like this, and are this wide, wherever a browser takes a font of a Linux system for them.
-# Arial's forms come first, which browsers mean by `sans-serif`.
+# Arrows, boxes and stars look like this, and are this wide, wherever a browser takes a font of a Linux system for them:
+# Arial's forms are what browsers mean by `sans-serif`, DejaVu's by `system-ui`.
 _ARIAL = Package(
     "pdfjs-dist",
     "4.10.38",
@@ -94,6 +94,7 @@ _PICTURES = frozenset(
 _KEYCAP = "\u20e3"
 _AS_PICTURE = "\ufe0f"
 _JOINING = frozenset("\u200d\ufe0f\u20e3")
+_MEANT = frozenset({"system-ui", "sans-serif"})
 # The same ranges for every file: Chromium picks the files of one weight of a family, and looks in no others.
 _WEIGHTS = "100 900"
 _LIGHTER_AND_BOLDER = ("100 500", "501 900")
@@ -121,7 +122,16 @@ def _first_han(language: str, text: str) -> Package:
     return SIMPLIFIED
 
 
-def sources(character: str, han: tuple[Package, ...]) -> tuple[Package, ...]:
+def symbols(lists: Iterable[list[str]]) -> tuple[Package, ...]:
+    """Where arrows and the like come from: the first generic name of most family lists, lower-case, decides."""
+    firsts = [next((name for name in names if name in _MEANT), "") for names in lists]
+    is_system = firsts.count("system-ui") > firsts.count("sans-serif")
+    return (_DEJAVU, _ARIAL) if is_system else (_ARIAL, _DEJAVU)
+
+
+def sources(
+    character: str, han: tuple[Package, ...], symbols: tuple[Package, ...] = (_ARIAL, _DEJAVU)
+) -> tuple[Package, ...]:
     """The packages that may have the character, the best first."""
     code = ord(character)
     if package := next((package for low, high, package in _BLOCKS if low <= code <= high), None):
@@ -129,23 +139,26 @@ def sources(character: str, han: tuple[Package, ...]) -> tuple[Package, ...]:
     if any(low <= code <= high for low, high in _HAN):
         return han
     if code >= 0x2190 and unicodedata.category(character)[0] == "S":
-        return (_ARIAL, _DEJAVU, *_SYMBOLS, LATIN, _GENERAL, JAPANESE, EMOJI)
+        return (*symbols, *_SYMBOLS, LATIN, _GENERAL, JAPANESE, EMOJI)
     return (LATIN, _GENERAL, *_SYMBOLS, JAPANESE, _DEJAVU)
 
 
 def find(
-    missing: frozenset[str], drawn: frozenset[str], han: tuple[Package, ...], library: Library
+    missing: frozenset[str], drawn: frozenset[str], order: Callable[[str], tuple[Package, ...]], library: Library
 ) -> tuple[list[tuple[Face, bytes]], frozenset[str]]:
-    """Faces for the missing characters, those of `drawn` as emoji, and the characters that no package has."""
+    """Faces for the missing characters, those of `drawn` as emoji, and the characters that no package has.
+
+    `order` says where to look for a character, the best package first.
+    """
     found = [
         (dataclasses.replace(face, letters=_ranges({*covered, *_JOINING})), data)
         for face, data, covered in (_from_package(EMOJI, drawn, library) if drawn else ())
     ]
     left = missing - {c for face, _ in found for c in face.letters_of(missing & (drawn | {_KEYCAP}))}
-    for turn in range(max((len(sources(character, han)) for character in left), default=0)):
+    for turn in range(max((len(order(character)) for character in left), default=0)):
         wanted: dict[Package, set[str]] = {}
         for character in sorted(left):
-            if turn < len(candidates := sources(character, han)):
+            if turn < len(candidates := order(character)):
                 wanted.setdefault(candidates[turn], set()).add(character)
         for package, characters in wanted.items():
             for face, data, covered in _from_package(package, frozenset(characters), library):
