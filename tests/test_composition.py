@@ -143,6 +143,13 @@ def test_every_missing_file_is_named_with_its_line(tmp_path: Path) -> None:
     ]
 
 
+def test_the_root_has_no_parent_as_in_a_browser(tmp_path: Path) -> None:
+    body = '<img src="../img/a.png"><p style="background:url(../../img/a.png)">x</p>'
+    compiled = read(tmp_path, {"index.html": page(body), "img/a.png": b"x"})
+    assert paths(compiled) == ["img/a.png"]
+    assert "../" not in compiled.document
+
+
 def test_nothing_outside_the_project_is_read(tmp_path: Path) -> None:
     secret = tmp_path / "secret.png"
     secret.write_bytes(b"x")

@@ -6,6 +6,7 @@ before its generic ones. What no source has stops the render, unless substitutes
 """
 
 import base64
+import functools
 import importlib.resources
 import re
 import unicodedata
@@ -73,7 +74,8 @@ def embed(
         gaps |= found.lack(stack, letters.shapes(text))
     han = fallback.east_asian(markup.get(markup.part(document, "html"), "lang") or language, text)
     drawn = fallback.pictures(text)
-    last, absent = fallback.find(gaps, drawn if drawn & gaps else frozenset(), han, files.library)
+    order = functools.partial(fallback.sources, han=han, symbols=fallback.symbols(asked.stacks()))
+    last, absent = fallback.find(gaps, drawn if drawn & gaps else frozenset(), order, files.library)
     absent -= frozenset().union(*(drawn for drawn in found.drawn.values() if drawn))
     _write(document, asked, found, last)
     for link in links:
