@@ -66,3 +66,18 @@ def test_fonts_of_the_host_decide_no_pixel(tmp_path: Path, monkeypatch: pytest.M
     pictures.append(still(tmp_path, "fontless", document))
     assert pictures[0] == pictures[1]
     assert len({pixel for row in png.rows(pictures[1]) for pixel in row}) > 8
+
+
+@NEEDS_NPM
+def test_a_script_measures_with_the_fonts_of_the_page_before_anything_is_drawn(tmp_path: Path) -> None:
+    script = """<script>
+    const context = document.createElement("canvas").getContext("2d");
+    context.font = "700 72px Lato";
+    const measured = () => context.measureText("measured").width;
+    const early = measured();
+    window.draw = () => { document.body.style.background = early === measured() ? "#0f0" : "#f00"; };
+    </script>"""
+    files = {"index.html": composition_support.page(script, head='<style>body{font:30px "Lato"}</style>')}
+    composition_support.write(tmp_path / "project", files)
+    document = composition.read(tmp_path / "project", variables={}, cache=composition_support.CACHE).document
+    assert png.rows(still(tmp_path, "measured", document))[0][0] == (0, 255, 0)
