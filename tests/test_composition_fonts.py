@@ -82,7 +82,7 @@ BASE = "<style>body{font-family:Lato}</style>"
 
 def faces(compiled: model.Composition) -> list[tuple[str, str, str]]:
     (style,) = [s for s in markup.find(tree(compiled), "style") if fonts.MARK in s.attrs]
-    found = families.faces(markup.text(style))
+    found = [face for face in families.faces(markup.text(style)) if face.letters != "U+10FFFF"]
     assert all(face.url.startswith("data:font/woff2;base64,d09GM") for face in found)
     return [(face.family, face.weight, face.letters[:6]) for face in found]
 
@@ -143,6 +143,16 @@ def test_a_later_choice_that_nobody_has_is_hidden_and_said(tmp_path: Path) -> No
     assert hidden % "Hiragino Sans" in compiled.document
     # What follows it is shown, as by a browser that lacks it.
     assert hidden % "Fleetrender Absent Sans" in compiled.document
+
+
+@NEEDS_NPM
+def test_a_font_of_one_system_gives_way_to_the_next_of_its_list(tmp_path: Path) -> None:
+    html = page('<p style="font-family:Impact, Inter">x</p><p style="font-family:Iowan Old Style, serif">x</p>')
+    compiled = online(tmp_path, html)
+    assert [f.code for f in compiled.findings] == ["font-unresolved", "font-unresolved"]
+    # Nothing follows the second but what a host has.
+    assert {family for family, _, _ in faces(compiled)} >= {"Inter", "Iowan Old Style"}
+    assert "Impact" not in {family for family, _, _ in faces(compiled)}
 
 
 def last_faces(compiled: model.Composition) -> set[str]:

@@ -34,6 +34,19 @@ STANDS_FOR: dict[str, str] = {
     "segoe ui": "Roboto",
 }
 
+# Fonts of one system that nothing stands for: an author who names one means the next of the list anywhere else.
+OF_A_SYSTEM = frozenset({
+    "american typewriter", "apple chancery", "avenir next condensed", "bahnschrift", "baskerville", "big caslon",
+    "bodoni 72", "bookman old style", "bradley hand", "brush script mt", "century gothic", "century schoolbook",
+    "chalkboard", "chalkboard se", "chalkduster", "charter", "cochin", "comic sans ms", "constantia", "copperplate",
+    "didot", "franklin gothic medium", "gabriola", "gill sans", "gill sans mt", "haettenschweiler", "helveticaneue",
+    "helvetica neue light", "helveticaneue-light", "hoefler text", "impact", "ink free", "iowan old style", "luminari",
+    "marker felt", "ms sans serif", "ms serif", "new york", "noteworthy", "palatino lt std", "papyrus", "perpetua",
+    "phosphate", "rockwell", "segoe print", "segoe script", "segoe ui light", "segoe ui semibold", "segoe ui variable",
+    "seravek", "sf compact", "sf pro icons", "sfmono-regular", "sitka text", "skia", "snell roundhand",
+    "superclarendon", "trattatello", "zapfino",
+})  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Face:

@@ -268,9 +268,9 @@ def _judge(
     files: Assets, asked: families.Asked, missing: list[str], absent: frozenset[str]
 ) -> tuple[list[model.Finding], list[model.Finding]]:
     """What stops the render, and what is only said."""
-    firsts = {_first(stack) for stack in asked.stacks()}
-    problems = [_unresolved(files, key) for key in missing if key in firsts and not _FOREIGN.search(key)]
-    notes = [_unresolved(files, key) for key in missing if key not in firsts and not _FOREIGN.search(key)]
+    needed = {_first(stack) for stack in asked.stacks()} - families.OF_A_SYSTEM
+    problems = [_unresolved(files, key) for key in missing if key in needed and not _FOREIGN.search(key)]
+    notes = [_unresolved(files, key) for key in missing if key not in needed and not _FOREIGN.search(key)]
     return [*problems, *([_undrawn(files, absent)] if absent else [])], notes
 
 
