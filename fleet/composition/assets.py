@@ -98,6 +98,7 @@ class Assets:
             yield f"{self.reference(url, page, where)} {size}".strip()
 
     def _style(self, element: Element, page: project.Page) -> None:
+        _check_depth(markup.text(element), f"{page.path}:{markup.line(element)}")
         sheet, remote = css.take_imports(markup.text(element), is_remote)
         for url in remote:
             link = markup.new("link", {"rel": _STYLESHEET, "href": url})
@@ -120,6 +121,7 @@ class Assets:
                 else self.reference(reference.url, page, at)
             )
 
+        _check_depth(sheet, where)
         return css.rewrite(sheet, replace)
 
     def _link(self, element: Element, page: project.Page, where: str) -> None:
@@ -144,6 +146,7 @@ class Assets:
         self._sheets.add(plain)
         written = project.read_text(file, plain)
         filled = written if is_remote(href) else placeholders.fill(written, self.source.placeholders)
+        _check_depth(filled, plain)
         sheet, services = css.take_imports(filled, is_font_service)
         self.font_sheets += services
         base = absolute(href) if is_remote(href) else ""
@@ -274,6 +277,13 @@ def absolute(url: str) -> str:
 def _is_inside(element: Element, name: str, value: str) -> bool:
     # `<use href="#icon">` points into its own document, and only an image button has a source.
     return value.startswith("#") or (element.name == "input" and name == "src" and element.attrs.get("type") != "image")
+
+
+def _check_depth(sheet: str, where: str) -> None:
+    if css.is_too_deep(sheet):
+        raise errors.CompositionError(
+            f"{where}: styles are nested more than {css.DEPTH_LIMIT} levels deep", remedy="close their brackets"
+        )
 
 
 def why_missing(value: str) -> str:

@@ -24,6 +24,8 @@ _RUNTIME_TEXTS = (
     "__HF_EXPORT_RENDER_SEEK_CONFIG",
     "window.__player =",
 )
+# A regular expression may look like the beginning of a comment; so many are rubbish.
+OPEN_COMMENTS_LIMIT = 100
 _RUNTIME_FLAGS = ("window.__playerReady", "window.__renderReady")
 # Answered by the host's agent once fonts are loaded; no project can have such a path by accident.
 GATE = "/__fleet_fonts.js"
@@ -50,6 +52,14 @@ def texts(document: Document, files: Iterable[Asset]) -> list[str]:
     written = [markup.text(element) for element in markup.walk(document) if element.name == "script" and runs(element)]
     paths = [Path(asset.file) for asset in files if speech.extension(asset.path) in speech.MODULES]
     return written + [path.read_text(encoding="utf-8", errors="replace") for path in paths]
+
+
+def with_few_open_comments(source: str) -> str:
+    """JavaScript whose last comment is closed, or nearly: each `/*` without end is looked for through all the rest."""
+    last = source.rfind("*/") + 1
+    if source.count("/*", last) <= OPEN_COMMENTS_LIMIT:
+        return source
+    return source[:last] + source[last:].replace("/*", "")
 
 
 def remove_runtimes(document: Document) -> None:
