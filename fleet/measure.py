@@ -18,12 +18,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from capture.protocol import PAGE_LIMIT_S
 from fleet.agentzip import AgentZip
 from fleet.errors import CompositionError
 from fleet.model import Asset, Envelope, Host, Level
 
-# A page that is not ready by then would not be ready on a host either.
-LIMIT_S = 60.0
+# For a browser's start and end, on top of the page's own time.
+BROWSER_S = 60.0
 DOCUMENT = "index.html"
 # A second of film is 60 seeks of its timelines.
 LISTENING_LIMIT = Fraction(2)
@@ -40,29 +41,32 @@ class Ruler:
     chromium: str | None = None  # None: the one that a host would choose
     chromium_args: tuple[str, ...] = ()
     sandbox: bool = True
-    limit_s: float = LIMIT_S
+    page_limit_s: float = PAGE_LIMIT_S
 
     @classmethod
-    def among(cls, agent: AgentZip, hosts: Iterable[Host]) -> "Ruler":
+    def among(cls, agent: AgentZip, hosts: Iterable[Host], *, page_limit_s: float = PAGE_LIMIT_S) -> "Ruler":
         """With the browser settings of the host that is this machine, when there is one."""
         local = next((host for host in hosts if host.transport == "local"), None)
         if local is None:
-            return cls(agent)
-        return cls(agent, local.chromium, local.chromium_args, local.sandbox)
+            return cls(agent, page_limit_s=page_limit_s)
+        return cls(agent, local.chromium, local.chromium_args, local.sandbox, page_limit_s)
 
     def __call__(self, document: str, assets: Iterable[Asset], width: int, height: int) -> Fraction:
         """Seconds, to the microsecond. CompositionError when the page has no length, or cannot say it in time."""
-        return seconds(self._ask(document, assets, self.limit_s, width=width, height=height))
+        return seconds(self._ask(document, assets, width=width, height=height))
 
     def volumes(
         self, document: str, assets: Iterable[Asset], width: int, height: int, duration_s: Fraction
     ) -> dict[str, Envelope]:
         """What scripts make of the volume of each media element, by render id. CompositionError as above."""
-        limit_s = self.limit_s + float(duration_s * LISTENING_LIMIT)
-        asked = {"duration_s": f"{duration_s.numerator}/{duration_s.denominator}", "is_listening": True}
-        return envelopes(self._ask(document, assets, limit_s, width=width, height=height, limit_s=limit_s, **asked))
+        asked = {
+            "duration_s": f"{duration_s.numerator}/{duration_s.denominator}",
+            "is_listening": True,
+            "listening_limit_s": self.page_limit_s + float(duration_s * LISTENING_LIMIT),
+        }
+        return envelopes(self._ask(document, assets, width=width, height=height, **asked))
 
-    def _ask(self, document: str, assets: Iterable[Asset], within_s: float, **question: Any) -> dict[str, Any]:
+    def _ask(self, document: str, assets: Iterable[Asset], **question: Any) -> dict[str, Any]:
         # A browser that was killed may still be closing its profile.
         with tempfile.TemporaryDirectory(
             prefix=f"fleetrender-measure-{os.getpid()}-", ignore_cleanup_errors=True
@@ -75,10 +79,11 @@ class Ruler:
                 "chromium": self.chromium,
                 "chromium_args": self.chromium_args,
                 "sandbox": self.sandbox,
+                "page_limit_s": self.page_limit_s,
                 **question,
             }
             command = [sys.executable, "-ISE", str(self.agent.path), "measure", json.dumps(asked)]
-            return _answer(command, within_s)
+            return _answer(command, BROWSER_S + self.page_limit_s + question.get("listening_limit_s", 0.0))
 
 
 def envelopes(told: dict[str, Any]) -> dict[str, Envelope]:

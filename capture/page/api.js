@@ -3,6 +3,7 @@
 
 Object.defineProperty(window, "__fleet", {
   value: Object.freeze({
+    fonts: fleet.media.fonts,
     ready: fleet.ready,
     seek: fleet.seek.toFrame,
     draw: fleet.seek.draw,
