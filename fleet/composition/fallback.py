@@ -160,6 +160,9 @@ def find(
         for character in sorted(left):
             if turn < len(candidates := order(character)):
                 wanted.setdefault(candidates[turn], set()).add(character)
+        library.prefetch(
+            npm.File(name=package.name, version=package.version, path="package.json") for package in wanted
+        )
         for package, characters in wanted.items():
             for face, data, covered in _from_package(package, frozenset(characters), library):
                 found.append((face, data))
