@@ -278,6 +278,7 @@ def test_emoji_are_pictures_by_themselves_or_by_their_selector() -> None:
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
+        ("c.font = '48px \"Playfair Display\"'", ["Playfair Display"]),
         ("ctx.font = '700 48px Space Mono, serif'", ["Space Mono, serif"]),
         ("ctx.font = `${size}px Lato`", ["Lato"]),
         ("gsap.to(a, {fontFamily: 'Bungee'})", ["Bungee"]),
