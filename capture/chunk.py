@@ -17,8 +17,9 @@ from capture.protocol import Captured, Done, Failed, FrameFile, FrameRange, From
 MESSAGE_INTERVAL_S = 0.25
 # One that fails alone is retried in a fresh browser, then by half the workers; three times is no accident.
 STRIKES_MAX = 3
-# A worker gives up by itself after at most 60 s for a browser and 60 s for a page, or 120 s for a frame after a jump;
-# the agent notices only workers that cannot even do that, after a margin for a host that is slow as a whole.
+# A worker gives up by itself after at most 60 s for a browser and 60 s for a page, or 120 s for a frame after a jump,
+# each multiplied where the page needs patience; the agent notices only workers that cannot even do that, after a
+# margin for a host that is slow as a whole.
 WORKER_LIMIT_S = 130.0
 MARGIN_S = 20.0
 MARGIN_FRAMES = 8
@@ -253,7 +254,7 @@ class Chunk:
 
     def _overdue_s(self, number: int, now_s: float) -> float:
         """How long ago the worker should have given up by itself."""
-        return now_s - self._workers[number].heard_s - WORKER_LIMIT_S
+        return now_s - self._workers[number].heard_s - WORKER_LIMIT_S * self.order.spec.patience
 
     def _located(self, fault: Fault, worker: _Worker) -> Fault:
         """`fault` with the frame that the worker was at, when the worker could not say it."""

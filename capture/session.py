@@ -75,8 +75,9 @@ class Session:
         Returns what the page says of itself, its `duration_s` and `adapters` among it.
         Raises CaptureError: PAGE_NOT_READY, BROWSER_CRASHED, or the code that the page gave.
         """
-        deadline = time.monotonic() + READY_TIMEOUT_S
-        with _page_errors():
+        limit_s = READY_TIMEOUT_S * self._spec.patience
+        deadline = time.monotonic() + limit_s
+        with _page_errors(limit_s):
             self._attach()
             self._prepare(runtime)
             self._command("Page.navigate", {"url": self._server.document_url})
@@ -187,7 +188,7 @@ class Session:
         self.frame = frame
         self._camera.enter(frame)
         with _frame_errors(frame):
-            limit_s = FRAME_TIMEOUT_S + (JUMP_TIMEOUT_S if is_jump else 0.0)
+            limit_s = (FRAME_TIMEOUT_S + (JUMP_TIMEOUT_S if is_jump else 0.0)) * self._spec.patience
             message_id = self._evaluate(f"__fleet.seek({frame})")
             return _Seek(frame, message_id, time.monotonic() + limit_s, is_jump=is_jump)
 
@@ -267,8 +268,8 @@ class _Notes:
         self._note(Note("warning", note.source, "more notes follow and are left out") if is_last else note)
 
 
-def _page_errors() -> AbstractContextManager[None]:
-    message = f"the page was not ready after {READY_TIMEOUT_S:.0f} s"
+def _page_errors(limit_s: float) -> AbstractContextManager[None]:
+    message = f"the page was not ready after {limit_s:.0f} s"
     return _translated(late=FaultCode.PAGE_NOT_READY, refused=FaultCode.PAGE_NOT_READY, message=message)
 
 

@@ -46,6 +46,7 @@ SPEC = RenderSpec(
     image=ImageFormat.JPEG,
     jpeg_quality=80,
     mode=CaptureMode.SCREENSHOT,
+    has_webgl=False,
 )
 
 

@@ -72,6 +72,7 @@ def spec(mode: CaptureMode = CaptureMode.BEGIN_FRAME, image: ImageFormat = Image
         image=image,
         jpeg_quality=90,
         mode=mode,
+        has_webgl=False,
     )
 
 

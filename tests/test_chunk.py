@@ -253,6 +253,14 @@ def test_a_slow_page_gets_a_longer_margin() -> None:
     assert chunk.tick(40 + chunks.WORKER_LIMIT_S + 81) != []
 
 
+def test_a_page_that_the_cpu_draws_is_waited_for_longer() -> None:
+    chunk = running(workers=1)
+    spec = dataclasses.replace(chunk.order.spec, has_webgl=True)
+    chunk.order = dataclasses.replace(chunk.order, spec=spec)
+    assert chunk.tick(2 * LIMIT_S) == []
+    assert chunk.tick(spec.patience * LIMIT_S) != []
+
+
 def test_a_cancelled_chunk_says_what_it_has_and_keeps_idle_workers() -> None:
     chunk = make(workers=3)
     chunk.start([], {}, 0.0)
