@@ -46,7 +46,6 @@ SPEC = RenderSpec(
     image=ImageFormat.JPEG,
     jpeg_quality=80,
     mode=CaptureMode.SCREENSHOT,
-    has_webgl=False,
 )
 
 

@@ -130,6 +130,14 @@ def test_tweens_of_nested_scenes_with_one_target_begin_from_where_it_stood_first
         assert x_of(session, ".dot") == 30
 
 
+def test_where_tweens_of_one_target_overlap_the_later_one_wins(browser: Browser) -> None:
+    tweens = "tl.to('#box', {x: 90, duration: 1, ease: 'none'}).to('#box', {x: 0, duration: 1, ease: 'none'}, 0.5)"
+    with film(browser, animated(tweens)) as session:
+        session.ready()
+        session.seek(*range(25))
+        assert x_of(session, "#box") == pytest.approx(45 * 0.7)
+
+
 def test_a_clip_outside_its_ancestors_window_stays_hidden(browser: Browser) -> None:
     body = '<div id="out" data-start="0" data-duration="1">out<p id="in" data-start="0" data-duration="2">in</p></div>'
     with film(browser, animated("", body)) as session:

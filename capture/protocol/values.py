@@ -5,6 +5,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+# How long a page may take to get ready, and for one frame: a heavy WebGL page has needed 6 s for a jump.
+PAGE_LIMIT_S = 60.0
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class FrameRange:
@@ -62,9 +65,6 @@ class CaptureMode(enum.Enum):
     SCREENSHOT = "screenshot"
 
 
-_WEBGL_PATIENCE = 4.0  # fifty panes of refracting glass were not drawn once in 60 s on a host busy with other work
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderSpec:
     """All that decides a pixel besides the browser build: equal specs give equal frames."""
@@ -83,11 +83,6 @@ class RenderSpec:
     document: str = "index.html"
     scale: int = 1  # pixels a side of the picture for one CSS pixel
     is_transparent: bool = False  # pages are drawn over nothing, their own backgrounds taken away
-
-    @property
-    def patience(self) -> float:
-        """What the time limits of pages are multiplied by: WebGL is drawn by the CPU, however slow that is."""
-        return _WEBGL_PATIENCE if self.has_webgl else 1.0
 
     @property
     def image_width(self) -> int:

@@ -18,8 +18,6 @@ _ATTRIBUTES = {
     "data-hf-edit-base-y": "studio-offsets",
     "data-fx-chain": "audio-fx",
     "data-fx-carve": "audio-fx",
-    "data-automation": "audio-automation",
-    "data-audio-group": "audio-groups",
 }
 # Words in scripts -> the feature they need.
 _WORDS = {
@@ -91,8 +89,6 @@ def _features(document: Document) -> Iterator[tuple[str, int]]:
         for name in element.attrs:
             if name in _ATTRIBUTES:
                 yield _ATTRIBUTES[name], line
-        if element.name == "hf-audio-group":
-            yield "audio-groups", line
         if element.name == "script" and scripts.runs(element):
             for offset, feature in _in_script(markup.text(element)):
                 yield feature, line + offset
