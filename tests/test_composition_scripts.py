@@ -1,5 +1,6 @@
 import contextlib
 import itertools
+import json
 from pathlib import Path
 
 import composition_support as support
@@ -8,7 +9,7 @@ from composition_support import NEEDS_NPM, page, paths, read, tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet import composition, errors
+from fleet import composition, errors, model
 from fleet.composition import markup, moving, speech
 
 GIF = b"GIF89a\2\0\2\0\x80\0\0\0\0\0\xff\xff\xff%s;"
@@ -117,10 +118,37 @@ def test_modules_from_a_cdn_come_with_their_neighbours(tmp_path: Path) -> None:
     script = f'<script type="module">import * as THREE from "{url}";</script>'
     support.write(tmp_path, {"index.html": page(script)})
     compiled = composition.read(tmp_path, variables={}, cache=support.CACHE)
-    names = [Path(path) for path in paths(compiled)]
-    assert [name.name for name in names] == ["three.core.js", "three.module.js"]
-    assert len({name.parent for name in names}) == 1
-    assert f'import * as THREE from "./{names[1]}";' in compiled.document
+    found = modules_of(compiled)
+    assert set(found) == {"three.core.js", "three.module.js"}
+    assert f'import * as THREE from "/{found["three.module.js"][0]}";' in compiled.document
+    assert f'from"/{found["three.core.js"][0]}"' in found["three.module.js"][1].replace(" ", "").replace("'", '"')
+
+
+def modules_of(compiled: model.Composition) -> dict[str, tuple[str, str]]:
+    """Path in the bundle and text of every script, by file name."""
+    files = [(asset.path, Path(asset.file).read_text(encoding="utf-8")) for asset in compiled.assets]
+    return {Path(path).name: (path, text) for path, text in files}
+
+
+@NEEDS_NPM
+def test_an_import_map_leads_into_the_bundle(tmp_path: Path) -> None:
+    three = "https://cdn.jsdelivr.net/npm/three@0.184.0/"
+    table = {"three": f"{three}build/three.module.js", "three/addons/": f"{three}examples/jsm/", "mine": "./js/mine.js"}
+    body = f"""<script type="importmap">{json.dumps({"imports": table})}</script>
+    <script type="module">import "./js/app.js"; import "mine"; import "absent";</script>"""
+    app = 'import { EffectComposer } from "three/addons/postprocessing/EffectComposer.js"; import "../lib/util.js";'
+    files = {"index.html": page(body), "js/app.js": app, "js/mine.js": "", "lib/util.js": "export const one = 1;"}
+    support.write(tmp_path, files)
+    compiled = composition.read(tmp_path, variables={}, cache=support.CACHE)
+    found = modules_of(compiled)
+    assert set(found) >= {"three.module.js", "EffectComposer.js", "CopyShader.js", "Pass.js", "app.js", "util.js"}
+    (script, *_) = [e for e in markup.find(tree(compiled), "script") if e.attrs.get("type") == "importmap"]
+    imports = json.loads(markup.text(script))["imports"]
+    assert imports["three"] == f"/{found['three.module.js'][0]}"
+    assert imports["mine"] == "/js/mine.js"
+    assert imports["three/addons/postprocessing/EffectComposer.js"] == f"/{found['EffectComposer.js'][0]}"
+    assert f"'/{found['CopyShader.js'][0]}'" in found["EffectComposer.js"][1]  # written as ../shaders/CopyShader.js
+    assert '"/lib/util.js"' in found["app.js"][1]
 
 
 @NEEDS_NPM

@@ -14,6 +14,7 @@ from fleet.composition import (
     lint,
     loads,
     markup,
+    modules,
     mount,
     moving,
     project,
@@ -64,6 +65,7 @@ def read(
     files.inline_sheets(page.document)
     apply_variables(page.document, page.path, variables, mounting.table)
     scripts.settle(page.document)
+    modules.complete_maps(files, page.document, page.path)
     loads.add_mentioned(files, markup.serialise(page.document))
     faces = fonts.embed(page.document, files, is_substitute_accepted=substitute_fonts)
     refuse.check_moving(moving.mark(page.document, files.files))

@@ -45,6 +45,7 @@ class Assets:
     font_sheets: list[str] = field(default_factory=list)  # addresses of font services that style sheets import
     _sheets: set[str] = field(default_factory=set)
     read: set[str] = field(default_factory=set)
+    bare: dict[str, str] = field(default_factory=dict)  # names that scripts import -> where one does
     frames: list[str] = field(default_factory=list)  # pages inside the page, still to be compiled
 
     def localise(self, page: project.Page) -> None:
