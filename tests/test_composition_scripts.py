@@ -1,4 +1,5 @@
 import contextlib
+import html
 import itertools
 import json
 from pathlib import Path
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet import composition, errors, model
-from fleet.composition import markup, moving, speech
+from fleet.composition import fonts, markup, moving, speech
 
 GIF = b"GIF89a\2\0\2\0\x80\0\0\0\0\0\xff\xff\xff%s;"
 IMAGE = b"\x21\xf9\4\0\0\0\0\0\x2c\0\0\0\0\2\0\2\0\0\2\2\x8c\x53\0"
@@ -75,6 +76,41 @@ def test_a_page_inside_the_page_is_compiled_as_well(tmp_path: Path) -> None:
         )
     with pytest.raises(errors.CompositionError, match="a page from elsewhere"):
         read(tmp_path / "remote", {"index.html": page('<iframe src="https://x.example/"></iframe>')})
+
+
+def test_a_page_written_into_the_page_is_compiled_as_well(tmp_path: Path) -> None:
+    inner = html.escape(
+        '<img src="dot.png"><script src="js/a.js"></script><iframe srcdoc="<img src=two.png>"></iframe>'
+    )
+    files = {"dot.png": "x", "two.png": "x", "js/a.js": 'import("./b.js")', "js/b.js": ""}
+    compiled = read(tmp_path, {**files, "index.html": page(f'<iframe src="gone.html" srcdoc="{inner}"></iframe>')})
+    assert paths(compiled) == ["dot.png", "js/a.js", "js/b.js", "two.png"]
+    (host,) = markup.find(tree(compiled), "iframe")
+    inside = markup.parse(host.attrs["srcdoc"] or "")
+    (image,) = markup.find(inside, "img")
+    assert image.attrs["src"] == "/dot.png"
+    (innermost,) = markup.find(inside, "iframe")
+    assert 'src="/two.png"' in (innermost.attrs["srcdoc"] or "")
+    with pytest.raises(errors.CompositionError, match=r"index\.html \(srcdoc\):1: gone\.png: no such file"):
+        read(tmp_path / "missing", {"index.html": page('<iframe srcdoc="<img src=gone.png>"></iframe>')})
+
+
+def test_a_page_in_a_folder_finds_its_files_and_its_fonts(tmp_path: Path) -> None:
+    inner = """<p>text</p><link rel="stylesheet" href="style.css"><style>b{background:url(dot.png)}</style>
+    <img src="dot.png" srcset="dot.png 1x, ../top.png 2x"><use href="#a"></use><script src="code.js"></script>"""
+    files = {"in/dot.png": "x", "top.png": "x", "in/code.js": "", "in/style.css": "i{background:url(dot.png)}"}
+    body = page('<iframe src="in/page.html"></iframe><div data-composition-src="scenes/one.html"></div>')
+    scene = '<template><div data-composition-id="one"><iframe srcdoc="<img src=dot.png>"></iframe></div></template>'
+    files |= {"index.html": body, "in/page.html": inner, "scenes/one.html": scene, "scenes/dot.png": "y"}
+    compiled = read(tmp_path, files)
+    (file,) = [asset.file for asset in compiled.assets if asset.path == "in/page.html"]
+    text = Path(file).read_text(encoding="utf-8")
+    assert 'src="/in/dot.png" srcset="/in/dot.png 1x, /top.png 2x"' in text
+    assert text.count('url("/in/dot.png")') == 2
+    assert '<script src="/in/code.js">' in text
+    assert 'href="#a"' in text
+    assert fonts.MARK in text  # text without a family is drawn by ours there too
+    assert "/scenes/dot.png" in compiled.document
 
 
 def test_an_image_that_moves_is_marked_for_the_page(tmp_path: Path) -> None:
