@@ -16,7 +16,8 @@ from fleet import assets, errors, model
 from fleet.composition import css, markup, placeholders, project
 
 REMOTE = "_remote"  # folder of the bundle for what came from elsewhere
-_SOURCES: dict[str, tuple[str, ...]] = {
+# Attributes that name a file, by element.
+REFERENCES: dict[str, tuple[str, ...]] = {
     "img": ("src",), "video": ("src", "poster"), "audio": ("src",), "source": ("src",), "track": ("src",),
     "embed": ("src",), "object": ("data",), "input": ("src",), "image": ("href", markup.XLINK),
     "feImage": ("href", markup.XLINK), "use": ("href", markup.XLINK),
@@ -45,7 +46,9 @@ class Assets:
     font_sheets: list[str] = field(default_factory=list)  # addresses of font services that style sheets import
     _sheets: set[str] = field(default_factory=set)
     read: set[str] = field(default_factory=set)
+    bare: dict[str, str] = field(default_factory=dict)  # names that scripts import -> where one does
     frames: list[str] = field(default_factory=list)  # pages inside the page, still to be compiled
+    srcdocs: list[tuple[str, Element]] = field(default_factory=list)  # those written into a page, with its path
 
     def localise(self, page: project.Page) -> None:
         """Rewrites every reference of `page` to a path in the bundle."""
@@ -71,7 +74,7 @@ class Assets:
 
     def _element(self, element: Element, page: project.Page) -> None:
         where = f"{page.path}:{markup.line(element)}"
-        for name in _SOURCES.get(element.name, ()):
+        for name in REFERENCES.get(element.name, ()):
             if (value := markup.get(element, name)) and not _is_inside(element, name, value):
                 element.attrs[name] = self.reference(value, page.path, where)
         element.attrs.pop("crossorigin", None)  # all files are of one origin now, and its server does not speak CORS
@@ -173,6 +176,9 @@ class Assets:
         return path if project.has_scheme(path) else posixpath.relpath("/" + path, "/" + posixpath.dirname(sheet))
 
     def _frame(self, element: Element, page: project.Page, where: str) -> None:
+        if "srcdoc" in element.attrs:  # stronger than `src`
+            self.srcdocs.append((page.path, element))
+            return
         src = (markup.get(element, "src") or "").strip()
         if not src or not (is_remote(src) or project.is_local(src)):
             return

@@ -47,9 +47,10 @@ def is_immediate(element: Element) -> bool:
     return is_javascript(element) and not {"defer", "async"} & set(element.attrs)
 
 
-def texts(document: Document, files: Iterable[Asset]) -> list[str]:
-    """What the page's scripts say: those written in it, and the files of the project that are scripts."""
-    written = [markup.text(element) for element in markup.walk(document) if element.name == "script" and runs(element)]
+def texts(documents: Iterable[Document], files: Iterable[Asset]) -> list[str]:
+    """What the scripts of these pages say: those written in them, and the files of the project that are scripts."""
+    elements = [element for document in documents for element in markup.walk(document) if element.name == "script"]
+    written = [markup.text(element) for element in elements if runs(element)]
     paths = [Path(asset.file) for asset in files if speech.extension(asset.path) in speech.MODULES]
     return written + [path.read_text(encoding="utf-8", errors="replace") for path in paths]
 
