@@ -28,6 +28,13 @@ def test_files_that_scripts_name_are_in_the_bundle(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_files_at_the_top_are_in_the_bundle_when_a_name_ends_like_theirs(tmp_path: Path) -> None:
+    files = dict.fromkeys(("lava.png", "rock.png", "voice.mp3", "notes.txt", "deep/other.png"), "x")
+    script = "a = name + '.png'; b = `${word}.mp3?v=1`; const x = '.txt'; if (y) {z}.txt;"
+    compiled = read(tmp_path, {**files, "index.html": page(f"<script>{script}</script>")})
+    assert paths(compiled) == ["lava.png", "rock.png", "voice.mp3"]
+
+
 def test_scripts_of_the_project_are_read_too(tmp_path: Path) -> None:
     files = {"js/app.js": 'gl = canvas.getContext("webgl2"); fetch("data/a.json")', "data/a.json": "{}"}
     compiled = read(tmp_path, {**files, "index.html": page('<script src="js/app.js" defer></script>')})
