@@ -234,6 +234,9 @@ def test_faces_name_no_font_of_the_machine() -> None:
     sheet = "@font-face{font-family:A;src:local('A'), url(a.woff2) format('woff2'), local(B)}"
     assert stacks.without_local(sheet) == '@font-face{font-family:A;src: url(a.woff2) format("woff2")}'
     assert stacks.without_local(".a{color:red}") == ".a{color:red}"
+    assert stacks.without_local("@font-face{font-family:A;src:local(A),local(B)}") == "@font-face{}"
+    twice = "@font-face{font-family:A;src:local(A);src:url(a.woff2)}"
+    assert stacks.without_local(twice) == "@font-face{font-family:A;src:;src:url(a.woff2)}"
 
 
 @given(st.text(max_size=80))

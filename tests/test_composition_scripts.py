@@ -63,6 +63,15 @@ def test_data_from_elsewhere_that_cannot_be_had_is_warned_about(tmp_path: Path) 
     assert [(f.code, f.where) for f in compiled.findings] == said
 
 
+def test_a_picture_from_elsewhere_that_cannot_be_had_is_warned_about(tmp_path: Path) -> None:
+    head = '<style>\nbody { background: url("https://pictures.example/b.png") }</style>'
+    compiled = read(tmp_path, {"index.html": page('<img src="https://pictures.example/a.png">', head=head)})
+    said = [("picture-unavailable", "index.html:2"), ("picture-unavailable", "index.html:2")]
+    assert [(f.code, f.where) for f in compiled.findings] == said
+    with pytest.raises(errors.CompositionError, match=r"a\.mp4: .*offline"):
+        read(tmp_path / "film", {"index.html": page('<video src="https://pictures.example/a.mp4"></video>')})
+
+
 def test_a_script_runs_where_it_did_when_its_text_cannot_stand_there(tmp_path: Path) -> None:
     body = "<script>one()</script><p></p><script>two()</script><script type=module>three()</script>"
     document = tree(read(tmp_path, {"index.html": page(body)}))

@@ -22,6 +22,10 @@ REFERENCES: dict[str, tuple[str, ...]] = {
     "embed": ("src",), "object": ("data",), "input": ("src",), "image": ("href", markup.XLINK),
     "feImage": ("href", markup.XLINK), "use": ("href", markup.XLINK),
 }  # fmt: skip
+# What shows a picture: a page is itself without one, as it is not without a scene, a font or a film.
+_PICTURES = frozenset({("img", "src"), ("input", "src"), ("video", "poster")}) | {
+    (name, attribute) for name in ("image", "feImage") for attribute in ("href", markup.XLINK)
+}
 _STYLESHEET = "stylesheet"
 # Hints to a network that hosts do not have, and decoration of browser windows.
 _DROPPED_LINKS = frozenset({"preconnect", "dns-prefetch", "prerender", "icon", "manifest", "apple-touch-icon"})
@@ -76,7 +80,8 @@ class Assets:
         where = f"{page.path}:{markup.line(element)}"
         for name in REFERENCES.get(element.name, ()):
             if (value := markup.get(element, name)) and not _is_inside(element, name, value):
-                element.attrs[name] = self.reference(value, page.path, where)
+                read = self.picture if (element.name, name) in _PICTURES else self.reference
+                element.attrs[name] = read(value, page.path, where)
         element.attrs.pop("crossorigin", None)  # all files are of one origin now, and its server does not speak CORS
         if srcset := markup.get(element, "srcset"):
             element.attrs["srcset"] = ", ".join(self._candidates(srcset, page.path, where))
@@ -98,7 +103,7 @@ class Assets:
     def _candidates(self, srcset: str, page: str, where: str) -> Iterator[str]:
         for candidate in srcset.split(", "):
             url, _, size = candidate.strip().partition(" ")
-            yield f"{self.reference(url, page, where)} {size}".strip()
+            yield f"{self.picture(url, page, where)} {size}".strip()
 
     def _style(self, element: Element, page: project.Page) -> None:
         _check_depth(markup.text(element), f"{page.path}:{markup.line(element)}")
@@ -118,11 +123,8 @@ class Assets:
             at = f"{name}:{int(line) + reference.line - 1}"
             if reference.kind == "import" and not is_remote(reference.url):
                 return self._sheet(reference.url, page, at)
-            return (
-                self._font(reference.url, page, at)
-                if reference.kind == "font"
-                else self.reference(reference.url, page, at)
-            )
+            read = {"image": self.picture, "font": self._font}.get(reference.kind, self.reference)
+            return read(reference.url, page, at)
 
         _check_depth(sheet, where)
         return css.rewrite(sheet, replace)
@@ -171,7 +173,7 @@ class Assets:
             url = posixpath.normpath(posixpath.join("/", posixpath.dirname(sheet), url))
         if not is_remote(url) and not project.is_local(url):
             return url
-        read = {"import": self._sheet, "font": self._font}.get(reference.kind, self.reference)
+        read = {"import": self._sheet, "font": self._font}.get(reference.kind, self.picture)
         path = read(url, sheet, where)
         return path if project.has_scheme(path) else posixpath.relpath("/" + path, "/" + posixpath.dirname(sheet))
 
@@ -201,6 +203,24 @@ class Assets:
         if not project.is_local(value):
             return value
         return self._local(value, page, where)
+
+    def picture(self, value: str, page: str, where: str) -> str:
+        """As `reference`; but one from elsewhere that cannot be had is warned about, and missing in the render."""
+        if not is_remote(value):
+            return self.reference(value, page, where)
+        try:
+            return self.fetched(value.strip())
+        except assets.Unavailable as error:
+            self.findings.append(
+                model.Finding(
+                    severity=model.Severity.WARNING,
+                    code="picture-unavailable",
+                    message=f"{value.strip()}: {error}; the render goes on without this picture",
+                    remedy="put the picture into the project, or try again when its server answers",
+                    where=where,
+                )
+            )
+            return value
 
     def _font(self, value: str, page: str, where: str) -> str:
         """A font as data, which Chromium has ready at once; a path when it is too large for that."""

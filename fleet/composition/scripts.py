@@ -123,10 +123,12 @@ def mounted(source: str, scope: css.Scope) -> str:
 def hold(document: Document, libraries: Container[str]) -> None:
     """Has the authors' scripts wait for fonts: text that they measure has no other width by then.
 
-    `libraries` are the addresses that only bring functions; they need not wait. A page without fonts has no wait.
+    `libraries` are the addresses that only bring functions; they need not wait. A page without fonts or
+    scripts has no wait at all.
     """
     elements = list(markup.walk(document, templates=True))
-    if not any("@font-face" in markup.text(e) for e in elements if e.name == "style"):
+    has_fonts = any("@font-face" in markup.text(e) for e in elements if e.name == "style")
+    if not has_fonts or not any(e.name == "script" and runs(e) for e in elements):
         return
     body = markup.part(document, "body")
     written = (s for s in markup.find(body, "script") if runs(s) and s.namespace == "html")
