@@ -81,7 +81,7 @@ def _is_literal(token: Any, value: str) -> bool:
 
 
 def _is_address(token: Any) -> bool:
-    return token.type == "url" or (token.type == "function" and token.lower_name == "url")
+    return bool(token.type == "url" or (token.type == "function" and token.lower_name == "url"))
 
 
 def _drop_local(declaration: Declaration) -> bool:
