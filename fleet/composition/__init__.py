@@ -120,7 +120,7 @@ def _heard(
     listen: Listen | None,
     duration_s: Fraction,
 ) -> sound.Heard:
-    is_asked = any(sound.sounding(page.document)) and speech.sets_volume(scripts.texts(page.document, files.all()))
+    is_asked = any(sound.sounding(page.document)) and speech.sets_volume(scripts.texts([page.document], files.all()))
     if listen is None or not is_asked:
         return {}
     known = _without_stills(page, files, media)
