@@ -38,6 +38,7 @@ class FaultCode(enum.Enum):
     FRAME_REJECTED = "frame_rejected"  # said by the coordinator: what came is not what was announced
     NO_PROGRESS = "no_progress"
     PAGE_NOT_READY = "page_not_ready"
+    SCRIPT_ENDLESS = "script_endless"
     ZERO_DURATION = "zero_duration"
     SEEK_FAILED = "seek_failed"
     FEATURE_UNSUPPORTED = "feature_unsupported"
@@ -67,6 +68,8 @@ _TABLE: dict[FaultCode, tuple[Blame, Retry]] = {
     FaultCode.FRAME_REJECTED: (Blame.HOST, Retry.NEVER),
     FaultCode.NO_PROGRESS: (Blame.HOST, Retry.NEVER),
     FaultCode.PAGE_NOT_READY: (Blame.COMPOSITION, Retry.REPLACE),
+    # It has had its whole time; the coordinator gives it to another host, or once more to this one.
+    FaultCode.SCRIPT_ENDLESS: (Blame.COMPOSITION, Retry.NEVER),
     FaultCode.ZERO_DURATION: (Blame.COMPOSITION, Retry.NEVER),
     FaultCode.SEEK_FAILED: (Blame.COMPOSITION, Retry.REPLACE),
     FaultCode.FEATURE_UNSUPPORTED: (Blame.COMPOSITION, Retry.NEVER),

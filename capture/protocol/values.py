@@ -9,6 +9,8 @@ from fractions import Fraction
 CORES_MAX = 8192  # what Linux itself can be built for
 PATH_MAX = 1000
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+# How long a page may take to get ready, and for one frame: a heavy WebGL page has needed 6 s for a jump.
+PAGE_LIMIT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -47,6 +47,7 @@ def _local(files: Assets, src: str, page: str, where: str) -> str:
         written = project.read_text(files.files[plain], plain)
         source = placeholders.fill(written, files.source.placeholders)
         refuse.check_script(source, plain)
+        files.findings += refuse.notes_of_script(source, plain)
         if (rewritten := _spoken(files, source, f"{plain}:1")) != written:
             files.add(plain, rewritten.encode())
     return path

@@ -40,6 +40,10 @@ _GROWTH = re.compile(r"[\w\])]\s*[-+*]=|getContext\s*\(\s*[\"'`]2d")
 _TEMPLATE = re.compile(r"`[^`]*`")  # shaders stand there, and add all the time
 # Libraries have all of this; the ones that compositions load are larger, save some that are smaller than a long scene.
 _AUTHORED_CHARS = 48 * 1024
+# `music.volume = 0`, `gsap.to(music, { volume: 0 })`.
+_VOLUME = re.compile(r"""\.\s*(?:volume|muted)\s*[-+*/]?=(?!=)|\bvolume\b["']?\s*:""")
+# The end of a file's name whose beginning is computed: `+ ".png"`, `${name}.png`.
+_ENDING = re.compile(r"""(?:\+\s*["'`]|\})(\.[A-Za-z0-9]{1,8})["'`?#]""")
 # Where the name of a file ends inside a script.
 _NAME_ENDS = re.compile(r"[\"'`$\s(){}<>,;\\?#*]")
 
@@ -98,19 +102,29 @@ def may_keep_state(texts: Iterable[str]) -> bool:
     )
 
 
+def sets_volume(texts: Iterable[str]) -> bool:
+    """Whether a script may change how loud an element is."""
+    return any(_VOLUME.search(text) for text in texts)
+
+
 def mentioned(text: str, paths: Iterable[str]) -> set[str]:
     """The project paths that `text` may ask for.
 
     Those written out in full, and those that begin like a name that the text leaves unfinished, such as
-    `frames/shot_` + number. A file at the top of the project must be written out.
+    `frames/shot_` + number. Of files at the top of the project those that end like such a name, as in name + `.png`.
     """
     known = set(paths)
-    found = {path for path in known if "." in path and path in text}
+    endings = set(_ENDING.findall(text))
+    found = {path for path in known if "." in path and (path in text or _ends_so(path, endings))}
     for folder in {posixpath.dirname(path) for path in known} - {""}:
         for beginning in _beginnings(text, f"{folder}/"):
             if beginning not in known:
                 found |= {path for path in known if path.startswith(beginning)}
     return found
+
+
+def _ends_so(path: str, endings: set[str]) -> bool:
+    return "/" not in path and posixpath.splitext(path)[1] in endings
 
 
 def _beginnings(text: str, folder: str) -> set[str]:
