@@ -37,6 +37,7 @@ class FaultCode(enum.Enum):
     FRAME_DAMAGED = "frame_damaged"
     NO_PROGRESS = "no_progress"
     PAGE_NOT_READY = "page_not_ready"
+    SCRIPT_ENDLESS = "script_endless"
     ZERO_DURATION = "zero_duration"
     SEEK_FAILED = "seek_failed"
     FEATURE_UNSUPPORTED = "feature_unsupported"
@@ -65,6 +66,8 @@ _TABLE: dict[FaultCode, tuple[Blame, Retry]] = {
     FaultCode.FRAME_DAMAGED: (Blame.HOST, Retry.REPLACE),
     FaultCode.NO_PROGRESS: (Blame.HOST, Retry.NEVER),
     FaultCode.PAGE_NOT_READY: (Blame.COMPOSITION, Retry.REPLACE),
+    # It has had its whole time; the coordinator gives it to another host, or once more to this one.
+    FaultCode.SCRIPT_ENDLESS: (Blame.COMPOSITION, Retry.NEVER),
     FaultCode.ZERO_DURATION: (Blame.COMPOSITION, Retry.NEVER),
     FaultCode.SEEK_FAILED: (Blame.COMPOSITION, Retry.REPLACE),
     FaultCode.FEATURE_UNSUPPORTED: (Blame.COMPOSITION, Retry.NEVER),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from capture import protocol
-from capture.protocol import FrameRange, FromAgent, RenderSpec
+from capture.protocol import PAGE_LIMIT_S, FrameRange, FromAgent, RenderSpec
 from fleet import checks, events, muster, orders, sentences
 from fleet.errors import CompositionError, HostBusy, HostError, HostLost, HostUnfit, cause_of
 from fleet.model import Blob, Bundle, Host, Plan, Severity
@@ -56,6 +56,7 @@ class Work:
     directory: RunDirectory
     workers: int | None  # asked for on the command line
     strict: bool = False  # what the page warns of ends the run
+    page_limit_s: float = PAGE_LIMIT_S  # for a page to get ready, and for one frame
     may_keep_state: bool = False  # whether it is worth examining if frames depend on each other
 
 
@@ -239,6 +240,7 @@ class Link:
             chromium=self.host.chromium,
             chromium_args=self.host.chromium_args,
             sandbox=self.host.sandbox,
+            page_limit_s=self._work.page_limit_s,
         )
 
     async def _expect(self, kind: type[T] | tuple[type[T], ...], timeout_s: float) -> T:

@@ -170,6 +170,24 @@ def test_characters_that_the_families_lack_come_from_files_of_their_script(tmp_p
     assert compiled.findings == ()
 
 
+def test_symbols_are_those_of_the_generic_family_that_most_lists_name_first() -> None:
+    arial = fallback.symbols([["lato", "sans-serif"]])
+    dejavu = fallback.symbols([["lato", "system-ui", "sans-serif"], ["x", "system-ui"], ["y", "sans-serif"], ["z"]])
+    assert arial == tuple(reversed(dejavu))
+    assert fallback.sources("\u2192", (), dejavu)[:2] == dejavu
+
+
+@NEEDS_NPM
+def test_symbols_come_light_and_bold_and_what_stands_with_them_too(tmp_path: Path) -> None:
+    compiled = online(tmp_path, page("<p>\u2192 \u2713 \u65e5</p>", head=BASE))
+    (style,) = [s for s in markup.find(tree(compiled), "style") if fonts.MARK in s.attrs]
+    found = [face for face in families.faces(markup.text(style)) if face.family == fallback.FAMILY]
+    assert sorted((face.letters, face.weight) for face in found) == [
+        (letters, weight) for letters in ("U+2192", "U+2713", "U+65E5") for weight in ("100 500", "501 900")
+    ]
+    assert len({face.url for face in found}) == 5  # the bold ones are files of their own, where there are any
+
+
 @NEEDS_NPM
 def test_covered_text_leaves_the_lists_alone(tmp_path: Path) -> None:
     compiled = online(tmp_path, page("<p>Hello</p>", head=BASE))
@@ -179,10 +197,16 @@ def test_covered_text_leaves_the_lists_alone(tmp_path: Path) -> None:
 
 @NEEDS_NPM
 def test_a_character_that_no_font_has_is_named_with_its_place(tmp_path: Path) -> None:
-    html = page("<p>a</p>\n<p>\ue123</p>", head=BASE)
-    with pytest.raises(errors.CompositionError, match=r"\ue123 \(U\+E123, index.html:2\)"):
+    html = page("<p>a</p>\n<p>\U00012000</p>", head=BASE)
+    with pytest.raises(errors.CompositionError, match=r"\U00012000 \(U\+12000, index.html:2\)"):
         online(tmp_path, html)
     (finding,) = online(tmp_path, html, substitute_fonts=True).findings
+    assert (finding.code, finding.where) == ("character-undrawn", "index.html:2")
+
+
+@NEEDS_NPM
+def test_a_private_character_is_no_reason_to_stop(tmp_path: Path) -> None:
+    (finding,) = online(tmp_path, page("<p>a</p>\n<p>\uf8ff</p>", head=BASE)).findings
     assert (finding.code, finding.where) == ("character-undrawn", "index.html:2")
 
 

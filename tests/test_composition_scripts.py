@@ -43,10 +43,17 @@ def test_scripts_of_the_project_are_read_too(tmp_path: Path) -> None:
     assert paths(compiled) == ["data/a.json", "js/app.js"]
     assert compiled.has_webgl
     assert not read(tmp_path / "plain", {"index.html": page("<script>gsap.to()</script>")}).has_webgl
-    with pytest.raises(errors.CompositionError, match=r"^js/app\.js:2: .*`webgpu`"):
+    with pytest.raises(errors.CompositionError, match=r"^js/app\.js:2: .*`live-maps`"):
         read(
-            tmp_path / "gpu", {"js/app.js": "\nnavigator.gpu", "index.html": page('<script src="js/app.js"></script>')}
+            tmp_path / "map",
+            {"js/app.js": "\nnew mapboxgl.Map()", "index.html": page('<script src="js/app.js"></script>')},
         )
+
+
+def test_a_script_that_asks_for_webgpu_is_told_that_there_is_none(tmp_path: Path) -> None:
+    body = '<script src="app.js"></script>\n<script>\nconst isFast = !!navigator.gpu;</script>'
+    compiled = read(tmp_path, {"app.js": "\nif (navigator.gpu) start()", "index.html": page(body)})
+    assert [(f.code, f.where) for f in compiled.findings] == [("no-webgpu", "index.html:3"), ("no-webgpu", "app.js:2")]
 
 
 def test_data_from_elsewhere_that_cannot_be_had_is_warned_about(tmp_path: Path) -> None:
@@ -60,6 +67,18 @@ def test_a_script_runs_where_it_did_when_its_text_cannot_stand_there(tmp_path: P
     body = "<script>one()</script><p></p><script>two()</script><script type=module>three()</script>"
     document = tree(read(tmp_path, {"index.html": page(body)}))
     assert [markup.text(script) for script in markup.find(document, "script")] == ["three()", "one()", "two()"]
+
+
+def test_authors_scripts_come_after_the_wait_for_fonts(tmp_path: Path) -> None:
+    face = '<style>@font-face { font-family: "Own"; src: url("own.woff2") }</style>'
+    files = {"index.html": page("<script>one()</script>", head=face), "own.woff2": "x"}
+    last, own = markup.find(tree(read(tmp_path / "inline", files)), "script")[-2:]
+    assert (markup.get(last, "src"), markup.text(own)) == ("/__fleet_fonts.js", "one()")
+    files |= {"index.html": page('<script src="a.js"></script><p></p>', head=face), "a.js": "one()"}
+    first, *rest = markup.find(tree(read(tmp_path / "file", files)), "script")
+    assert [markup.get(script, "src") for script in (first, *rest)] == ["/__fleet_fonts.js", "a.js"]
+    files |= {"index.html": page(head=f"{face}<script>addEventListener('load', one)</script>")}
+    assert markup.get(markup.find(tree(read(tmp_path / "head", files)), "script")[-1], "src") == "/__fleet_fonts.js"
 
 
 def test_a_page_inside_the_page_is_compiled_as_well(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ fleet.seek = (() => {
   // Timelines first, for their callbacks may start other animations. CSS decides over WAAPI for its own elements.
   const FIRST = ["gsap"];
   const AFTER_VISIBILITY = ["waapi", "css"];
-  const COMPLETION_LIMIT_MS = 30000;
+  const COMPLETION_LIMIT_MS = fleet.config.limitMs / 2;
 
   let lastAnnouncedS = -1;
   let lastFrame = -1;

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from capture import wire
 from capture.faults import Fault
-from capture.protocol.values import BrowserFacts, FrameFile, FrameRange, HostFacts, Limits, RenderSpec
+from capture.protocol.values import PAGE_LIMIT_S, BrowserFacts, FrameFile, FrameRange, HostFacts, Limits, RenderSpec
 
 VERSION = 1
 # Bounds what a broken peer can make us buffer; the largest honest line, 1,000 captured frames, is 100 KiB.
@@ -36,6 +36,7 @@ class Hello:
     chromium: str | None = None  # configured path; None searches
     chromium_args: tuple[str, ...] = ()
     sandbox: bool = True
+    page_limit_s: float = PAGE_LIMIT_S  # for a page to get ready, and for one frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +251,8 @@ class Setup:
     chromium_args: tuple[str, ...]
     sandbox: bool
     blobs_directory: str | None = None  # where stills of videos are, by digest
+    page_limit_s: float = PAGE_LIMIT_S
+    watches_scripts: bool = False  # so that one that does not end can be named; WebAssembly runs slower then
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+# How long a page may take to get ready, and for one frame: a heavy WebGL page has needed 6 s for a jump.
+PAGE_LIMIT_S = 60.0
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class FrameRange:

@@ -6,8 +6,10 @@ before its generic ones. What no source has stops the render, unless substitutes
 """
 
 import base64
+import functools
 import importlib.resources
 import re
+import unicodedata
 import urllib.parse
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -58,7 +60,6 @@ def embed(
 ) -> list[model.Finding]:
     """Puts every family and character that the document asks for into it, as data.
 
-    Data, because Chromium has such a face ready at once: a script that measures text while the page loads sees it.
     CompositionError lists the families and characters that cannot be had; accepted, they are warnings.
     """
     _sanitise(document)
@@ -73,7 +74,8 @@ def embed(
         gaps |= found.lack(stack, letters.shapes(text))
     han = fallback.east_asian(markup.get(markup.part(document, "html"), "lang") or language, text)
     drawn = fallback.pictures(text)
-    last, absent = fallback.find(gaps, drawn if drawn & gaps else frozenset(), han, files.library)
+    order = functools.partial(fallback.sources, han=han, symbols=fallback.symbols(asked.stacks()))
+    last, absent = fallback.find(gaps, drawn if drawn & gaps else frozenset(), order, files.library)
     absent -= frozenset().union(*(drawn for drawn in found.drawn.values() if drawn))
     _write(document, asked, found, last)
     for link in links:
@@ -209,7 +211,6 @@ def _write(document: Document, asked: families.Asked, found: _Families, last: li
     if last or any(".font" in markup.text(script) for script in markup.find(document, "script")):
         markup.prepend(head, markup.new("script", {MARK: "true"}, _script(has_last=bool(last))))
     if rules:
-        markup.prepend(head, markup.new("script", {MARK: "true"}, _resource("faces.js")))
         markup.prepend(head, markup.new("style", {MARK: "true"}, "\n".join(rules)))
 
 
@@ -271,7 +272,11 @@ def _judge(
     needed = {_first(stack) for stack in asked.stacks()} - families.OF_A_SYSTEM
     problems = [_unresolved(files, key) for key in missing if key in needed and not _FOREIGN.search(key)]
     notes = [_unresolved(files, key) for key in missing if key not in needed and not _FOREIGN.search(key)]
-    return [*problems, *([_undrawn(files, absent)] if absent else [])], notes
+    # What a private character looks like is known to one font only: no source can have it, and every other machine
+    # shows a box as well.
+    private = frozenset(c for c in absent if unicodedata.category(c) == "Co")
+    notes += [_undrawn(files, private)] if private else []
+    return [*problems, *([_undrawn(files, absent - private)] if absent - private else [])], notes
 
 
 def _first(stack: list[str]) -> str:

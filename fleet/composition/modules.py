@@ -83,6 +83,7 @@ def local(files: Assets, path: str) -> None:
     written = project.read_text(files.files[path], path)
     source = placeholders.fill(written, files.source.placeholders)
     refuse.check_script(source, path)
+    files.findings += refuse.notes_of_script(source, path)
     if (rewritten := spoken(files, source, path, f"{path}:1")) != written:
         files.add(path, rewritten.encode())
 

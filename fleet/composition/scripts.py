@@ -1,7 +1,7 @@
 """Scripts of the compiled document: runtimes removed, remote ones pasted in, JavaScript written safely into HTML."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ _RUNTIME_TEXTS = (
     "window.__player =",
 )
 _RUNTIME_FLAGS = ("window.__playerReady", "window.__renderReady")
+# Answered by the host's agent once fonts are loaded; no project can have such a path by accident.
+GATE = "/__fleet_fonts.js"
 _JAVASCRIPT = frozenset({"", "text/javascript", "application/javascript", "text/ecmascript", "application/ecmascript"})
 
 
@@ -106,6 +108,22 @@ def mounted(source: str, scope: css.Scope) -> str:
     """The script of a mounted composition as a call that confines it; the page runtime has the function."""
     names = {"authored": scope.authored_id, "runtime": scope.runtime_id, "root": scope.root_id}
     return f"__fleetMounted({literal(names)},function(document,gsap,window,__hyperframes){{\n{embeddable(source)}\n}});"
+
+
+def hold(document: Document, libraries: Container[str]) -> None:
+    """Has the authors' scripts wait for fonts: text that they measure has no other width by then.
+
+    `libraries` are the addresses that only bring functions; they need not wait. A page without fonts has no wait.
+    """
+    elements = list(markup.walk(document, templates=True))
+    if not any("@font-face" in markup.text(e) for e in elements if e.name == "style"):
+        return
+    body = markup.part(document, "body")
+    written = (s for s in markup.find(body, "script") if runs(s) and s.namespace == "html")
+    own = (s for s in written if markup.get(s, "src") not in libraries)
+    # Deferred scripts, modules and listeners of the head run after the body, so its end is early enough for them.
+    first = next(own, None)
+    (first.parent or body if first else body).insert_before(markup.new("script", {"src": GATE}), first)
 
 
 def settle(document: Document) -> None:

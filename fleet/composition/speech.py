@@ -40,6 +40,8 @@ _GROWTH = re.compile(r"[\w\])]\s*[-+*]=|getContext\s*\(\s*[\"'`]2d")
 _TEMPLATE = re.compile(r"`[^`]*`")  # shaders stand there, and add all the time
 # Libraries have all of this; the ones that compositions load are larger, save some that are smaller than a long scene.
 _AUTHORED_CHARS = 48 * 1024
+# `music.volume = 0`, `gsap.to(music, { volume: 0 })`.
+_VOLUME = re.compile(r"""\.\s*(?:volume|muted)\s*[-+*/]?=(?!=)|\bvolume\b["']?\s*:""")
 # The end of a file's name whose beginning is computed: `+ ".png"`, `${name}.png`.
 _ENDING = re.compile(r"""(?:\+\s*["'`]|\})(\.[A-Za-z0-9]{1,8})["'`?#]""")
 # Where the name of a file ends inside a script.
@@ -98,6 +100,11 @@ def may_keep_state(texts: Iterable[str]) -> bool:
         for text in texts
         if len(text) <= _AUTHORED_CHARS
     )
+
+
+def sets_volume(texts: Iterable[str]) -> bool:
+    """Whether a script may change how loud an element is."""
+    return any(_VOLUME.search(text) for text in texts)
 
 
 def mentioned(text: str, paths: Iterable[str]) -> set[str]:
