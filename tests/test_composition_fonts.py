@@ -1,8 +1,10 @@
+import base64
 import re
 from pathlib import Path
 
 import composition_support as support
 import pytest
+import uharfbuzz
 from composition_support import NEEDS_NPM, page, read, tree
 from hypothesis import given
 from hypothesis import strategies as st
@@ -134,6 +136,17 @@ def test_a_first_choice_that_nobody_has_stops_the_render_unless_another_may_stan
     ]
     # Its name stands for a font of ours, so that no host shows one of its own.
     assert "Fleetrender Absent Sans" in {family for family, _, _ in faces(compiled)}
+
+
+@NEEDS_NPM
+def test_emoji_that_are_joined_out_of_several_are_one_picture(tmp_path: Path) -> None:
+    compiled = online(tmp_path, page("<p>\U0001f44d\U0001f3fd</p>", head=BASE))
+    (data,) = re.findall(r'font-family:"fleetrender fallback";src:url\("[^,]+,([^"]+)"\)', compiled.document)
+    buffer = uharfbuzz.Buffer()
+    buffer.add_str("\U0001f44d\U0001f3fd")
+    buffer.guess_segment_properties()
+    uharfbuzz.shape(uharfbuzz.Font(uharfbuzz.Face(base64.b64decode(data))), buffer)
+    assert len(buffer.glyph_infos) == 1
 
 
 @NEEDS_NPM

@@ -207,7 +207,7 @@ def _plain(package: Package, face: Face) -> str:
 def _made_small(package: Package, face: Face, data: bytes, covered: frozenset[str], library: Library) -> bytes:
     if not package.is_cut:
         return data
-    key = f"cut by harfbuzz:{package.name}@{package.version}/{_plain(package, face)}:{''.join(sorted(covered))}"
+    key = f"cut with all features:{package.name}@{package.version}/{_plain(package, face)}:{''.join(sorted(covered))}"
     return library.made(key, lambda: glyphs.cut(data, covered))
 
 

@@ -33,7 +33,9 @@ def cut(data: bytes, wanted: Iterable[str]) -> bytes:
     """
     asked = uharfbuzz.SubsetInput()
     asked.unicode_set.update(map(ord, {*wanted, *_JOINERS}))
-    asked.layout_feature_tag_set.invert()  # all
+    # All of them: its own choice, turned round, would be all but those that join.
+    asked.layout_feature_tag_set.clear()
+    asked.layout_feature_tag_set.invert()
     return bytes(uharfbuzz.subset(uharfbuzz.Face(_plain(data)), asked).blob.data)
 
 
