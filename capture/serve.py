@@ -179,9 +179,12 @@ def answer(directory: Path, url: str, request: dict[str, Any], *, content_type: 
         return Answer(status=405, problem=f"refused a {request['method']} request")
     path = file_of(directory, url)
     try:
-        if path is None or not path.is_file():
+        # A bundle holds no links, so one that leads out of it is not ours.
+        if path is None or not path.is_file() or not path.resolve().is_relative_to(directory.resolve()):
             return Answer(status=404, problem="not in the bundle")
         headers = {name.lower(): str(value) for name, value in request.get("headers", {}).items()}
+        if "service-worker" in headers:  # it would stand between the page and us, and outlive a navigation
+            return Answer(status=403, problem="refused a service worker")
         kind = content_type or TYPES.get(PurePosixPath(path.name).suffix.lower(), "application/octet-stream")
         return _with_file(path, kind, headers.get("range", ""), is_head=request.get("method") == "HEAD")
     except OSError as error:

@@ -74,7 +74,10 @@ const made = document.createElement("b");
 made.textContent = "measured";
 made.style.cssText = "font-weight:800;display:inline-block";
 document.body.append(made);
-const widths = () => [p, made].map((text) => text.getBoundingClientRect().width).join();
+const context = document.createElement("canvas").getContext("2d");
+context.font = "800 72px Inter";
+const drawn = () => context.measureText("measured").width;
+const widths = () => [...[p, made].map((text) => text.getBoundingClientRect().width), drawn()].join();
 const early = widths();
 window.addEventListener("hf-seek", () => {
   document.body.replaceChildren();

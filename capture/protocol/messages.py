@@ -15,6 +15,7 @@ VERSION = 1
 LINE_LIMIT_BYTES = 256 * 1024
 FRAMES_PER_MESSAGE = 500
 DIGESTS_PER_MESSAGE = 2000
+WORKERS_MAX = 1024  # the most that a hosts file may ask for
 
 
 class ProtocolError(Exception):
@@ -186,6 +187,10 @@ class Started:
     directory: str  # of the frame files, relative to the workspace
     workers: int
     why: str
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.workers <= WORKERS_MAX:
+            raise ValueError(f"no number of workers: {self.workers}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,11 +90,15 @@ def embed(
 
 
 def _sanitise(document: Document) -> None:
-    for element in markup.walk(document, templates=True):
+    elements = list(markup.walk(document, templates=True))
+    sheets = [markup.text(element) for element in elements if element.name == "style"]
+    styles = [style for element in elements if (style := markup.get(element, "style"))]
+    defined: set[str] = set().union(*map(families.defines, [*sheets, *styles]))
+    for element in elements:
         if element.name == "style":
-            markup.set_text(element, families.with_primary(stacks.without_local(markup.text(element))))
+            markup.set_text(element, families.with_primary(stacks.without_local(markup.text(element)), defined))
         if style := markup.get(element, "style"):
-            element.attrs["style"] = families.with_primary(style)
+            element.attrs["style"] = families.with_primary(style, defined)
         if (listed := markup.get(element, "data-font-family")) and families.names_generic(listed):
             element.attrs["data-font-family"] = f"{families.PRIMARY}, {listed}"
 
@@ -198,7 +202,7 @@ def _write(document: Document, asked: families.Asked, found: _Families, last: li
     substitute = next((found.faces[key] for key in (families.PRIMARY.lower(), _STANDARD) if found.faces.get(key)), [])
     for key, pairs in found.faces.items():
         if not pairs:  # under its name, so that no host shows one of its own
-            chosen = [] if _FOREIGN.search(key) else substitute
+            chosen = [] if _FOREIGN.search(key) or not _stands_alone(key, asked, found) else substitute
             rules += [_rule(found.names[key], face, data) for face, data in chosen] or [_nothing(found.names[key])]
     asked_for = {name.lower() for stack in asked.lists for name in stack}
     rules += _defaults(document, asked_for)
@@ -209,6 +213,11 @@ def _write(document: Document, asked: families.Asked, found: _Families, last: li
         markup.prepend(head, markup.new("script", {MARK: "true"}, _script(has_last=bool(last))))
     if rules:
         markup.prepend(head, markup.new("style", {MARK: "true"}, "\n".join(rules)))
+
+
+def _stands_alone(key: str, asked: families.Asked, found: _Families) -> bool:
+    """Whether some list has nothing else to show; any other falls through to its next family, as in a browser."""
+    return any(key in stack and not any(found.drawn.get(name) for name in stack) for stack in asked.stacks())
 
 
 def _defaults(document: Document, asked: set[str]) -> Iterator[str]:
@@ -235,9 +244,12 @@ def _append(document: Document) -> None:
 
 
 def _script(*, has_last: bool) -> str:
-    source = importlib.resources.files(__package__).joinpath("stacks.js").read_text(encoding="utf-8")
     last = css.quote(fallback.FAMILY) if has_last else "null"
-    return f"{source}\n__fleetStacks({css.quote(families.PRIMARY)}, {last});"
+    return f"{_resource('stacks.js')}\n__fleetStacks({css.quote(families.PRIMARY)}, {last});"
+
+
+def _resource(name: str) -> str:
+    return importlib.resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def _rule(name: str, face: Face, data: bytes) -> str:
@@ -258,9 +270,9 @@ def _judge(
     files: Assets, asked: families.Asked, missing: list[str], absent: frozenset[str]
 ) -> tuple[list[model.Finding], list[model.Finding]]:
     """What stops the render, and what is only said."""
-    firsts = {_first(stack) for stack in asked.stacks()}
-    problems = [_unresolved(files, key) for key in missing if key in firsts and not _FOREIGN.search(key)]
-    notes = [_unresolved(files, key) for key in missing if key not in firsts and not _FOREIGN.search(key)]
+    needed = {_first(stack) for stack in asked.stacks()} - families.OF_A_SYSTEM
+    problems = [_unresolved(files, key) for key in missing if key in needed and not _FOREIGN.search(key)]
+    notes = [_unresolved(files, key) for key in missing if key not in needed and not _FOREIGN.search(key)]
     # What a private character looks like is known to one font only: no source can have it, and every other machine
     # shows a box as well.
     private = frozenset(c for c in absent if unicodedata.category(c) == "Co")
