@@ -5,6 +5,7 @@ Batches, retries and quarantine live here; what makes a frame count is in `inges
 
 import asyncio
 import dataclasses
+import itertools
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -23,6 +24,7 @@ from fleet.transports.base import Transport
 PULL_FRAMES = 64
 PULL_BYTES = 32 << 20
 PULL_AGE_S = 1.5
+BATCH_BYTES = 4 * PULL_BYTES
 # A frame that comes damaged this often is captured again instead.
 PULL_ATTEMPTS = 3
 # The only name under which a failing page's picture is fetched, whatever the host calls it.
@@ -39,17 +41,29 @@ class Delivery:
     arrived: set[int] = field(default_factory=set)
     announced_at_s: float = 0.0
     failed_pulls: int = 0
+    is_begun: bool = False
     end: protocol.Done | protocol.Failed | None = None
 
-    def announce(self, frames: tuple[FrameFile, ...], now_s: float) -> None:
-        """Takes announced frames in; ProtocolError for one that was not ordered."""
+    def announce(self, frames: tuple[FrameFile, ...], now_s: float, limit_bytes: int) -> int:
+        """Takes announced frames in, says how many are news; ProtocolError for one not ordered, or too large."""
         if not self.announced:
             self.announced_at_s = now_s
+        count = 0
         for frame in frames:
             if not any(frame.index in part for part in self.order.todo):
                 raise protocol.ProtocolError(f"frame {frame.index} was announced and not ordered")
+            if frame.size_bytes > limit_bytes:
+                raise protocol.ProtocolError(f"frame {frame.index} has {frame.size_bytes} bytes, {limit_bytes} at most")
             if frame.index not in self.arrived:
+                count += frame.index not in self.announced
                 self.announced[frame.index] = frame
+        return count
+
+    def batch(self) -> list[FrameFile]:
+        """The announced frames to pull now, ascending: no more than fits into one quarantine."""
+        frames = sorted(self.announced.values(), key=lambda frame: frame.index)
+        sums = itertools.accumulate(frame.size_bytes for frame in frames)
+        return [frame for frame, total in zip(frames, sums, strict=True) if frame is frames[0] or total <= BATCH_BYTES]
 
     def is_due(self, now_s: float) -> bool:
         """Whether a pull is worth its fixed cost now."""
@@ -81,18 +95,34 @@ class Puller:
         """A new order begins; its frames will appear in `directory` on the host."""
         self._deliveries[order.chunk] = Delivery(order=order, directory=directory)
 
-    def hear(self, message: protocol.Captured | protocol.Done | protocol.Failed) -> None:
-        """Takes in what the agent says of an order; words about an order that has ended are old news."""
+    def hear(self, message: protocol.Started | protocol.Captured | protocol.Done | protocol.Failed) -> None:
+        """Takes in what the agent says of an order; words about one that has ended, or never was, are no news.
+
+        ProtocolError when it announces what nobody ordered.
+        """
         delivery = self._deliveries.get(message.chunk)
         if delivery is None or delivery.order.attempt != message.attempt:
             return
-        if isinstance(message, protocol.Captured):
-            delivery.announce(message.frames, time.monotonic())
-            count = len(message.frames)
-            self._emit(events.FramesCaptured(chunk=message.chunk, host=self._host, count=count))
+        if isinstance(message, protocol.Started):
+            self._begin(delivery, message)
+        elif isinstance(message, protocol.Captured):
+            limit_bytes = ingest.frame_limit(self._plan)
+            if count := delivery.announce(message.frames, time.monotonic(), limit_bytes):
+                self._emit(events.FramesCaptured(chunk=message.chunk, host=self._host, count=count))
         else:
-            delivery.end = message
+            delivery.end = delivery.end or message
         self._news.set()
+
+    def _begin(self, delivery: Delivery, started: protocol.Started) -> None:
+        if delivery.is_begun:
+            return
+        delivery.is_begun = True
+        order = delivery.order
+        self._emit(
+            events.ChunkStarted(
+                chunk=order.chunk, host=self._host, attempt=order.attempt, workers=started.workers, why=started.why
+            )
+        )
 
     async def run(self, transport: Transport, send: Callable[[protocol.Ack], Awaitable[None]]) -> None:
         """Pulls what is due, oldest order first, and acknowledges what counts, until cancelled."""
@@ -112,7 +142,7 @@ class Puller:
 
     async def _pull(self, transport: Transport, delivery: Delivery) -> list[int]:
         order = delivery.order
-        frames = sorted(delivery.announced.values(), key=lambda frame: frame.index)
+        frames = delivery.batch()
         names = ingest.names(frames, order.frames, self._plan)
         quarantine = self._quarantine(order.chunk)
         limit_bytes = ingest.byte_limit(frames)
@@ -136,7 +166,7 @@ class Puller:
         if delivery.failed_pulls >= PULL_ATTEMPTS:
             first, reason = rejected[0]
             fault = Fault(
-                code=FaultCode.FRAME_DAMAGED,
+                code=FaultCode.FRAME_REJECTED,
                 message=reason,
                 frame=first.index,
                 local_frame=first.index - delivery.order.frames.start,
@@ -157,7 +187,7 @@ class Puller:
             fault = await self._with_evidence(transport, delivery, delivery.end.fault)
         elif lacking := delivery.lacking:
             message = f"the host said done, but {len(lacking)} frames never came, the first is {lacking[0]}"
-            fault = Fault(code=FaultCode.FRAME_DAMAGED, message=message, frame=lacking[0])
+            fault = Fault(code=FaultCode.FRAME_REJECTED, message=message, frame=lacking[0])
         else:
             return events.ChunkDone(chunk=order.chunk, host=self._host, attempt=order.attempt)
         return events.ChunkFailed(chunk=order.chunk, host=self._host, attempt=order.attempt, fault=fault)
