@@ -6,7 +6,7 @@ import pytest
 from composition_support import by_id, page, paths, read, tree
 
 from fleet import bundle, composition, errors
-from fleet.composition import entry, fonts, markup, scripts
+from fleet.composition import entry, fonts, markup
 
 
 def test_size_length_and_rate_come_from_the_root(tmp_path: Path) -> None:
@@ -75,8 +75,7 @@ def test_a_fragment_gets_a_page_with_a_black_ground(tmp_path: Path) -> None:
     head, body = markup.part(document, "head"), markup.part(document, "body")
     styles = [markup.text(style) for style in markup.find(head, "style") if fonts.MARK not in style.attrs]
     assert styles == [entry.TEXT_RENDERING, entry.FRAGMENT_STYLE]
-    assert [child.name for child in body.children if child.name != "#text"] == ["style", "div", "script"]
-    assert [script.attrs for script in markup.find(body, "script")] == [{"src": scripts.GATE}]
+    assert [child.name for child in body.children if child.name != "#text"] == ["style", "div"]
     assert body.attrs["style"] == "margin:0;overflow:hidden"
     assert document.children is not None
     assert document.children[0].name == "!doctype"

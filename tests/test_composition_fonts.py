@@ -28,8 +28,10 @@ WOFF2 = b"wOF2 data"
         (".a{font-family:var(--f, serif)}", ".a{font-family:var(--f,Inter, serif)}"),
         (":root{--g:var(--f, var(--e, serif), x)}", ":root{--g:var(--f, var(--e,Inter, serif), x)}"),
         (".a{font-family:var(--defined, serif)}", ".a{font-family:var(--defined, serif)}"),
-        (".a{font:500 18px/1.4 ui-monospace, x}", ".a{font:500 18px/1.4 JetBrains Mono, ui-monospace, x}"),
-        (".a{font:18px serif}", ".a{font:18px serif}"),
+        (".a{font:500 18px/1.4 ui-monospace, x}", ".a{font:500 18px/1.4 Cousine, ui-monospace, x}"),
+        (".a{font:18px serif}", ".a{font:18px Tinos, serif}"),
+        (".a{font:italic 1em/2 -apple-system,x}", ".a{font:italic 1em/2 Arimo, -apple-system,x}"),
+        (".a{font:18px Lato, serif}.b{font:caption}", ".a{font:18px Lato, serif}.b{font:caption}"),
         ("@font-face{font-family:serif;src:url(x)}", "@font-face{font-family:serif;src:url(x)}"),
         (".serif:hover{color:serif}", ".serif:hover{color:serif}"),
     ],
@@ -234,6 +236,9 @@ def test_faces_name_no_font_of_the_machine() -> None:
     sheet = "@font-face{font-family:A;src:local('A'), url(a.woff2) format('woff2'), local(B)}"
     assert stacks.without_local(sheet) == '@font-face{font-family:A;src: url(a.woff2) format("woff2")}'
     assert stacks.without_local(".a{color:red}") == ".a{color:red}"
+    assert stacks.without_local("@font-face{font-family:A;src:local(A),local(B)}") == "@font-face{}"
+    twice = "@font-face{font-family:A;src:local(A);src:url(a.woff2)}"
+    assert stacks.without_local(twice) == "@font-face{font-family:A;src:;src:url(a.woff2)}"
 
 
 @given(st.text(max_size=80))
@@ -278,6 +283,7 @@ def test_emoji_are_pictures_by_themselves_or_by_their_selector() -> None:
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
+        ("c.font = '48px \"Playfair Display\"'", ["Playfair Display"]),
         ("ctx.font = '700 48px Space Mono, serif'", ["Space Mono, serif"]),
         ("ctx.font = `${size}px Lato`", ["Lato"]),
         ("gsap.to(a, {fontFamily: 'Bungee'})", ["Bungee"]),

@@ -138,6 +138,18 @@ def test_where_tweens_of_one_target_overlap_the_later_one_wins(browser: Browser)
         assert x_of(session, "#box") == pytest.approx(45 * 0.7)
 
 
+def test_a_transition_runs_while_a_timeline_moves_its_end(browser: Browser) -> None:
+    body = '<div id="box" style="transition: transform 1s linear">box</div>'
+    with film(browser, animated("tl.to('#box', {y: 300, duration: 1, ease: 'none'})", body)) as session:
+        session.ready()
+        session.seek(*range(16))
+        at = [session.js("new DOMMatrix(getComputedStyle(box).transform).f")]
+        session.seek(*range(16, 61))
+        at.append(session.js("new DOMMatrix(getComputedStyle(box).transform).f"))
+        assert 15 < at[0] < 60
+        assert at[1] == pytest.approx(300)
+
+
 def test_a_clip_outside_its_ancestors_window_stays_hidden(browser: Browser) -> None:
     body = '<div id="out" data-start="0" data-duration="1">out<p id="in" data-start="0" data-duration="2">in</p></div>'
     with film(browser, animated("", body)) as session:

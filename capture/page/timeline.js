@@ -258,6 +258,9 @@ fleet.timeline = (() => {
     renderAgain(timeline, at);
   };
 
+  /** Puts a timeline that no registry of this page knows on its own time. @param {Timeline} timeline @param {number} timeS */
+  const seekAlone = (timeline, timeS) => seekScene({ timeline, start: 0, inPoint: 0, rate: 1 }, timeS, false);
+
   /** Puts every registered timeline on the absolute time. @param {number} timeS @param {boolean} [quiet] */
   const seek = (timeS, quiet = false) => {
     if (Object.values(registry()).some((timeline) => !seen.has(timeline))) bind();
@@ -301,5 +304,5 @@ fleet.timeline = (() => {
   };
 
   const current = () => bound;
-  return Object.freeze({ registry, bind, rebind, seek, standing, missing, filmLength, stageLength, current, has });
+  return Object.freeze({ registry, bind, rebind, seek, seekAlone, isInside, standing, missing, filmLength, stageLength, current, has });
 })();

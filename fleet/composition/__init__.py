@@ -11,9 +11,11 @@ from fleet.composition import (
     assets,
     entry,
     fonts,
+    frames,
     lint,
     loads,
     markup,
+    modules,
     mount,
     moving,
     project,
@@ -58,17 +60,17 @@ def read(
     facts = root.facts(page.document, page.path)
     mounting = mount.Mounting(page.document, lambda inner: _open(source, inner, files, media), source)
     mounting.run(page.path)
-    for path_inside in files.frames:  # grows while it is read
-        inside = _open(source, path_inside, files, media)
-        refuse.check_frame(inside.document, inside.path)
-        scripts.inline(inside.document, files.scripts)
-        files.add(path_inside, markup.serialise(inside.document).encode())
+    inner = frames.read(
+        files, lambda inside: _open(source, inside, files, media), lambda inside: _prepare(inside, files, media)
+    )
     files.check()
     files.inline_sheets(page.document)
     apply_variables(page.document, page.path, variables, mounting.table)
     scripts.settle(page.document)
+    modules.complete_maps(files, page.document, page.path)
     loads.add_mentioned(files, markup.serialise(page.document))
     faces = fonts.embed(page.document, files, is_substitute_accepted=substitute_fonts)
+    faces += frames.finish(inner, files, is_substitute_accepted=substitute_fonts)
     refuse.check_moving(moving.mark(page.document, files.files))
     scripts.hold(page.document, files.scripts)
     scripts.inline(page.document, files.scripts)
@@ -91,10 +93,11 @@ def read(
         assets=tuple(asset for asset in files.all() if asset.path not in unneeded),
         has_webgl=speech.draws_with_gl(files.spoken),
         sequential=facts.sequential is True,
-        may_keep_state=facts.sequential is None and speech.may_keep_state(scripts.texts(page.document, files.all())),
+        may_keep_state=facts.sequential is None
+        and speech.may_keep_state(scripts.texts([page.document, *(one.page.document for one in inner)], files.all())),
         audio=audio,
         videos=slots,
-        findings=(*notes, *files.findings, *mounting.table.findings, *faces, *media.findings),
+        findings=tuple(dict.fromkeys([*notes, *files.findings, *mounting.table.findings, *faces, *media.findings])),
     )
 
 
@@ -117,7 +120,7 @@ def _heard(
     listen: Listen | None,
     duration_s: Fraction,
 ) -> sound.Heard:
-    is_asked = any(sound.sounding(page.document)) and speech.sets_volume(scripts.texts(page.document, files.all()))
+    is_asked = any(sound.sounding(page.document)) and speech.sets_volume(scripts.texts([page.document], files.all()))
     if listen is None or not is_asked:
         return {}
     known = _without_stills(page, files, media)
@@ -137,10 +140,14 @@ def _without_stills(page: project.Page, files: assets.Assets, media: sound.Media
 
 def _open(source: project.Project, path: str, files: assets.Assets, media: sound.Media) -> project.Page:
     page = source.page(path)
+    _prepare(page, files, media)
+    return page
+
+
+def _prepare(page: project.Page, files: assets.Assets, media: sound.Media) -> None:
     scripts.remove_runtimes(page.document)
     refuse.check(page.document, page.path)
     files.findings += refuse.notes(page.document, page.path)
     files.localise(page)
     loads.localise(files, page)
     sound.stamp(page, media)
-    return page

@@ -160,6 +160,9 @@ def find(
         for character in sorted(left):
             if turn < len(candidates := order(character)):
                 wanted.setdefault(candidates[turn], set()).add(character)
+        library.prefetch(
+            npm.File(name=package.name, version=package.version, path="package.json") for package in wanted
+        )
         for package, characters in wanted.items():
             for face, data, covered in _from_package(package, frozenset(characters), library):
                 found.append((face, data))
@@ -204,7 +207,7 @@ def _plain(package: Package, face: Face) -> str:
 def _made_small(package: Package, face: Face, data: bytes, covered: frozenset[str], library: Library) -> bytes:
     if not package.is_cut:
         return data
-    key = f"cut:{package.name}@{package.version}/{_plain(package, face)}:{''.join(sorted(covered))}"
+    key = f"cut by harfbuzz:{package.name}@{package.version}/{_plain(package, face)}:{''.join(sorted(covered))}"
     return library.made(key, lambda: glyphs.cut(data, covered))
 
 

@@ -12,9 +12,11 @@ GENERIC = frozenset({
     "ui-rounded", "emoji", "math", "fangsong", "-apple-system", "blinkmacsystemfont",
 })  # fmt: skip
 KEYWORDS = frozenset({"inherit", "initial", "unset", "revert", "revert-layer"})
-_MONOSPACE = frozenset({"monospace", "ui-monospace"})
+# What the generic families of a `font` are on most Linux machines: free fonts of the same metrics.
+FIXED = "Cousine"
+_STANDARD = "Arimo"
+_GENERIC_FONTS = {"monospace": FIXED, "ui-monospace": FIXED, "serif": "Tinos", "ui-serif": "Tinos"}
 PRIMARY = "Inter"
-FIXED = "JetBrains Mono"
 _VARIABLES_DEPTH = 4  # variables that stand for variables; more is a circle
 _VARIANTS_LIMIT = 16  # themes that give one variable another value; a list has one variable, rarely two
 _TEXT = ("Inter", "helvetica", "helvetica neue", "helvetica bold", "arial", "sf pro", "sf pro display", "sf pro text",
@@ -214,7 +216,7 @@ def with_primary(sheet: str, defined: Collection[str] = ()) -> str:
     tokens = tinycss2.parse_component_value_list(sheet)
     found = [(d, place) for d in declarations(tokens) if (place := _generic_first(d, defined)) is not None]
     for declaration, (inside, at) in reversed(found):  # from the end, so that earlier places stay where they are
-        name = f" {FIXED}" if declaration.name == "font" else PRIMARY
+        name = f" {_generic_font(declaration)}" if declaration.name == "font" else PRIMARY
         inside[at:at] = tinycss2.parse_component_value_list(f"{name},")
     return str(tinycss2.serialize(tokens)).replace("</", "<\\/") if found else sheet
 
@@ -224,13 +226,16 @@ def _generic_first(declaration: Declaration, defined: Collection[str]) -> tuple[
     if declaration.is_face:
         return None
     if declaration.name == "font":
-        # What it says of proportional text is left to the standard font; that one has no letters of equal width.
         at = declaration.start + size_end(declaration.value)
-        first = next(iter(listed(declaration.tokens[at : declaration.stop])), "").lower()
-        return (declaration.tokens, at) if first in _MONOSPACE else None
+        return (declaration.tokens, at) if _is_generic(declaration.tokens[at : declaration.stop]) else None
     if declaration.name != "font-family" and not declaration.name.startswith("--"):
         return None
     return _place(declaration.tokens, declaration.start, declaration.stop, defined)
+
+
+def _generic_font(declaration: Declaration) -> str:
+    # HyperFrames puts Inter before the lists of `font-family` alone.
+    return _GENERIC_FONTS.get(listed(_after_size(declaration.value))[0].lower(), _STANDARD)
 
 
 def _place(tokens: list[Any], start: int, stop: int, defined: Collection[str]) -> tuple[list[Any], int] | None:

@@ -170,6 +170,7 @@ def _resolve(
     names = {name.lower(): name for name in asked.families()}
     names |= {key: name for key, name in linked.items() if key not in asked.brought}
     served = faces.served(links, files.library)
+    files.library.prefetch(faces.packages({key: name for key, name in names.items() if key != _STANDARD}, served))
     found = {key: list(faces.of_family(name, key, wanted, served, files.library)) for key, name in names.items()}
     if _STANDARD in found:
         found[_STANDARD] = list(faces.standard(wanted, files.library))

@@ -24,6 +24,8 @@ _RUNTIME_TEXTS = (
     "__HF_EXPORT_RENDER_SEEK_CONFIG",
     "window.__player =",
 )
+# A regular expression may look like the beginning of a comment; so many are rubbish.
+OPEN_COMMENTS_LIMIT = 100
 _RUNTIME_FLAGS = ("window.__playerReady", "window.__renderReady")
 # Answered by the host's agent once fonts are loaded; no project can have such a path by accident.
 GATE = "/__fleet_fonts.js"
@@ -45,11 +47,20 @@ def is_immediate(element: Element) -> bool:
     return is_javascript(element) and not {"defer", "async"} & set(element.attrs)
 
 
-def texts(document: Document, files: Iterable[Asset]) -> list[str]:
-    """What the page's scripts say: those written in it, and the files of the project that are scripts."""
-    written = [markup.text(element) for element in markup.walk(document) if element.name == "script" and runs(element)]
+def texts(documents: Iterable[Document], files: Iterable[Asset]) -> list[str]:
+    """What the scripts of these pages say: those written in them, and the files of the project that are scripts."""
+    elements = [element for document in documents for element in markup.walk(document) if element.name == "script"]
+    written = [markup.text(element) for element in elements if runs(element)]
     paths = [Path(asset.file) for asset in files if speech.extension(asset.path) in speech.MODULES]
     return written + [path.read_text(encoding="utf-8", errors="replace") for path in paths]
+
+
+def with_few_open_comments(source: str) -> str:
+    """JavaScript whose last comment is closed, or nearly: each `/*` without end is looked for through all the rest."""
+    last = source.rfind("*/") + 1
+    if source.count("/*", last) <= OPEN_COMMENTS_LIMIT:
+        return source
+    return source[:last] + source[last:].replace("/*", "")
 
 
 def remove_runtimes(document: Document) -> None:
@@ -112,10 +123,12 @@ def mounted(source: str, scope: css.Scope) -> str:
 def hold(document: Document, libraries: Container[str]) -> None:
     """Has the authors' scripts wait for fonts: text that they measure has no other width by then.
 
-    `libraries` are the addresses that only bring functions; they need not wait. A page without fonts has no wait.
+    `libraries` are the addresses that only bring functions; they need not wait. A page without fonts or
+    scripts has no wait at all.
     """
     elements = list(markup.walk(document, templates=True))
-    if not any("@font-face" in markup.text(e) for e in elements if e.name == "style"):
+    has_fonts = any("@font-face" in markup.text(e) for e in elements if e.name == "style")
+    if not has_fonts or not any(e.name == "script" and runs(e) for e in elements):
         return
     body = markup.part(document, "body")
     written = (s for s in markup.find(body, "script") if runs(s) and s.namespace == "html")
