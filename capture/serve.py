@@ -111,6 +111,7 @@ class Server:
         self._note = note
         self._tab: str | None = None
         self._is_shown = False
+        self.departure = ""  # where the page was kept from leaving for, last
         connection.on("Fetch.requestPaused", self._paused)
 
     def serve(self, tab: str, *, timeout_s: float) -> None:
@@ -123,6 +124,7 @@ class Server:
         url = str(request["url"])
         is_tab = params.get("resourceType") == "Document" and params.get("frameId") == self._tab
         if is_tab and (self._is_shown or url != self.document_url):
+            self.departure = shown(url)
             # Aborted leaves the page as it is; every other reason replaces it by an error page.
             self._refuse(request_id, session, "Aborted", f"kept the page from leaving for {shown(url)}")
         elif url.startswith(ORIGIN + "/"):
