@@ -116,6 +116,7 @@ class Server:
         self._is_shown = False
         self._waiting: list[tuple[str, str | None]] = []  # requests for the gate, and their sessions
         self._is_open = False
+        self.departure = ""  # where the page was kept from leaving for, last
         connection.on("Fetch.requestPaused", self._paused)
 
     def serve(self, tab: str, *, timeout_s: float) -> None:
@@ -141,6 +142,7 @@ class Server:
         url = str(request["url"])
         is_tab = params.get("resourceType") == "Document" and params.get("frameId") == self._tab
         if is_tab and (self._is_shown or url != self.document_url):
+            self.departure = shown(url)
             # Aborted leaves the page as it is; every other reason replaces it by an error page.
             self._refuse(request_id, session, "Aborted", f"kept the page from leaving for {shown(url)}")
         elif url == GATE:

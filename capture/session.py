@@ -19,6 +19,8 @@ from capture.serve import Files, Server
 
 COMMAND_TIMEOUT_S = 30.0  # commands that change no page; a loaded host has needed 3 s
 EVIDENCE_TIMEOUT_S = 5.0
+PARSED = "the document is parsed"
+DEPARTURE_SHARE = 4  # of its time, a page that tried to leave gets this part to be parsed all the same
 CRASH_NEWS_S = 0.5  # a killed page still "draws" a frame, without a picture, a moment before its death is told
 # Two equal pictures in a row are wanted; with <video> stills the first one after a jump was stale once.
 SETTLE_PICTURES_MAX = 6
@@ -82,7 +84,7 @@ class Session:
             self._attach()
             self._prepare(runtime)
             self._command("Page.navigate", {"url": self._server.document_url})
-            self._wait_for_document(deadline)
+            self._await_document(deadline)
             reply = self._camera.reply(self._evaluate("__fleet.ready()"), deadline)
             told = _value(reply, FaultCode.PAGE_NOT_READY)
             # Layers remember where they were first drawn. A page that took its time was drawn while it got ready.
@@ -141,18 +143,31 @@ class Session:
             return None
         return shutter.decode(data) or None
 
+    def _await_document(self, deadline: float) -> None:
+        """Until it is parsed; on the way the parser may wait for fonts, and does not go on by itself."""
+        self._await_parser(lambda: self._has_document or self._server.is_waiting, deadline)
+        if self._server.is_waiting:
+            self._camera.reply(self._evaluate("__fleet.fonts()"), deadline)
+            self._server.open_gate()
+            self._await_parser(lambda: self._has_document, deadline)
+
+    def _await_parser(self, is_there: Callable[[], bool], deadline: float) -> None:
+        connection, server = self._connection, self._server
+        connection.wait_until(lambda: is_there() or bool(server.departure), deadline, PARSED)
+        # Some ways to leave stop the parser for good, although they come to nothing.
+        patience = time.monotonic() + self._limit_s / DEPARTURE_SHARE
+        with suppress(cdp.TimedOut):
+            connection.wait_until(is_there, min(deadline, patience), PARSED)
+            return
+        if server.departure and time.monotonic() < deadline:
+            text = f"the page stopped loading when it tried to leave for {server.departure}"
+            raise CaptureError(FaultCode.PAGE_NOT_READY, text)
+        connection.wait_until(is_there, deadline, PARSED)
+
     @property
     def _camera(self) -> shutter.Shutter:
         assert self._shutter is not None
         return self._shutter
-
-    def _wait_for_document(self, deadline: float) -> None:
-        what = "the document is parsed"
-        self._connection.wait_until(lambda: self._has_document or self._server.is_waiting, deadline, what)
-        if self._server.is_waiting:
-            self._camera.reply(self._evaluate("__fleet.fonts()"), deadline)
-            self._server.open_gate()
-            self._connection.wait_until(lambda: self._has_document, deadline, what)
 
     def _attach(self) -> None:
         size = {"width": self._spec.width, "height": self._spec.height}

@@ -225,7 +225,7 @@ FAILING = """<!doctype html><script>
 def test_a_failing_seek_has_a_code_the_frame_and_the_console(
     tmp_path: Path, mode: CaptureMode, frame: int, code: FaultCode, message: str
 ) -> None:
-    with support.session(support.bundle(tmp_path / "bundle", FAILING), mode, limit_s=2) as opened:
+    with support.session(support.bundle(tmp_path / "bundle", FAILING), mode, limit_s=4) as opened:
         opened.open(support.RUNTIME)
         with pytest.raises(CaptureError, match=message) as caught:
             list(opened.capture([frame]))
@@ -252,7 +252,7 @@ def test_a_page_that_does_not_get_ready_has_a_code(
 ) -> None:
     document = f"<!doctype html><script>{script}</script>"
     with (
-        support.session(support.bundle(tmp_path / "bundle", document), mode, limit_s=2) as opened,
+        support.session(support.bundle(tmp_path / "bundle", document), mode, limit_s=4) as opened,
         pytest.raises(CaptureError, match=message) as caught,
     ):
         opened.open(support.RUNTIME)
