@@ -2,6 +2,7 @@
 
 import re
 from collections import deque
+from collections.abc import Callable
 
 from capture import cdp
 
@@ -14,7 +15,9 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\
 class Console:
     """Keeps the newest lines that any page of one connection writes."""
 
-    def __init__(self, connection: cdp.Connection) -> None:
+    def __init__(self, connection: cdp.Connection, on_error: Callable[[str], None]) -> None:
+        """`on_error` is told what pages say with console.error()."""
+        self._on_error = on_error
         self._lines: deque[str] = deque(maxlen=LINES_MAX)
         connection.on("Runtime.consoleAPICalled", self._called)
         connection.on("Runtime.exceptionThrown", self._thrown)
@@ -26,7 +29,10 @@ class Console:
 
     def _called(self, params: cdp.Params, _session: str | None) -> None:
         words = (str(item.get("value", item.get("description", item.get("type")))) for item in params.get("args", []))
-        self._add(str(params.get("type", "log")), " ".join(words))
+        kind, said = str(params.get("type", "log")), " ".join(words)
+        self._add(kind, said)
+        if kind == "error":
+            self._on_error(clean(f"console error: {said}"))
 
     def _thrown(self, params: cdp.Params, _session: str | None) -> None:
         details = params.get("exceptionDetails", {})

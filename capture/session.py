@@ -64,7 +64,7 @@ class Session:
         self._watches_scripts = watches_scripts
         self._watch: stuck.Watch | None = None
         self._notes = _Notes(note)
-        self._console = Console(connection)
+        self._console = Console(connection, lambda text: self._notes.add(Note("warning", "page", text)))
         files = Files(bundle, blobs)
         self._server = Server(connection, files=files, document=spec.document, note=self._notes.add)
         self._reached: int | None = None  # the last frame captured or stepped through

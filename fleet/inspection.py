@@ -1,5 +1,6 @@
 """What a render of a composition would be, and what is wrong with it, without rendering. One value for all readers."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from capture.protocol import PAGE_LIMIT_S
-from fleet import agentzip, bundle, composition, findings, measure, model, rundir, sentences
+from fleet import agentzip, bundle, composition, findings, measure, model, rundir, sentences, video
 from fleet import plan as planning
 from fleet.composition import contents, lint, project
 from fleet.errors import CompositionError
@@ -93,7 +94,8 @@ def _compiled(asked: Asked, source: project.Project) -> tuple[Render | None, tup
     except CompositionError as error:
         notes = [finding for finding in lint.run(source) if finding.severity is not Severity.ERROR]
         return None, (*findings.of_error(error), *notes)
-    return _render(compiled, bundled, plan), compiled.findings
+    blank = asyncio.run(video.sample(compiled.videos, fps=plan.fps, cache=cache / "stills"))
+    return _render(compiled, bundled, plan), (*compiled.findings, *blank)
 
 
 def _render(compiled: model.Composition, bundled: model.Bundle, plan: model.Plan) -> Render:

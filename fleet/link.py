@@ -10,7 +10,7 @@ import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from capture import protocol
@@ -19,6 +19,7 @@ from fleet import busy, checks, events, muster, orders, sentences
 from fleet.busy import Busy
 from fleet.errors import CompositionError, HostBusy, HostError, HostLost, HostUnfit, HostUntrusted, cause_of
 from fleet.model import Blob, Bundle, Host, Plan, Severity
+from fleet.pagenotes import PageNotes
 from fleet.rundir import RunDirectory
 from fleet.stills import Stills
 from fleet.transfer import Puller
@@ -66,6 +67,7 @@ class Work:
     strict: bool = False  # what the page warns of ends the run
     page_limit_s: float = PAGE_LIMIT_S  # for a page to get ready, and for one frame
     may_keep_state: bool = False  # whether it is worth examining if frames depend on each other
+    page_notes: PageNotes = field(default_factory=PageNotes)  # grows while the run goes on
     busy: Busy = busy.SKIP
 
 
@@ -313,6 +315,8 @@ class Link:
         if isinstance(message, protocol.Note):
             if self._work.strict and is_of_picture(message):
                 raise CompositionError(sentences.clean(message.text, NOTE_LENGTH), remedy=STRICT_REMEDY)
+            if message.source == "page":
+                self._work.page_notes.add(message.text)
             self._note(message)
 
     def _note(self, note: protocol.Note) -> None:

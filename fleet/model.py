@@ -96,6 +96,7 @@ class VideoSlot:
     media_start_s: Fraction = Fraction(0)
     rate: Fraction = Fraction(1)
     is_loop: bool = False
+    where: str = ""  # file and line, for what is to be said about it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

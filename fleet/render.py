@@ -173,6 +173,9 @@ async def _render(
             await dispatch.run(resume.fixed_browser(history))
     except BaseExceptionGroup as error:
         raise cause_of(error) from error
+    finally:
+        for warned in work.page_notes.warnings():
+            log.emit(warned)
     return await assemble.run(plan, segments.result(), sound.result(), request.output)
 
 

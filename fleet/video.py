@@ -6,6 +6,7 @@ Stills are kept by what they were made from, so that a second render decodes not
 import asyncio
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -104,6 +105,16 @@ def _coloured(picture: Any, reel: Reel) -> Any:
         picture = picture.filter("scale", **read, flags="neighbor+accurate_rnd").filter("format", "gbrp")
         picture = picture.filter("scale", out_color_matrix="bt601", out_range="pc", flags="neighbor+accurate_rnd")
     return picture.filter("format", "rgba" if footage.has_alpha else "yuvj420p").filter("setsar", 1)
+
+
+async def sample(slots: Sequence[VideoSlot], *, fps: Fraction, cache: Path) -> tuple[Finding, ...]:
+    """What is to be said about the videos, from the first picture of each: a file that holds none is found by it."""
+    found: list[Finding] = []
+    for slot in slots:
+        first = math.ceil(slot.start_s * fps)
+        made = await extract([slot], frames=FrameRange(first, first + 1), fps=fps, cache=cache)
+        found += made.findings
+    return tuple(found)
 
 
 async def extract(slots: Sequence[VideoSlot], *, frames: FrameRange, fps: Fraction, cache: Path) -> Extracted:
@@ -272,7 +283,7 @@ def _hdr(slot: VideoSlot, *, is_mapping: bool) -> Finding:
         code="video-hdr",
         message=f"{name} is HDR and is mapped to SDR" if is_mapping else f"{name} is HDR and its colours will be pale",
         remedy="convert it to SDR yourself for full control" if is_mapping else "install an FFmpeg with zscale",
-        where=f"<video id={slot.id!r}>",
+        where=slot.where or f"<video id={slot.id!r}>",
     )
 
 
@@ -282,7 +293,7 @@ def _blank(slot: VideoSlot, problem: str) -> Finding:
         code="video-blank",
         message=f"{problem}; the video stays blank",
         remedy="replace the file, or lower `data-media-start`",
-        where=f"<video id={slot.id!r}>",
+        where=slot.where or f"<video id={slot.id!r}>",
     )
 
 

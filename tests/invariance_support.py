@@ -193,9 +193,11 @@ def is_sequential(studio: Studio, prepared: Prepared) -> bool:
     plan, site = prepared.plan, studio.one
     spec, samples = planning.spec(plan, studio.mode), stepping.samples(plan.frame_count)
 
-    async def examine() -> Examined:
+    async def examine() -> Examined | None:
         site.bring(prepared, samples)
-        return site.coordinator.ask(Examine(spec, samples), Examined)
+        site.coordinator.say(Examine(spec, samples))
+        answer = site.coordinator.hear((Examined, Failed), DONE_S)
+        return answer if isinstance(answer, Examined) else None
 
     known = resume.fixed_stepping((), declared=plan.sequential)
     has_hints = prepared.composition.may_keep_state and plan.frame_count > 1

@@ -46,6 +46,7 @@ def test_a_video_is_a_slot_with_its_times_and_what_its_file_holds(tmp_path: Path
             media_start_s=Fraction("0.1"),
             rate=Fraction(2),
             is_loop=True,
+            where="index.html:1",
         ),
     )
 
@@ -98,7 +99,7 @@ def test_a_file_used_twice_gives_two_slots_with_names_of_their_own(tmp_path: Pat
 def test_a_video_without_pictures_is_blank_with_a_warning(tmp_path: Path, clip: bytes, body: str, code: str) -> None:
     made = compiled(tmp_path, body, clip, {"no.mp4": b"no video"})
     assert made.videos == ()
-    assert [(finding.code, finding.where) for finding in made.findings] == [(code, "<video id='a'>")]
+    assert [(finding.code, finding.where) for finding in made.findings] == [(code, "index.html:1")]
     assert "src" not in by_id(tree(made), "a").attrs
 
 

@@ -5,7 +5,9 @@ import subprocess
 from pathlib import Path
 
 import composition_support as support
+import pytest
 from fleetrender_support import ROOT, Ended, command, environment
+from media_support import ffmpeg
 
 from fleet import inspect_view, inspection
 from fleet.composition import contents, lint, project
@@ -50,6 +52,23 @@ def test_an_error_ends_with_its_exit_code_and_what_else_is_wrong_is_told_too(tmp
     assert [(each["severity"], each["where"]) for each in told["findings"]] == [
         ("error", "index.html:2"),
         ("warning", "index.html:3"),
+    ]
+
+
+@pytest.mark.ffmpeg
+@pytest.mark.parametrize("has_header", [False, True], ids=["empty", "without its pictures"])
+def test_a_video_that_does_not_decode_is_found_with_its_place(tmp_path: Path, has_header: bool) -> None:
+    clip = tmp_path / "project" / "clip.mp4"
+    clip.parent.mkdir()
+    coding = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-movflags", "+faststart"]
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x48:d=1", *coding, str(clip))
+    whole = clip.read_bytes()
+    pictures = whole.index(b"mdat") + 4
+    clip.write_bytes(whole[:pictures] + b"\0" * (len(whole) - pictures) if has_header else b"")
+    ended = run(tmp_path, '\n<video src="clip.mp4" muted data-start="0" data-duration="1"></video>', "--json")
+    told = json.loads(ended.stdout)["findings"]
+    assert [(each["code"], each["where"]) for each in told if each["code"].startswith("video")] == [
+        ("video-blank", "index.html:2")
     ]
 
 

@@ -44,11 +44,19 @@ class Media:
     files: dict[str, Path]  # path in the bundle -> file
     findings: list[model.Finding] = field(default_factory=list)
     _known: dict[Path, ffprobe.Media | None] = field(default_factory=dict)
+    _places: dict[str, str] = field(default_factory=dict)  # source -> file and line of the first element that plays it
+
+    def place_of(self, element: Element) -> str:
+        """`file:line` of the first element with this source; the element's render id when its page is not known."""
+        return self._places.get(_source(element)) or f"<{element.name} id={markup.get(element, RENDER_ID)!r}>"
+
+    def note_place(self, element: Element, page: str) -> None:
+        """Remembers where the element stands, while its page is known."""
+        self._places.setdefault(_source(element), f"{page}:{markup.line(element)}")
 
     def file_of(self, element: Element) -> Path | None:
         """The local file that a media element plays, from its own source or its first <source>."""
-        sources = [element, *markup.find(element, "source")]
-        written = next((src for source in sources if (src := markup.get(source, "src"))), "")
+        written = _source(element)
         return self.files.get(project.split(written)[0].lstrip("/")) if project.is_local(written) else None
 
     def facts(self, file: Path) -> ffprobe.Media | None:
@@ -70,6 +78,11 @@ class Media:
         self.findings.append(
             model.Finding(severity=model.Severity.WARNING, code=code, message=message, remedy=remedy, where=where)
         )
+
+
+def _source(element: Element) -> str:
+    sources = [element, *markup.find(element, "source")]
+    return next((src for source in sources if (src := markup.get(source, "src"))), "")
 
 
 def _probe(file: Path) -> ffprobe.Media | None:
@@ -94,6 +107,7 @@ def stamp(page: project.Page, media: Media) -> None:
     for element in markup.walk(page.document, templates=True):
         if element.name not in _MEDIA:
             continue
+        media.note_place(element, page.path)
         if not markup.get(element, "id"):
             element.attrs["id"] = f"hf-{element.name}-{counts[element.name]}"
         counts[element.name] += 1

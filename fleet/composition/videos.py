@@ -3,6 +3,7 @@
 What a frame shows is `fleet/stills.py`'s, decoding is `fleet/video.py`'s.
 """
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -50,7 +51,8 @@ def slots(document: Document, total_s: Fraction, media: sound.Media) -> tuple[mo
             continue
         # Without data, a video takes its size from its poster: layout is then what it is for a video that has loaded.
         element.attrs["poster"] = _empty_picture(footage.width, footage.height)
-        found.append(_slot(element, footage, resolver, total_s))
+        slot = _slot(element, footage, resolver, total_s)
+        found.append(dataclasses.replace(slot, where=media.place_of(element)))
     return tuple(found)
 
 
@@ -96,7 +98,7 @@ def _slot(element: Element, footage: model.Footage, resolver: timing.Resolver, t
 
 def _footage(element: Element, media: sound.Media) -> model.Footage | None:
     """What the element's file holds; None, with a warning, when it has no picture to show."""
-    where = f"<video id={markup.get(element, sound.RENDER_ID)!r}>"
+    where = media.place_of(element)
     file = media.file_of(element)
     if file is None:
         src = (markup.get(element, "src") or "")[:80]
