@@ -96,3 +96,27 @@ def test_a_script_that_measures_text_at_load_sees_its_font(tmp_path: Path) -> No
         opened.open(page.source(config))
         ((_, picture),) = opened.capture([0])
     assert {pixel for row in png.rows(picture) for pixel in row} == {(0, 0, 255)}
+
+
+# Sizes by Chromium's own style sheet: fixed-width text is 13/16 of the rest, unless some size is absolute.
+SIZES = """<code id="a">x</code><pre id="b"><code id="c">x</code></pre>
+<p style="font-size:40px"><code id="d">x</code></p><code id="e" style="font-family:Inter">x</code>
+<code id="f" style="font-size:2em">x</code><script>
+const found = [...document.querySelectorAll("[id]")].map((text) => parseFloat(getComputedStyle(text).fontSize)).join();
+document.title = found;
+window.addEventListener("hf-seek", () => {
+  document.body.replaceChildren();
+  document.body.style.background = found.endsWith("13,13,13,40,16,26") ? "#0000ff" : "#ff0000";
+});
+</script>"""
+
+
+@NEEDS_NPM
+def test_fixed_width_text_without_a_size_is_smaller_as_in_any_browser(tmp_path: Path) -> None:
+    document = compiled(tmp_path, SIZES).replace("font:30px ", "font-family:")
+    directory = support.bundle(tmp_path / "sizes", document)
+    config = page.PageConfig(fps=Fraction(30), duration_s=Fraction(2), width=support.SIZE[0], height=support.SIZE[1])
+    with support.session(directory, CaptureMode.BEGIN_FRAME) as opened:
+        opened.open(page.source(config))
+        ((_, picture),) = opened.capture([0])
+    assert {pixel for row in png.rows(picture) for pixel in row} == {(0, 0, 255)}

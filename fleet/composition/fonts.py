@@ -230,6 +230,21 @@ def _write(document: Document, asked: families.Asked, found: _Families, last: li
         markup.prepend(head, markup.new("script", {MARK: "true"}, _script(has_last=bool(last))))
     if rules:
         markup.prepend(head, markup.new("style", {MARK: "true"}, "\n".join(rules)))
+    if families.FIXED.lower() in {name.lower() for name in found.names.values()}:
+        _size_fixed(document)
+
+
+def _size_fixed(document: Document) -> None:
+    """Gives fixed-width elements the size that browsers give them, once they stand there and before scripts measure."""
+    if not any(element.name in _FIXED_WIDTH for element in markup.walk(document, templates=True)):
+        return
+    source = importlib.resources.files(__package__).joinpath("fixed.js").read_text(encoding="utf-8")
+    body = markup.part(document, "body")
+    last = next((n for n in reversed(body.children or ()) if getattr(n, "name", "") not in {"script", "#text"}), None)
+    children = list(body.children or ())
+    after = children.index(last) + 1 if last is not None else 0
+    script = markup.new("script", {MARK: "true"}, source.replace("%MARK%", MARK))
+    body.insert_before(script, children[after] if after < len(children) else None)
 
 
 def _stands_alone(key: str, asked: families.Asked, found: _Families) -> bool:
