@@ -63,7 +63,9 @@ def run_command(
     crf: Annotated[
         int | None, typer.Option(metavar="N", help="0 is best, 51 worst (webm: 63).", show_default="by quality")
     ] = None,
-    bitrate: Annotated[str | None, typer.Option(metavar="RATE", help="Such as 8M, instead of --crf.")] = None,
+    bitrate: Annotated[
+        str | None, typer.Option(metavar="RATE", help="Such as 8M: the average aimed at, instead of --crf.")
+    ] = None,
     resolution: Annotated[
         str | None,
         typer.Option(metavar="WxH", help="Or 1080p, 4k, ...: whole multiples.", show_default="the composition's"),
