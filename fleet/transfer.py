@@ -150,10 +150,9 @@ class Puller:
         order = delivery.order
         frames = delivery.batch()
         names = ingest.names(frames, order.frames, self._plan)
-        quarantine = self._quarantine(order.chunk)
         limit_bytes = ingest.byte_limit(frames)
         await self._room(limit_bytes)
-        await transport.pull(delivery.directory, names, quarantine, limit_bytes=limit_bytes)
+        quarantine = await self._fetch(transport, delivery, names, limit_bytes)
         result = await asyncio.to_thread(
             ingest.ingest, quarantine, frames, chunk=order.frames, plan=self._plan, to=self.chunk_directory(order.chunk)
         )
@@ -216,14 +215,21 @@ class Puller:
         """`fault` with its screenshot, if there is one, brought here."""
         screenshot = None
         if fault.screenshot is not None:
-            quarantine = self._quarantine(delivery.order.chunk)
-            await transport.pull(delivery.directory, [SCREENSHOT], quarantine, limit_bytes=ingest.FRAME_LIMIT_BYTES)
+            quarantine = await self._fetch(transport, delivery, [SCREENSHOT], ingest.FRAME_LIMIT_BYTES)
             target = self._directory.logs / f"{self._host}-{delivery.order.chunk}.png"
             screenshot = str(target) if ingest.take_screenshot(quarantine, SCREENSHOT, target) else None
         return dataclasses.replace(fault, screenshot=screenshot)
 
-    def _quarantine(self, chunk: str) -> Path:
-        return Path(tempfile.mkdtemp(prefix=f"{self._host}.{chunk}.", dir=self._directory.quarantine))
+    async def _fetch(self, transport: Transport, delivery: Delivery, names: list[str], limit_bytes: int) -> Path:
+        """A quarantine of its own with what came of these files; none is left when the pull fails."""
+        prefix = f"{self._host}.{delivery.order.chunk}."
+        quarantine = Path(tempfile.mkdtemp(prefix=prefix, dir=self._directory.quarantine))
+        try:
+            await transport.pull(delivery.directory, names, quarantine, limit_bytes=limit_bytes)
+        except BaseException:
+            shutil.rmtree(quarantine, ignore_errors=True)
+            raise
+        return quarantine
 
     def chunk_directory(self, chunk: str) -> Path:
         """Where the verified frames of `chunk` are, numbered from 0."""

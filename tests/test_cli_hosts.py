@@ -100,7 +100,7 @@ def test_every_kind_of_host_fits_into_80_columns(name: str) -> None:
 
 
 def test_states_can_be_told_without_colour() -> None:
-    several = fleet("workstation", "docker-root", "asleep")
+    several = fleet("workstation", "trusting-host", "asleep")
     lines = shown(hosts_view.machines_table(several, checks.run(several)))
     assert [line.split()[1] for line in lines] == ["state", "ok", "warn", "FAIL"]
     assert "\x1b" not in "".join(lines)
@@ -124,7 +124,7 @@ def test_a_host_cannot_command_the_terminal() -> None:
     assert one.browser is not None
     one = dataclasses.replace(
         one,
-        facts=dataclasses.replace(one.facts, python=hostile, chromium=hostile, workspace=hostile, disk_free_bytes=0),
+        facts=dataclasses.replace(one.facts, python=hostile, chromium=hostile, disk_free_bytes=0),
         browser=dataclasses.replace(one.browser, gl_renderer=hostile),
         noise=hostile,
     )

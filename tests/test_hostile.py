@@ -15,8 +15,8 @@ from fleet.transports import channel
 
 pytestmark = pytest.mark.ffmpeg
 
-# Half of it is the patience with agents that say nothing.
-BOUND_S = 60.0
+# Only a hang comes here, however loaded the machine is.
+BOUND_S = 240.0
 AT_ONCE = 6
 MEMORY_BOUND_BYTES = 150 << 20
 CASES = sorted(hostile_agent.CASES.keys() - set(hostile_agent.HARMLESS))
@@ -134,7 +134,7 @@ def test_logs_of_a_flood_stay_small(alone: Alone) -> None:
 
 def test_a_run_goes_on_with_its_honest_hosts(stage: Stage) -> None:
     liars = [case for case in CASES if case not in WHY and not re.search("frame|size|than|digest", case)]
-    hosts = [("honest", ""), *((f"liar-{case.replace('_', '-')}", case) for case in liars[:12])]
+    hosts = [("honest", ""), *((f"liar-{case.replace('_', '-')}", case) for case in liars[:8])]
     ended = asyncio.run(stage.render(*hosts))
     assert ended.error is None, ended.error
     check_contained(ended)

@@ -9,7 +9,7 @@ import pytest
 
 from capture.protocol import FrameRange
 from fleet import events, rundir
-from fleet.errors import LockHeld
+from fleet.errors import ConfigError, LockHeld
 
 DIGEST = "ab" * 32
 
@@ -94,3 +94,19 @@ def test_the_lock_of_a_killed_run_is_free(tmp_path: Path) -> None:
         holder.wait(timeout=10)
         with rundir.output_lock(tmp_path, tmp_path / "out.mp4"):
             pass
+
+
+def test_directories_of_a_run_are_private_and_refused_when_others_may_write_into_them(tmp_path: Path) -> None:
+    run = rundir.create(tmp_path / "state", DIGEST)
+    for path in (tmp_path / "state", tmp_path / "state" / "runs", run.path, run.quarantine, run.logs):
+        assert path.stat().st_mode & 0o777 == 0o700
+    run.quarantine.chmod(0o770)
+    with pytest.raises(ConfigError, match="others may write") as caught:
+        rundir.RunDirectory(run.path)
+    assert f"chmod go-w {run.quarantine}" in caught.value.remedy
+
+
+def test_an_event_is_kept_without_its_secrets(tmp_path: Path) -> None:
+    run = rundir.create(tmp_path, DIGEST)
+    write_log(run, events.Warned("r1", "GET https://me:hunter2@example.com/?token=hunter2 failed"))
+    assert "hunter2" not in run.events.read_text()

@@ -5,8 +5,10 @@ The host is not trusted: we name every file, take regular files only, bound the 
 
 import asyncio
 import contextlib
+import logging
 import os
 import shlex
+import shutil
 import signal
 import sys
 import tempfile
@@ -15,6 +17,8 @@ from pathlib import Path
 
 from fleet import errors, model
 from fleet.transports import bridge, channel
+
+logger = logging.getLogger(__name__)
 
 MIN_BYTES_PER_S = 64 * 1024  # slower than this and the transfer is given up
 SETUP_S = 60.0
@@ -93,7 +97,19 @@ async def pull(
     with over.admit(host.name, _plain(host), execute, budget) as transfer:
         argv = pull_command(host, rsh_command(over, transfer), directory, destination.absolute())
         code, said = await _run(argv, names, _limit_s(host, budget))
+        _drop_unasked(destination, frozenset(names))
         verdict(host, code, transfer, said, pulls=True)
+
+
+def _drop_unasked(destination: Path, names: frozenset[str]) -> None:
+    """Deletes what is no regular file of these names: a sender may fill a folder that it calls by one of them."""
+    for entry in destination.iterdir():
+        if entry.is_symlink() or not entry.is_file() or entry.name not in names:
+            logger.warning("rsync brought something that nobody asked for")
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
 
 
 async def push(
