@@ -119,6 +119,7 @@ class Dispatch:
                         attempt=order.attempt,
                         frames=order.frames,
                         todo=order.todo,
+                        twin=order.twin,
                     )
                 )
             self._inboxes[order.host].put_nowait(order)

@@ -105,6 +105,7 @@ class ChunkOrdered:
     attempt: int
     frames: FrameRange
     todo: tuple[FrameRange, ...]
+    twin: str | None = None  # the running chunk whose missing frames this one captures a second time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +117,16 @@ class ChunkStarted:
     attempt: int
     workers: int
     why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkTrimmed:
+    """The host leaves the frames of its chunk at or after `stop` to others."""
+
+    chunk: str
+    host: str
+    attempt: int
+    stop: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +203,7 @@ class RunFinished:
 
 Event = (
     RunStarted | HostReady | HostRefused | HostLost | ModeFixed | SteppingFixed | PageLoaded | BundlePushed
-    | ChunkOrdered | ChunkStarted | FramesCaptured | FramesVerified | ChunkDone | ChunkFailed
+    | ChunkOrdered | ChunkStarted | ChunkTrimmed | FramesCaptured | FramesVerified | ChunkDone | ChunkFailed
     | SegmentEncoded | AudioMixed | Warned | RunFinished
 )  # fmt: skip
 
@@ -209,6 +220,7 @@ _KINDS: dict[str, type[Event]] = {
     "bundle.pushed": BundlePushed,
     "chunk.ordered": ChunkOrdered,
     "chunk.started": ChunkStarted,
+    "chunk.trimmed": ChunkTrimmed,
     "chunk.captured": FramesCaptured,
     "chunk.verified": FramesVerified,
     "chunk.done": ChunkDone,

@@ -43,7 +43,7 @@ STRICT_REMEDY = "mend the composition, or render without `--strict`"
 
 T = TypeVar("T", bound=FromAgent)
 _LEVELS = logging.getLevelNamesMapping()
-Order = orders.Capture | orders.Cancel | orders.Finish
+Order = orders.Capture | orders.Trim | orders.Cancel | orders.Finish
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +156,9 @@ class Link:
             if isinstance(order, orders.Cancel):
                 await self._channel.send(protocol.Cancel(order.chunk))
                 continue
+            if isinstance(order, orders.Trim):
+                await self._channel.send(protocol.Trim(order.chunk, order.attempt, order.stop))
+                continue
             await self._bring_stills(_visited(order) if spec.sequential else order.todo)
             self._puller.expect(order, f"{self._workspace}/runs/{self._work.directory.name}/{order.chunk}")
             await self._channel.send(
@@ -196,7 +199,7 @@ class Link:
             message = await self._next(SILENCE_S)
             if isinstance(message, protocol.Failed) and not message.chunk:
                 self._hear_aside(message)  # it cannot even take in what a chunk needs
-            elif isinstance(message, protocol.Captured | protocol.Done | protocol.Failed):
+            elif isinstance(message, protocol.Captured | protocol.Trimmed | protocol.Done | protocol.Failed):
                 self._puller.hear(message)
             elif isinstance(message, protocol.Loaded):
                 self._emit(events.PageLoaded(self.host.name, message.warnings))

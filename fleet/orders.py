@@ -16,11 +16,22 @@ class Capture:
     attempt: int
     frames: FrameRange
     todo: tuple[FrameRange, ...]
+    twin: str | None = None  # the running chunk whose missing frames these are
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trim:
+    """Have `host` leave the frames of `chunk` at or after `stop` to others; answered by ChunkTrimmed, or its end."""
+
+    host: str
+    chunk: str
+    attempt: int
+    stop: int
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Have `host` stop `chunk`, which others can end sooner; answered by ChunkFailed (cancelled) or ChunkDone."""
+    """Have `host` stop `chunk`: others have its frames, or it stands still. Answered by ChunkFailed or ChunkDone."""
 
     host: str
     chunk: str
@@ -39,4 +50,4 @@ class GiveUp:
     fault: Fault | None = None
 
 
-Order = Capture | Cancel | Finish | GiveUp
+Order = Capture | Trim | Cancel | Finish | GiveUp

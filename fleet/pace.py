@@ -22,20 +22,21 @@ class Pace:
     frames_per_s: float | None = None
     begun_s: float = 0.0
     window_s: float = 0.0
-    count: int = 0  # verified since the window opened
-    total: int = 0  # verified since the chunk began
+    count: float = 0  # verified since the window opened, in average frames
+    total: float = 0  # since the chunk began
     is_busy: bool = False
+    is_warm: bool = False  # its browsers have delivered a frame
 
     def begun(self, now_s: float) -> "Pace":
         """The host got a chunk, or its browsers are up: what came before is no work on frames."""
         return replace(self, begun_s=now_s, window_s=now_s, count=0, total=0, is_busy=True)
 
-    def verified(self, count: int, now_s: float) -> "Pace":
-        """`count` more frames of this host are verified."""
+    def verified(self, count: float, now_s: float) -> "Pace":
+        """Frames of this host are verified that cost as much as `count` average ones."""
         if not self.is_busy or count == 0:
             return self
         if self.total == 0:  # the first burst ends the warm-up: the window counts from there
-            return replace(self, window_s=now_s, count=0, total=count)
+            return replace(self, window_s=now_s, count=0, total=count, is_warm=True)
         grown = replace(self, count=self.count + count, total=self.total + count)
         return grown._folded(now_s) if now_s - self.window_s >= WINDOW_S else grown
 
@@ -48,11 +49,13 @@ class Pace:
             return replace(idle._folded(now_s), is_busy=False)
         if self.frames_per_s is None and self.total and now_s > self.begun_s:
             return replace(idle, frames_per_s=self.total / (now_s - self.begun_s))
+        if self.frames_per_s is None and (most := self.ceiling(now_s)) < math.inf:
+            return replace(idle, frames_per_s=most)  # not one frame in all that time says enough
         return idle
 
     def ceiling(self, now_s: float) -> float:
         """The most that the present silence allows to believe, in frames per second."""
-        silent_s = now_s - self.window_s - (0.0 if self.total else WARM_UP_S)
+        silent_s = now_s - self.window_s - (0.0 if self.total or self.is_warm else WARM_UP_S)
         return max(self.count, 1) / silent_s if self.is_busy and silent_s >= WINDOW_S else math.inf
 
     def _folded(self, now_s: float) -> "Pace":

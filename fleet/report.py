@@ -34,6 +34,7 @@ class _Order:
     verified: int = 0
     workers: int = 0
     why: str = ""
+    todo: int = 0
     outcome: str = "running"
     fault: Fault | None = None
 
@@ -87,6 +88,8 @@ class _Tally:
                 self._add_output(event, now_s)
             case events.SteppingFixed():
                 self.stepping = event
+            case events.ChunkTrimmed():
+                self._shorten(event)
             case events.FramesCaptured() | events.PageLoaded():
                 pass
             case _:
@@ -117,7 +120,7 @@ class _Tally:
         self, event: events.ChunkOrdered | events.ChunkStarted | events.ChunkDone | events.ChunkFailed, now_s: float
     ) -> None:
         if isinstance(event, events.ChunkOrdered):
-            self.orders.append(_Order(event, now_s))
+            self.orders.append(_Order(event, now_s, todo=sum(map(len, event.todo))))
             return
         order = self._order(event.chunk, event.host, event.attempt)
         if order is None or order.ended_s is not None:
@@ -131,6 +134,11 @@ class _Tally:
                 is_cancelled = event.fault.code is FaultCode.CANCELLED
                 order.end(now_s, "cancelled" if is_cancelled else "failed", event.fault)
 
+    def _shorten(self, event: events.ChunkTrimmed) -> None:
+        order = self._order(event.chunk, event.host, event.attempt)
+        if order is not None:
+            order.todo = sum(max(0, min(part.stop, event.stop) - part.start) for part in order.event.todo)
+
     def _count(self, event: events.FramesVerified, now_s: float) -> None:
         arrived = frameset.of(protocol.ranges_of(file.index for file in event.frames))
         fresh = len(arrived - self.verified)
@@ -141,7 +149,7 @@ class _Tally:
         if order is not None:
             order.verified += fresh
             # The last chunk of a run is complete before its host says so: nobody waits for that.
-            if order.ended_s is None and order.verified == sum(map(len, order.event.todo)):
+            if order.ended_s is None and order.verified == order.todo:
                 order.end(now_s, "done")
 
     def _add_output(
@@ -260,7 +268,7 @@ def _chunk(order: _Order) -> dict[str, Any]:
         "attempt": event.attempt,
         "host": event.host,
         "frames": str(event.frames),
-        "todo": sum(map(len, event.todo)),
+        "todo": order.todo,
         "verified": order.verified,
         "workers": order.workers,
         "ordered_s": _rounded(order.ordered_s),

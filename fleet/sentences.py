@@ -103,7 +103,10 @@ def _of_host(event: events.Event) -> str | None:
 def _of_chunk(event: events.Event) -> str | None:
     match event:
         case events.ChunkOrdered():
-            return f"{event.host}: chunk {event.chunk} ordered, {_todo(event.frames, event.todo, event.attempt)}"
+            twin = f", beside {event.twin}" if event.twin else ""
+            return f"{event.host}: chunk {event.chunk} ordered, {_todo(event.frames, event.todo, event.attempt)}{twin}"
+        case events.ChunkTrimmed():
+            return f"{event.host}: chunk {event.chunk} ends at frame {event.stop}, others capture the rest"
         case events.ChunkStarted():
             return f"{event.host}: chunk {event.chunk} started, {plural(event.workers, 'worker')}: {event.why}"
         case events.ChunkDone():

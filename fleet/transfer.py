@@ -13,7 +13,7 @@ from pathlib import Path
 
 from capture import protocol
 from capture.faults import Fault, FaultCode
-from capture.protocol import FrameFile
+from capture.protocol import FrameFile, FrameRange
 from fleet import events, ingest, orders
 from fleet.model import Plan
 from fleet.rundir import RunDirectory
@@ -51,6 +51,13 @@ class Delivery:
             if frame.index not in self.arrived:
                 self.announced[frame.index] = frame
 
+    def trim(self, host: str, stop: int) -> events.ChunkTrimmed:
+        """Nothing at or after `stop` will come, but for what was announced; says where the order ends now."""
+        stop = max([stop, *(frame + 1 for frame in (*self.announced, *self.arrived))])
+        todo = tuple(FrameRange(part.start, min(part.stop, stop)) for part in self.order.todo if part.start < stop)
+        self.order = dataclasses.replace(self.order, todo=todo)
+        return events.ChunkTrimmed(chunk=self.order.chunk, host=host, attempt=self.order.attempt, stop=stop)
+
     def is_due(self, now_s: float) -> bool:
         """Whether a pull is worth its fixed cost now."""
         if not self.announced:
@@ -81,7 +88,7 @@ class Puller:
         """A new order begins; its frames will appear in `directory` on the host."""
         self._deliveries[order.chunk] = Delivery(order=order, directory=directory)
 
-    def hear(self, message: protocol.Captured | protocol.Done | protocol.Failed) -> None:
+    def hear(self, message: protocol.Captured | protocol.Trimmed | protocol.Done | protocol.Failed) -> None:
         """Takes in what the agent says of an order; words about an order that has ended are old news."""
         delivery = self._deliveries.get(message.chunk)
         if delivery is None or delivery.order.attempt != message.attempt:
@@ -90,6 +97,8 @@ class Puller:
             delivery.announce(message.frames, time.monotonic())
             count = len(message.frames)
             self._emit(events.FramesCaptured(chunk=message.chunk, host=self._host, count=count))
+        elif isinstance(message, protocol.Trimmed):
+            self._emit(delivery.trim(self._host, message.stop))
         else:
             delivery.end = message
         self._news.set()

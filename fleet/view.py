@@ -66,6 +66,7 @@ class HostView:
     chunk: str | None = None
     frames: FrameRange | None = None
     todo: int = 0
+    ranges: tuple[FrameRange, ...] = ()  # of the order, as it was given
     done: int = 0
     total: int = 0
     workers: int = 0
@@ -115,6 +116,8 @@ def fold(view: View, record: events.Record) -> View:
             return replace(view, end=event, hosts=tuple(_at_rest(host) for host in view.hosts))
         case events.HostReady() | events.HostRefused() | events.HostLost() | events.BundlePushed():
             return _told(_fold_host(view, event), event)
+        case events.ChunkTrimmed():
+            return _shorten(view, event)
         case events.ChunkOrdered() | events.ChunkStarted() | events.ChunkDone() | events.ChunkFailed():
             return _told(_fold_chunk(view, event), event)
         case events.FramesVerified():
@@ -180,6 +183,7 @@ def _fold_chunk(
             chunk=event.chunk,
             frames=event.frames,
             todo=todo,
+            ranges=event.todo,
             done=0,
             meter=host.meter.begun(view.elapsed_s),
         )
@@ -189,6 +193,18 @@ def _fold_chunk(
         why = sentences.clean(event.why)
         return _with(view, event.host, state=HostState.CAPTURING, workers=event.workers, why=why)
     return _with(view, event.host, state=HostState.READY, chunk=None)
+
+
+def _shorten(view: View, event: events.ChunkTrimmed) -> View:
+    host = _host(view, event.host)
+    if host.chunk != event.chunk or host.frames is None:
+        return view
+    todo = sum(max(0, min(part.stop, event.stop) - part.start) for part in host.ranges)
+    stop = min(max(event.stop, host.frames.start + 1), host.frames.stop)
+    frames = FrameRange(host.frames.start, stop)
+    if host.done == todo:
+        return _with(view, event.host, state=HostState.READY, chunk=None, frames=frames, todo=todo)
+    return _with(view, event.host, frames=frames, todo=todo)
 
 
 def _count(view: View, event: events.FramesVerified) -> View:

@@ -10,7 +10,7 @@ from capture.protocol import FrameFile, FrameRange
 from fleet import events, frameset
 from fleet.errors import CompositionError, ExitCode, FleetLost
 from fleet.events import Event, Record
-from fleet.orders import Cancel, Capture, Finish, GiveUp, Order
+from fleet.orders import Cancel, Capture, Finish, GiveUp, Order, Trim
 from fleet.schedule import Schedule
 
 
@@ -40,8 +40,10 @@ def failed(order: Order, code: FaultCode, frame: int | None = None) -> events.Ch
     return events.ChunkFailed(chunk=order.chunk, host=order.host, attempt=order.attempt, fault=fault)
 
 
-def capture(host: str, chunk: str, frames: FrameRange, *todo: FrameRange, attempt: int = 1) -> Capture:
-    return Capture(host=host, chunk=chunk, attempt=attempt, frames=frames, todo=todo or (frames,))
+def capture(
+    host: str, chunk: str, frames: FrameRange, *todo: FrameRange, attempt: int = 1, twin: str | None = None
+) -> Capture:
+    return Capture(host=host, chunk=chunk, attempt=attempt, frames=frames, todo=todo or (frames,), twin=twin)
 
 
 def only(given: tuple[Order, ...]) -> Order:
@@ -71,15 +73,15 @@ def test_a_host_that_is_alone_takes_everything() -> None:
 def test_hosts_that_become_ready_together_share_fairly_by_capacity_fastest_first() -> None:
     feed = Fed(660, "a", "b")
     assert feed(ready("a", 2), ready("b", 4)) == (
-        capture("b", "c0001", FrameRange(0, 220)),
-        capture("a", "c0002", FrameRange(220, 330)),
+        capture("b", "c0001", FrameRange(0, 440)),
+        capture("a", "c0002", FrameRange(440, 660)),
     )
 
 
 def test_a_host_that_is_still_expected_is_left_its_share() -> None:
     feed = Fed(660, "a", "b")
-    assert feed(ready("a")) == (capture("a", "c0001", FrameRange(0, 165)),)
-    assert feed(ready("b")) == (capture("b", "c0002", FrameRange(165, 289)),)
+    assert feed(ready("a")) == (capture("a", "c0001", FrameRange(0, 330)),)
+    assert feed(ready("b")) == (capture("b", "c0002", FrameRange(330, 660)),)
 
 
 def test_a_short_render_is_shared_by_all_rather_than_filling_the_smallest_chunk() -> None:
@@ -111,16 +113,78 @@ def test_it_finishes_once_when_every_frame_is_verified() -> None:
     assert feed(done(order)) == ()
 
 
-def test_a_host_that_finishes_early_gets_more_by_measured_speed() -> None:
-    feed = Fed(1000, "a", "b")
+def trimmed(order: Order, stop: int) -> events.ChunkTrimmed:
+    assert isinstance(order, Trim)
+    return events.ChunkTrimmed(chunk=order.chunk, host=order.host, attempt=order.attempt, stop=stop)
+
+
+def uneven(feed: Fed) -> tuple[Order, Order]:
+    """a has captured its half of 1000 frames at 50 frames/s, b 50 of its own at 5."""
     first, second = feed(ready("a"), ready("b"))
-    for second_s in range(5):  # a: 50 frames/s, b: 5
-        feed(
-            verified(first, 50 * second_s, 50 * second_s + 50), verified(second, 250 + 5 * second_s, 255 + 5 * second_s)
-        )
+    for at_s in range(10):
+        feed(verified(first, 50 * at_s, 50 * at_s + 50), verified(second, 500 + 5 * at_s, 505 + 5 * at_s))
+    return first, second
+
+
+def test_an_idle_host_is_given_the_tail_of_a_chunk_once_its_owner_has_let_go_of_it() -> None:
+    feed = Fed(1000, "a", "b")
+    first, _ = uneven(feed)
     order = only(feed(done(first), after_s=0))
-    # 500 are left; a does 50 of 55 frames/s, and gets half of that share.
-    assert order == capture("a", "c0003", FrameRange(500, 728))
+    # 450 frames are left of b's. It keeps what it captures in the time in which a captures the others, and a bit.
+    assert order == Trim(host="b", chunk="c0002", attempt=1, stop=596)
+    assert feed(after_s=1) == ()
+    assert feed(trimmed(order, 596), after_s=0.1) == (capture("a", "c0003", FrameRange(596, 1000)),)
+    assert feed.schedule.story("c0002")[-1] == "12.1 s: ends at 596"
+
+
+def test_frames_that_workers_had_taken_stay_with_the_owner_and_nobody_asks_again() -> None:
+    feed = Fed(1000, "a", "b")
+    first, _ = uneven(feed)
+    order = only(feed(done(first), after_s=0))
+    assert feed(trimmed(order, 990), after_s=0.1) == (capture("a", "c0003", FrameRange(990, 1000)),)
+    given = feed(verified(capture("a", "c0003", FrameRange(990, 1000)), 990, 1000), after_s=0.1)
+    assert given == ()
+    again = only(feed(done(capture("a", "c0003", FrameRange(990, 1000)))))
+    assert again == capture("a", "c0004", FrameRange(550, 990), twin="c0002")
+
+
+def test_a_tail_whose_owner_is_lost_before_it_answers_comes_back_whole() -> None:
+    feed = Fed(1000, "a", "b")
+    first, _ = uneven(feed)
+    assert isinstance(only(feed(done(first), after_s=0)), Trim)
+    assert feed(events.HostLost("b", "gone")) == (
+        capture("a", "c0002", FrameRange(500, 1000), FrameRange(550, 1000), attempt=2),
+    )
+
+
+def test_an_owner_that_does_not_answer_has_its_frames_captured_by_another_too() -> None:
+    feed = Fed(1000, "a", "b")
+    first, second = uneven(feed)
+    assert isinstance(only(feed(done(first), after_s=0)), Trim)
+    for _ in range(4):
+        assert feed() == ()
+    copy = only(feed())
+    assert copy == capture("a", "c0003", FrameRange(550, 1000), twin="c0002")
+    assert feed(verified(copy, 550, 999)) == ()
+    assert feed(verified(second, 550, 555)) == ()
+    assert feed(verified(second, 999, 1000)) == (Finish(),)
+
+
+def test_who_was_beaten_by_its_twin_is_stopped() -> None:
+    feed = Fed(1500, "a", "b", "c")
+    first, second, third = feed(ready("a"), ready("b"), ready("c"))
+    for at_s in range(10):
+        feed(
+            verified(first, 50 * at_s, 50 * at_s + 50),
+            verified(second, 500 + 5 * at_s, 505 + 5 * at_s),
+            verified(third, 1000 + 49 * at_s, 1049 + 49 * at_s),
+        )
+    asked = only(feed(done(first), after_s=0))
+    copy = only(feed(trimmed(asked, 1000), after_s=0.1))
+    assert copy == capture("a", "c0004", FrameRange(550, 1000), twin="c0002")
+    assert feed(verified(second, 550, 560), verified(copy, 550, 560)) == ()
+    assert feed(verified(copy, 560, 1000)) == (Cancel("b", "c0002"),)
+    assert feed(failed(second, FaultCode.CANCELLED), verified(third, 1490, 1500)) == (Finish(),)
 
 
 def test_a_lost_hosts_missing_frames_go_first_under_their_own_chunk() -> None:
@@ -142,8 +206,8 @@ def test_a_lost_hosts_large_remainder_is_shared_as_new_chunks() -> None:
     only(feed(ready("a"), events.HostRefused("b", "no", "x"), events.HostRefused("c", "no", "x")))
     feed(events.HostLost("a", "gone", is_expected_back=True))
     assert feed(ready("b"), ready("c"), events.HostLost("a", "gone for good")) == (
-        capture("b", "c0002", FrameRange(0, 75)),
-        capture("c", "c0003", FrameRange(75, 150)),
+        capture("b", "c0002", FrameRange(0, 150)),
+        capture("c", "c0001", FrameRange(0, 300), FrameRange(150, 300), attempt=2),
     )
 
 
@@ -321,27 +385,6 @@ def test_a_host_that_is_lost_again_and_again_before_its_first_frame_is_left_out(
         assert isinstance(only(feed(ready("a"))), Capture)
         feed(events.HostLost("a", "reset", is_expected_back=True))
     assert isinstance(only(feed(ready("a"))), GiveUp)
-
-
-def test_an_idle_host_takes_over_what_a_slow_one_would_end_much_later() -> None:
-    feed = Fed(200, "a", "b")
-    first, second = feed(ready("a"), ready("b"))
-    for start in range(0, 50, 10):
-        feed(verified(first, start, start + 10))
-    third = only(feed(done(first)))
-    assert isinstance(third, Capture)
-    given: tuple[Order, ...] = ()
-    for start in range(third.frames.start, third.frames.stop, 10):
-        given = feed(verified(third, start, min(start + 10, third.frames.stop)))
-        assert given == ()
-    fourth = only(feed(done(third)))
-    assert isinstance(fourth, Capture)
-    while isinstance(fourth, Capture):
-        files = verified(fourth, fourth.frames.start, fourth.frames.stop)
-        (fourth,) = feed(files, done(fourth), after_s=len(files.frames) / 10)
-    assert fourth == Cancel("b", "c0002")
-    shares = feed(failed(second, FaultCode.CANCELLED))
-    assert [order.host for order in shares if isinstance(order, Capture)] == ["a"]
 
 
 def test_our_own_orders_may_come_back_as_events() -> None:

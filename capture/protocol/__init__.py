@@ -44,6 +44,8 @@ from capture.protocol.messages import (
     Stopping,
     ToAgent,
     ToWorker,
+    Trim,
+    Trimmed,
     decode,
     encode,
 )
@@ -112,6 +114,8 @@ __all__ = [
     "Stopping",
     "ToAgent",
     "ToWorker",
+    "Trim",
+    "Trimmed",
     "decode",
     "encode",
     "frame_name",

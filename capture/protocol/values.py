@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 
@@ -104,6 +104,7 @@ class FrameFile:
     index: int
     size_bytes: int
     sha256: str
+    took_ms: int = field(default=0, compare=False)  # since the worker's frame before it; 0 is unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
