@@ -63,6 +63,7 @@ class Dispatch:
         self._inboxes: dict[str, asyncio.Queue[Order]] = {}
         self._chunks: dict[str, FrameRange] = {}
         self._serving: set[str] = set()
+        self._released: set[str] = set()  # drained: they go before the end
         self._roll = Roll(hosts, scale=work.plan.scale)
         self._stepping = stepping.Stepping(
             resume.fixed_stepping(history, declared=work.plan.sequential),
@@ -106,6 +107,13 @@ class Dispatch:
         for order in given:
             if isinstance(order, orders.GiveUp):
                 raise order.error
+            if isinstance(order, orders.Release):
+                self._released.add(order.host)
+                self._inboxes[order.host].put_nowait(orders.Finish())
+                continue
+            if isinstance(order, orders.Say):
+                self._log.emit(order.event)
+                continue
             if isinstance(order, orders.Finish):
                 for queue in self._inboxes.values():
                     queue.put_nowait(order)
@@ -144,6 +152,8 @@ class Dispatch:
                     return
                 await asyncio.sleep(delay_s)
             else:
+                if host.name in self._released:
+                    self._put(events.HostDraining(host.name, is_over=True))
                 return
 
     def _report(self, host: Host, error: HostError, *, is_expected_back: bool) -> None:

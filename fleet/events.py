@@ -167,6 +167,42 @@ class ChunkFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class HostDraining:
+    """The user wants a host back: it ends what its workers have begun; `is_over` when it has gone."""
+
+    host: str
+    is_over: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostStruck:
+    """A host did something wrong, `strikes` times in a row by now; it gets no frames for the next `aside_s`."""
+
+    host: str
+    strikes: int
+    reason: str
+    aside_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspected:
+    """Frames of a chunk are hard to believe: some are captured again on another host, and compared."""
+
+    chunk: str
+    host: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disagreed:
+    """Two hosts delivered different pictures of one frame; the first one counts."""
+
+    frame: int
+    hosts: tuple[str, str]
+    digests: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentEncoded:
     """One closed GOP group of the output is encoded."""
 
@@ -204,7 +240,7 @@ class RunFinished:
 Event = (
     RunStarted | HostReady | HostRefused | HostLost | ModeFixed | SteppingFixed | PageLoaded | BundlePushed
     | ChunkOrdered | ChunkStarted | ChunkTrimmed | FramesCaptured | FramesVerified | ChunkDone | ChunkFailed
-    | SegmentEncoded | AudioMixed | Warned | RunFinished
+    | HostDraining | HostStruck | Suspected | Disagreed | SegmentEncoded | AudioMixed | Warned | RunFinished
 )  # fmt: skip
 
 _KINDS: dict[str, type[Event]] = {
@@ -225,6 +261,10 @@ _KINDS: dict[str, type[Event]] = {
     "chunk.verified": FramesVerified,
     "chunk.done": ChunkDone,
     "chunk.failed": ChunkFailed,
+    "host.draining": HostDraining,
+    "host.struck": HostStruck,
+    "chunk.suspected": Suspected,
+    "frame.disagreed": Disagreed,
     "segment.encoded": SegmentEncoded,
     "audio.mixed": AudioMixed,
 }

@@ -69,6 +69,10 @@ class Ledger:
         missing = self.chunks[name].missing
         return Cut(self._fresh_name(), 1, missing.span, missing, name)
 
+    def again(self, frames: FrameSet) -> Cut:
+        """Frames that are verified, to be captured again for comparison only."""
+        return Cut(self._fresh_name(), 1, frames.span, frames)
+
     def cut(self, available: FrameSet, count: int) -> Cut:
         """The lowest `count` frames of `available`, a non-empty part of `pending`, that fit into one chunk."""
         home = self._home(available.span.start)

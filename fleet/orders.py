@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from capture.faults import Fault
 from capture.protocol import FrameRange
+from fleet import events
 from fleet.errors import FleetError
 
 
@@ -38,6 +39,20 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Release:
+    """Say goodbye to `host`, which does nothing any more."""
+
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Write down what the schedule itself has found."""
+
+    event: events.HostStruck | events.Suspected | events.Disagreed
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """Every frame is verified. Last order."""
 
@@ -50,4 +65,4 @@ class GiveUp:
     fault: Fault | None = None
 
 
-Order = Capture | Trim | Cancel | Finish | GiveUp
+Order = Capture | Trim | Cancel | Release | Say | Finish | GiveUp

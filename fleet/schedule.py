@@ -1,8 +1,8 @@
 """Which host captures which frames. Events in, orders out. Pure: no I/O; time is an argument.
 
 Pending frames go out lowest first: a lost host's frames come before those that nobody had yet, and segments complete
-in order. `ledger` says where each frame is, `standing` what is known of each host, `sizing` how much one gets,
-`stealing` and `hedging` what idle ones do for busy ones, `verdict` when a failure is nobody's host.
+in order. `ledger` says where each frame is, `standing` what is known of each host, `sizing` how much one gets, `aid`
+what idle ones do for busy ones, `witness` what to believe, `verdict` when a failure is nobody's host.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,15 +11,17 @@ from typing import assert_never
 from capture import protocol
 from capture.faults import Blame
 from capture.protocol import FrameRange
-from fleet import costs, events, frameset, hedging, orders, sizing, stealing, verdict
+from fleet import costs, events, frameset, orders, sizing, verdict
+from fleet.aid import Aid
 from fleet.costs import Curve
+from fleet.doubts import Doubts
 from fleet.errors import FleetLost
 from fleet.frameset import FrameSet
 from fleet.ledger import Chunk, Cut, Ledger
 from fleet.standing import Standings
 
-# Agents answer within milliseconds; one that does not stands still, and who waits for it may do something else.
-TRIM_PATIENCE_S = 5.0
+# A host that stands still is cancelled when it has been silent for this many times what is called frozen.
+KILL_PATIENCE = 2.0
 # Frames alone change what idle hosts can do for others only little by little.
 LOOK_S = 0.5
 
@@ -56,6 +58,8 @@ class Schedule:
         self._is_sequential = False
         self._end: orders.Finish | orders.GiveUp | None = None
         self._looked_s = -LOOK_S
+        self._said: list[orders.Order] = []
+        self._doubts = Doubts(self._ledger)
         self._stories: dict[str, list[str]] = {}
 
     @property
@@ -128,9 +132,14 @@ class Schedule:
                 self._apply_to_chunk(event, now_s)
             case events.SteppingFixed():
                 self._is_sequential = event.sequential
+            case events.FramesCaptured():
+                self._hosts.hear(event.host, event.chunk, now_s)
+            case events.HostDraining():
+                self._hosts.drain(event.host)
             case (
-                events.ModeFixed() | events.PageLoaded() | events.BundlePushed() | events.FramesCaptured()
+                events.ModeFixed() | events.PageLoaded() | events.BundlePushed()
                 | events.SegmentEncoded() | events.AudioMixed() | events.Warned() | events.RunFinished()
+                | events.HostStruck() | events.Suspected() | events.Disagreed()
             ):  # fmt: skip
                 pass
             case _:
@@ -165,12 +174,15 @@ class Schedule:
             self._ledger.end(chunk.name)
         self._hosts = Standings(self._hosts.remembered)
         self._failures.clear()
+        self._doubts.forget()
+        self._said.clear()
         self._end = None
 
     def _meet(self, event: events.HostReady, now_s: float) -> None:
         self._expected.discard(event.host)
-        self._hosts.meet(event.host, event.capacity)
-        self._release(event.host, now_s)
+        if self._hosts.meet(event.host, event.capacity):
+            self._release(event.host, now_s)
+            self._doubts.put_on_probation(event.host)
 
     def _lose(self, event: events.HostLost, now_s: float) -> None:
         (self._expected.add if event.is_expected_back else self._expected.discard)(event.host)
@@ -180,7 +192,7 @@ class Schedule:
             self._release(event.host, now_s, f"lost with {event.host}: {event.message}")
             host.is_alive = False
             if is_fruitless:  # again and again before its first frame: as useless as one that fails
-                self._hosts.strike(event.host, event.message, now_s)
+                self._strike(event.host, event.message, now_s)
         self._hosts.troubles[event.host] = event.message
 
     def _note_order(self, event: events.ChunkOrdered, now_s: float) -> None:
@@ -208,9 +220,14 @@ class Schedule:
 
     def _count(self, event: events.FramesVerified, now_s: float) -> None:
         fresh = self._ledger.count(event.chunk, protocol.ranges_of(file.index for file in event.frames))
-        host = self._hosts.hosts.get(event.host)
-        if host is not None and host.chunk == event.chunk:
-            host.pace = host.pace.verified(self._curve.of(fresh), now_s)
+        self._hosts.hear(event.host, event.chunk, now_s, self._curve.of(fresh))
+        for differing, struck in self._doubts.compare(event):
+            self._said.append(orders.Say(differing))
+            if struck is not None:
+                self._strike(struck, f"frame {differing.frame} is not what another host drew", now_s, is_certain=True)
+        chunk = self._ledger.chunks[event.chunk]
+        if fresh and not chunk.missing and event.host in self._hosts.hosts:
+            self._said += map(orders.Say, self._doubts.judge(chunk, event.host, self._hosts, now_s))
 
     def _complete(self, event: events.ChunkDone, now_s: float) -> None:
         chunk = self._held(event)
@@ -252,12 +269,13 @@ class Schedule:
         if host.chunk is None:
             return FrameSet()
         left = self._ledger.end(host.chunk)
+        self._doubts.ended(host.chunk, name)
         self._tell(host.chunk, now_s, f"{why or f'left by {name}'}; missing {left}")
         host.chunk, host.pace = None, host.pace.ended(now_s)
         return left
 
-    def _strike(self, name: str, trouble: str, now_s: float) -> None:
-        self._hosts.strike(name, trouble, now_s)
+    def _strike(self, name: str, trouble: str, now_s: float, *, is_certain: bool = False) -> None:
+        self._said.append(orders.Say(self._hosts.strike(name, trouble, now_s, is_certain=is_certain)))
 
     def _give(self, cut: Cut, name: str, now_s: float) -> orders.Order:
         self._ledger.give(cut, name)
@@ -272,24 +290,21 @@ class Schedule:
     def _tell(self, chunk: str, now_s: float, line: str) -> None:
         self._stories.setdefault(chunk, []).append(f"{now_s:.1f} s: {line}")
 
-    # What to do.
-
     def _decide(self, now_s: float, *, is_news: bool) -> list[orders.Order]:
+        given = self._recheck(now_s)
         self._end = self._end or self._ending(now_s)
-        if self._end is not None:
-            return [self._end]
-        given = self._stop_beaten()
-        if (is_news or now_s - self._looked_s >= LOOK_S) and self._hosts.has_idle(now_s):
-            self._looked_s = now_s
-            speeds = self._hosts.speeds(now_s)
-            given += self._assign(speeds, now_s)
-            given += self._steal(speeds, now_s)
-            given += self._hedge(speeds, now_s)
-        return given
+        if self._end is None:
+            given += [self._cancel(one) for one in self._ledger.running if one.is_beaten and not one.is_cancelled]
+            given += self._thaw(now_s)
+            given += self._drain(now_s)
+            if (is_news or now_s - self._looked_s >= LOOK_S) and self._hosts.has_idle(now_s):
+                given += self._employ(now_s)
+        said, self._said = self._said, []
+        return [*said, *given, *([self._end] if self._end else [])]
 
     def _ending(self, now_s: float) -> orders.Finish | orders.GiveUp | None:
         if self._ledger.verified == self._ledger.frames:
-            return orders.Finish()
+            return None if self._doubts.are_being_checked else orders.Finish()
         usable = self._hosts.usable(now_s)
         if len(usable) + len(self._expected) >= self._hosts_min:
             return None
@@ -301,35 +316,79 @@ class Schedule:
         remedy = f"mend a host (`fleetrender hosts check`), then go on with `--resume`: {kept}"
         return orders.GiveUp(FleetLost(f"{what}: {'; '.join(whys) or 'none was given'}", remedy=remedy))
 
-    def _stop_beaten(self) -> list[orders.Order]:
-        beaten = [chunk for chunk in self._ledger.running if chunk.is_beaten and not chunk.is_cancelled]
-        return [self._cancel(chunk) for chunk in beaten]
-
     def _cancel(self, chunk: Chunk) -> orders.Cancel:
         assert chunk.host is not None
         chunk.is_cancelled = True
         return orders.Cancel(chunk.host, chunk.name)
 
-    def _idle(self, speeds: Mapping[str, float]) -> list[str]:
-        return sorted(
-            (name for name in speeds if self._hosts[name].chunk is None), key=lambda name: (-speeds[name], name)
-        )
+    def _recheck(self, now_s: float) -> list[orders.Order]:
+        """Has frames that are in doubt captured again, each on one host that may do it and idles."""
+        if not self._doubts.open:
+            return []
+        idle = [name for name in self._hosts.usable(now_s) if self._hosts[name].chunk is None]
+        return [self._give(cut, name, now_s) for cut, name in self._doubts.checks(idle)]
 
-    def _assign(self, speeds: Mapping[str, float], now_s: float) -> list[orders.Order]:
+    def _thaw(self, now_s: float) -> list[orders.Order]:
+        """Stops who stands still; that others capture the same meanwhile has been tried before."""
+        given: list[orders.Order] = []
+        for chunk in self._ledger.running:
+            if chunk.host is None or chunk.is_cancelled or chunk.is_beaten:
+                continue
+            pace = self._hosts[chunk.host].pace
+            if pace.is_frozen(now_s, KILL_PATIENCE):
+                self._strike(chunk.host, f"no frame of {chunk.name} for {now_s - pace.heard_s:.0f} s", now_s)
+                given.append(self._cancel(chunk))
+        return given
+
+    def _drain(self, now_s: float) -> list[orders.Order]:
+        """Hosts that are wanted elsewhere end what their workers have begun, and go."""
+        given: list[orders.Order] = []
+        for name in self._hosts.draining():
+            host = self._hosts[name]
+            chunk = self._ledger.chunks[host.chunk] if host.chunk is not None else None
+            if chunk is None:
+                host.is_alive = False
+                self._hosts.troubles[name] = "drained"
+                given.append(orders.Release(name))
+            elif chunk.asked_s is None and not chunk.is_taken and chunk.missing:
+                given.append(self._trim(chunk, chunk.missing.ranges[0].start + 1, (), now_s))
+        return given
+
+    def _trim(self, chunk: Chunk, stop: int, helpers: tuple[str, ...], now_s: float) -> orders.Trim:
+        assert chunk.host is not None
+        chunk.asked_s, chunk.asked_stop, chunk.helpers = now_s, stop, helpers
+        return orders.Trim(host=chunk.host, chunk=chunk.name, attempt=chunk.attempt, stop=stop)
+
+    def _employ(self, now_s: float) -> list[orders.Order]:
+        """Gives idle hosts what is pending, or something of what others have."""
+        self._looked_s = now_s
+        speeds = self._hosts.speeds(now_s)
+        aid = Aid(self._ledger, self._hosts, self._curve, speeds=speeds, now_s=now_s)
+        given = self._assign(aid, speeds, now_s)
+        if not self._is_sequential and self._chunk_frames is None:
+            # Helpers of a sequential render would first step through all that its owner has been through.
+            for theft in aid.thefts():
+                given.append(self._trim(self._ledger.chunks[theft.load.chunk], theft.stop, theft.helpers, now_s))
+        if stopped := aid.too_slow():
+            return given + [self._cancel(self._ledger.chunks[name]) for name in stopped]
+        copies = aid.copies(frozen_only=self._is_sequential)
+        return given + [self._give(self._ledger.copy(chunk), name, now_s) for chunk, name in copies]
+
+    def _assign(self, aid: Aid, speeds: Mapping[str, float], now_s: float) -> list[orders.Order]:
         """A chunk of what is pending for each idle host; when nothing else moves, whoever it is."""
         if not self._ledger.pending:
             return []
-        given = self._assign_to(speeds, now_s, is_picky=True)
-        return given if given or self._ledger.running else self._assign_to(speeds, now_s, is_picky=False)
+        given = self._assign_to(aid, speeds, now_s, is_picky=True)
+        return given if given or self._ledger.running else self._assign_to(aid, speeds, now_s, is_picky=False)
 
-    def _assign_to(self, speeds: Mapping[str, float], now_s: float, *, is_picky: bool) -> list[orders.Order]:
+    def _assign_to(self, aid: Aid, speeds: Mapping[str, float], now_s: float, *, is_picky: bool) -> list[orders.Order]:
         """A picky host leaves frames that it failed at, and would not hold up the end."""
         given: list[orders.Order] = []
-        left = self._left()
+        left, idle = aid.left(), aid.idle()
         size = sizing.shares if self._is_sequential else sizing.work
         pending = self._curve.of(self._ledger.pending)
-        work = size(pending, left - pending, self._idle(speeds), speeds, len(self._expected))
-        for name in self._idle(speeds):
+        work = size(pending, left - pending, idle, speeds, len(self._expected))
+        for name in idle:
             available = self._ledger.pending
             if is_picky:
                 available -= verdict.avoided(name, self._failures)
@@ -338,66 +397,3 @@ class Schedule:
             count = self._chunk_frames or self._curve.count(available, work[name])
             given.append(self._give(self._ledger.cut(available, min(count, sizing.CHUNK_FRAMES_MAX)), name, now_s))
         return given
-
-    def _left(self) -> float:
-        """All work that is not verified."""
-        return self._curve.of(self._ledger.frames) - self._curve.of(self._ledger.verified)
-
-    def _helpers(self, speeds: Mapping[str, float], now_s: float) -> dict[str, float]:
-        """Idle hosts that no answer is awaited for, and that are fast enough to be of help."""
-        promised = {name for chunk in self._ledger.running if self._is_asked(chunk, now_s) for name in chunk.helpers}
-        left = self._left()
-        return {
-            name: speeds[name]
-            for name in self._idle(speeds)
-            if name not in promised and not sizing.would_hold_up(left, name, speeds)
-        }
-
-    def _is_asked(self, chunk: Chunk, now_s: float) -> bool:
-        return chunk.asked_s is not None and now_s - chunk.asked_s < TRIM_PATIENCE_S
-
-    def _loads(self, speeds: Mapping[str, float], chunks: Iterable[Chunk]) -> list[stealing.Load]:
-        return [
-            stealing.Load(
-                chunk=chunk.name,
-                host=chunk.host,
-                attempt=chunk.attempt,
-                speed=speeds[chunk.host],
-                missing=chunk.missing,
-            )
-            for chunk in chunks
-            if chunk.host is not None and chunk.host in speeds and chunk.missing and not chunk.is_cancelled
-        ]
-
-    def _pair(self, speeds: Mapping[str, float], chunk: Chunk) -> list[stealing.Load]:
-        """`chunk` and its twin, if both are at work."""
-        return self._loads(speeds, (chunk, self._ledger.chunks[chunk.twin or ""]))
-
-    def _steal(self, speeds: Mapping[str, float], now_s: float) -> list[orders.Order]:
-        """Has chunks end sooner that would end last, where idle hosts end the rest well before."""
-        # Helpers of a sequential render would first step through all that its owner has been through.
-        if self._is_sequential or self._chunk_frames is not None or not (helpers := self._helpers(speeds, now_s)):
-            return []
-        loads = self._loads(speeds, (one for one in self._ledger.running if one.is_divisible))
-        given: list[orders.Order] = []
-        for theft in stealing.thefts(loads, helpers, self._curve):
-            load = theft.load
-            chunk = self._ledger.chunks[load.chunk]
-            chunk.asked_s, chunk.asked_stop, chunk.helpers = now_s, theft.stop, theft.helpers
-            given.append(orders.Trim(host=load.host, chunk=load.chunk, attempt=load.attempt, stop=theft.stop))
-        return given
-
-    def _hedge(self, speeds: Mapping[str, float], now_s: float) -> list[orders.Order]:
-        """Has idle hosts capture a second time what too slow ones are about."""
-        if self._is_sequential or not (helpers := self._helpers(speeds, now_s)):
-            return []
-        running = [one for one in self._ledger.running if not self._is_asked(one, now_s)]
-        pairs = [pair for one in running if one.name < (one.twin or "") and len(pair := self._pair(speeds, one)) == 2]
-        stopped = hedging.too_slow([(one, other) for one, other in pairs], helpers, self._curve)
-        if stopped:
-            return [self._cancel(self._ledger.chunks[load.chunk]) for load in stopped]
-        loads = self._loads(speeds, (one for one in running if one.twin is None))
-        return [
-            self._give(self._ledger.copy(load.chunk), name, now_s)
-            for load, name in hedging.hedges(loads, helpers, self._curve)
-        ]

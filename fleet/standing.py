@@ -8,12 +8,13 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from fleet import pace
+from fleet import events, pace
 from fleet.pace import Pace
 
 # One failure is an accident, two may be; after three in a row the host is wasting the others' time.
 STRIKES_MAX = 3
 QUARANTINES_S = (120.0, 240.0, 480.0)
+FROZEN = 1e-6  # frames/s
 
 
 @dataclass(slots=True)
@@ -26,6 +27,11 @@ class Standing:
     strikes: int = 0  # since it last did a chunk well
     quarantines: int = 0
     barred_until_s: float = 0.0
+    is_draining: bool = False
+
+    def is_usable(self, now_s: float) -> bool:
+        """Whether it may be given frames."""
+        return self.is_alive and not self.is_draining and now_s >= self.barred_until_s
 
 
 @dataclass(slots=True)
@@ -39,36 +45,53 @@ class Standings:
     def __getitem__(self, name: str) -> Standing:
         return self.hosts[name]
 
-    def meet(self, name: str, capacity: float) -> None:
-        """A host is ready, for the first time or again."""
+    def meet(self, name: str, capacity: float) -> bool:
+        """A host is ready, for the first time or, returns True, again."""
+        is_back = name in self.hosts
         known = self.hosts.setdefault(name, Standing(Pace(capacity=capacity, frames_per_s=self.remembered.get(name))))
         known.is_alive = True
         known.pace = dataclasses.replace(known.pace, is_warm=False)
+        return is_back
+
+    def hear(self, name: str, chunk: str, now_s: float, verified: float = 0.0) -> None:
+        """The host says that it captured frames of the chunk, or some that cost so much are verified."""
+        host = self.hosts.get(name)
+        if host is not None and host.chunk == chunk:
+            host.pace = host.pace.heard(now_s).verified(verified, now_s)
+
+    def drain(self, name: str) -> None:
+        """The host is wanted elsewhere: it gets nothing more."""
+        if name in self.hosts:
+            self.hosts[name].is_draining = True
+
+    def draining(self) -> list[str]:
+        """Hosts that are to go, and have not gone."""
+        return [name for name, host in self.hosts.items() if host.is_draining and host.is_alive]
 
     def usable(self, now_s: float) -> list[str]:
         """Hosts that may be given frames now."""
-        return [name for name, host in self.hosts.items() if host.is_alive and now_s >= host.barred_until_s]
+        return [name for name, host in self.hosts.items() if host.is_usable(now_s)]
 
     def has_idle(self, now_s: float) -> bool:
         """Whether a usable host has nothing to do."""
-        return any(
-            host.chunk is None and host.is_alive and now_s >= host.barred_until_s for host in self.hosts.values()
-        )
+        return any(host.chunk is None and host.is_usable(now_s) for host in self.hosts.values())
 
     def speeds(self, now_s: float) -> dict[str, float]:
-        """Average frames per second to expect of each usable host."""
-        return pace.estimates({name: self.hosts[name].pace for name in self.usable(now_s)}, now_s)
+        """Average frames per second to expect of each usable host; of one that stands still, hardly any."""
+        speeds = pace.estimates({name: self.hosts[name].pace for name in self.usable(now_s)}, now_s)
+        return {name: FROZEN if self.hosts[name].pace.is_frozen(now_s) else speed for name, speed in speeds.items()}
 
-    def strike(self, name: str, trouble: str, now_s: float) -> float:
-        """The host did something wrong; returns for how long it is put aside now, 0 for not at all."""
+    def strike(self, name: str, trouble: str, now_s: float, *, is_certain: bool = False) -> events.HostStruck:
+        """The host did something wrong, or has proved to: it may be put aside for a while."""
         host = self.hosts[name]
-        host.strikes += 1
+        host.strikes = STRIKES_MAX if is_certain else host.strikes + 1
         self.troubles[name] = trouble
         if host.strikes < STRIKES_MAX:
-            return 0.0
+            return events.HostStruck(host=name, strikes=host.strikes, reason=trouble)
         self.troubles[name] = f"left out after {host.strikes} failures: {trouble}"
         aside_s = QUARANTINES_S[min(host.quarantines, len(QUARANTINES_S) - 1)]
         host.quarantines += 1
         host.barred_until_s = now_s + aside_s
+        struck = events.HostStruck(host=name, strikes=host.strikes, reason=trouble, aside_s=aside_s)
         host.strikes = STRIKES_MAX - 1  # one more failure after that is enough
-        return aside_s
+        return struck

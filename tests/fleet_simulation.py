@@ -181,6 +181,10 @@ class World:
                 self._cancel(self._states[order.host], order)
             case orders.Trim():
                 self._trim(self._states[order.host], order)
+            case orders.Release():
+                self._states[order.host].is_up = False
+            case orders.Say():
+                self._log(order.event)
             case orders.Capture():
                 fields = {field.name: getattr(order, field.name) for field in dataclasses.fields(order)}
                 self._log(events.ChunkOrdered(**fields))

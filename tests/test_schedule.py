@@ -10,8 +10,9 @@ from capture.protocol import FrameFile, FrameRange
 from fleet import events, frameset
 from fleet.errors import CompositionError, ExitCode, FleetLost
 from fleet.events import Event, Record
-from fleet.orders import Cancel, Capture, Finish, GiveUp, Order, Trim
+from fleet.orders import Cancel, Capture, Finish, GiveUp, Order, Release, Say, Trim
 from fleet.schedule import Schedule
+from fleet.standing import Standings
 
 
 def ready(host: str, capacity: float = 2.0) -> events.HostReady:
@@ -23,9 +24,9 @@ def ordered(order: Order) -> events.ChunkOrdered:
     return events.ChunkOrdered(**{field.name: getattr(order, field.name) for field in dataclasses.fields(order)})
 
 
-def verified(order: Order, start: int, stop: int) -> events.FramesVerified:
+def verified(order: Order, start: int, stop: int, digest: str | None = None) -> events.FramesVerified:
     assert isinstance(order, Capture)
-    files = tuple(FrameFile(index, 1000, "ab" * 32) for index in range(start, stop))
+    files = tuple(FrameFile(index, 1000, digest or f"{index:064x}") for index in range(start, stop))
     return events.FramesVerified(chunk=order.chunk, host=order.host, frames=files)
 
 
@@ -52,17 +53,19 @@ def only(given: tuple[Order, ...]) -> Order:
 
 
 class Fed:
-    """A schedule that is checked after every call."""
+    """A schedule that is checked after every call; what it says itself is kept apart."""
 
     def __init__(self, count: int, *hosts: str, chunk_frames: int | None = None, hosts_min: int = 1) -> None:
         self.schedule = Schedule(FrameRange(0, count), hosts=hosts, chunk_frames=chunk_frames, hosts_min=hosts_min)
         self.now_s = 0.0
+        self.said: list[Event] = []
 
     def __call__(self, *happened: Event, after_s: float = 1.0) -> tuple[Order, ...]:
         self.now_s += after_s
         given = self.schedule.handle(*happened, now_s=self.now_s)
         self.schedule.check()
-        return given
+        self.said += [order.event for order in given if isinstance(order, Say)]
+        return tuple(order for order in given if not isinstance(order, Say))
 
 
 def test_a_host_that_is_alone_takes_everything() -> None:
@@ -466,3 +469,96 @@ def test_resuming_a_complete_run_finishes_without_a_host() -> None:
     order = capture("a", "c0001", FrameRange(0, 50))
     schedule = Schedule.replay(logged(ordered(order), verified(order, 0, 50)), FrameRange(0, 50), hosts=["a"])
     assert schedule.handle(now_s=0) == (Finish(),)
+
+
+def test_a_host_put_aside_comes_back_after_a_while_and_then_stays_away_for_longer() -> None:
+    hosts = Standings()
+    hosts.meet("a", 1.0)
+    struck = [hosts.strike("a", "it broke", 10.0) for _ in range(3)]
+    assert [(event.strikes, event.aside_s) for event in struck] == [(1, 0), (2, 0), (3, 120)]
+    assert (hosts.usable(129.0), hosts.usable(130.0)) == ([], ["a"])
+    assert hosts.strike("a", "it broke", 130.0).aside_s == 240
+    assert (hosts.usable(369.0), hosts.usable(370.0)) == ([], ["a"])
+    assert [hosts.strike("a", "it broke", 370.0).aside_s for _ in range(2)] == [480, 480]
+    assert hosts.troubles["a"] == "left out after 3 failures: it broke"
+
+
+def test_a_host_that_delivers_no_more_frames_is_cancelled_and_struck() -> None:
+    feed = Fed(1000, "a", chunk_frames=1000)
+    order = only(feed(ready("a")))
+    for start in range(0, 50, 10):
+        feed(verified(order, start, start + 10))
+    for _ in range(40):
+        assert feed() == ()
+    assert only(feed()) == Cancel("a", "c0001")
+    assert feed.said == [events.HostStruck(host="a", strikes=1, reason="no frame of c0001 for 41 s")]
+
+
+def test_a_host_that_says_it_captures_is_not_frozen_however_slow_its_link_is() -> None:
+    feed = Fed(1000, "a", chunk_frames=1000)
+    order = only(feed(ready("a")))
+    feed(verified(order, 0, 10))
+    for _ in range(100):
+        assert feed(events.FramesCaptured(chunk="c0001", host="a", count=1)) == ()
+
+
+def test_a_frame_that_two_hosts_draw_differently_is_reported_and_the_first_counts() -> None:
+    feed = Fed(1000, "a", "b")
+    first, second = uneven(feed)
+    asked = only(feed(done(first), after_s=0))
+    copy = only(feed(trimmed(asked, 1000)))
+    feed(verified(second, 550, 552), verified(copy, 550, 551, "cd" * 32), verified(copy, 551, 552))
+    disagreed = events.Disagreed(frame=550, hosts=("b", "a"), digests=(f"{550:064x}", "cd" * 32))
+    assert feed.said == [disagreed]
+
+
+def test_a_host_that_comes_back_first_draws_a_frame_that_another_drew() -> None:
+    feed = Fed(100, "a", "b", chunk_frames=50)
+    _, second = feed(ready("a"), ready("b"))
+    feed(verified(second, 50, 60), events.HostLost("a", "reset", is_expected_back=True))
+    check = only(feed(ready("a")))
+    assert check == capture("a", "c0003", FrameRange(50, 51))
+    assert feed(verified(check, 50, 51)) == ()
+    assert only(feed(done(check))) == capture("a", "c0001", FrameRange(0, 50), attempt=2)
+
+
+def test_a_host_that_comes_back_with_other_pixels_is_put_aside() -> None:
+    feed = Fed(100, "a", "b", chunk_frames=50)
+    _, second = feed(ready("a"), ready("b"))
+    feed(verified(second, 50, 60), events.HostLost("a", "reset", is_expected_back=True))
+    check = only(feed(ready("a")))
+    assert feed(verified(check, 50, 51, "cd" * 32), done(check)) == ()
+    assert [type(event).__name__ for event in feed.said[1:]] == ["Disagreed", "HostStruck"]
+    assert feed(after_s=15) == ()
+
+
+def test_equal_frames_beside_a_different_one_are_captured_again_elsewhere() -> None:
+    feed = Fed(100, "a", "b", chunk_frames=50)
+    first, second = feed(ready("a"), ready("b"))
+    feed(verified(first, 0, 50), done(first))
+    given = feed(verified(second, 50, 100, "00" * 32))
+    frames = (FrameRange(50, 51), FrameRange(75, 76), FrameRange(99, 100))
+    assert given == (capture("a", "c0003", FrameRange(50, 100), *frames),)
+    assert isinstance(feed.said[0], events.Suspected)
+    assert feed(verified(only(given), 50, 51), verified(only(given), 75, 76)) == ()
+    assert only(feed(done(only(given)))) == Finish()
+    assert [event.host for event in feed.said if isinstance(event, events.HostStruck)] == ["b"]
+
+
+def test_a_still_scene_is_not_suspicious() -> None:
+    feed = Fed(100, "a", "b", chunk_frames=50)
+    first, second = feed(ready("a"), ready("b"))
+    assert feed(verified(first, 0, 50, "00" * 32), done(first)) == ()
+    assert feed(verified(second, 50, 100, "00" * 32)) == (Finish(),)
+
+
+def test_a_drained_host_ends_what_its_workers_have_begun_and_goes() -> None:
+    feed = Fed(1000, "a", "b")
+    first, _ = feed(ready("a"), ready("b"))
+    feed(verified(first, 0, 10))
+    asked = only(feed(events.HostDraining("a")))
+    assert asked == Trim(host="a", chunk="c0001", attempt=1, stop=11)
+    assert feed(trimmed(asked, 24)) == ()
+    assert feed(verified(first, 10, 24)) == ()
+    assert feed(done(first)) == (Release("a"),)
+    assert feed(events.HostDraining("a", is_over=True)) == ()
