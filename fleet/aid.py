@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
-from fleet import hedging, sizing, stealing
+from fleet import events, hedging, sizing, stealing, usefulness
 from fleet.costs import Curve
-from fleet.ledger import Chunk, Ledger
+from fleet.ledger import Chunk, Cut, Ledger
 from fleet.standing import FROZEN, Standings
 
 # Agents answer within milliseconds; one that does not stands still, and who waits for it may do something else.
@@ -15,13 +15,21 @@ class Aid:
     """One moment's decisions; `speeds` has every usable host, in average frames per second."""
 
     def __init__(
-        self, ledger: Ledger, hosts: Standings, curve: Curve, *, speeds: Mapping[str, float], now_s: float
+        self,
+        ledger: Ledger,
+        hosts: Standings,
+        curve: Curve,
+        *,
+        speeds: Mapping[str, float],
+        now_s: float,
+        hosts_max: int | None = None,
     ) -> None:
         self._ledger = ledger
         self._hosts = hosts
         self._curve = curve
         self._speeds = speeds
         self._now_s = now_s
+        self._hosts_max = hosts_max
 
     def idle(self) -> list[str]:
         """Hosts with nothing to do, the fastest first."""
@@ -32,13 +40,33 @@ class Aid:
         """All work that is not verified."""
         return self._curve.of(self._ledger.frames) - self._curve.of(self._ledger.verified)
 
+    def wanted(self, idle: list[str]) -> list[str]:
+        """Those of the idle hosts that have worked, and as many of the others as are useful and allowed."""
+        count = usefulness.useful(self.left(), list(self._speeds.values()))
+        count = count if self._hosts_max is None else min(count, self._hosts_max)
+        free = count - sum(self._hosts[name].is_in_use for name in self._speeds)
+        fresh = [name for name in idle if not self._hosts[name].is_in_use]
+        unwanted = set(fresh[max(0, free) :])
+        return [name for name in idle if name not in unwanted]
+
+    def explained(self, cut: Cut, name: str) -> events.RangeSized:
+        """Why the host's first range is what it is."""
+        return events.RangeSized(
+            host=name,
+            chunk=cut.chunk,
+            frames=len(cut.todo),
+            share=round(self._curve.of(cut.todo) / self._curve.of(self._ledger.frames), 4),
+            frames_per_s=round(self._speeds[name], 3),
+            source=self._hosts.source(name),
+        )
+
     def helpers(self) -> dict[str, float]:
         """Idle hosts that no answer is awaited for, and that are fast enough to be of help."""
         promised = {name for chunk in self._ledger.running if self._is_asked(chunk) for name in chunk.helpers}
         left = self.left()
         return {
             name: self._speeds[name]
-            for name in self.idle()
+            for name in self.wanted(self.idle())
             if name not in promised and not sizing.would_hold_up(left, name, self._speeds)
         }
 

@@ -175,6 +175,18 @@ class HostDraining:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RangeSized:
+    """Why a host's first range is as large as it is; `source` says where the speed is from."""
+
+    host: str
+    chunk: str
+    frames: int
+    share: float  # of all work
+    frames_per_s: float  # average frames
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostStruck:
     """A host did something wrong, `strikes` times in a row by now; it gets no frames for the next `aside_s`."""
 
@@ -240,7 +252,8 @@ class RunFinished:
 Event = (
     RunStarted | HostReady | HostRefused | HostLost | ModeFixed | SteppingFixed | PageLoaded | BundlePushed
     | ChunkOrdered | ChunkStarted | ChunkTrimmed | FramesCaptured | FramesVerified | ChunkDone | ChunkFailed
-    | HostDraining | HostStruck | Suspected | Disagreed | SegmentEncoded | AudioMixed | Warned | RunFinished
+    | RangeSized | HostDraining | HostStruck | Suspected | Disagreed
+    | SegmentEncoded | AudioMixed | Warned | RunFinished
 )  # fmt: skip
 
 _KINDS: dict[str, type[Event]] = {
@@ -262,6 +275,7 @@ _KINDS: dict[str, type[Event]] = {
     "chunk.done": ChunkDone,
     "chunk.failed": ChunkFailed,
     "host.draining": HostDraining,
+    "range.sized": RangeSized,
     "host.struck": HostStruck,
     "chunk.suspected": Suspected,
     "frame.disagreed": Disagreed,

@@ -49,7 +49,7 @@ class Release:
 class Say:
     """Write down what the schedule itself has found."""
 
-    event: events.HostStruck | events.Suspected | events.Disagreed
+    event: events.RangeSized | events.HostStruck | events.Suspected | events.Disagreed
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ WINDOW_S = 2.0
 MEMORY_S = 20.0
 # Launching browsers and loading the page: silence that long before the first frame says nothing of the speed.
 WARM_UP_S = 8.0
-# No frame for that long, and for eight times what is usual on this host, is no slow frame any more. Before its first
-# frame a host may launch browsers and load the page, each for a minute, before its agent gives up by itself.
+# No frame for that long, and for eight times what is usual on this host, is no slow frame any more. Before a chunk's
+# first frame a host may launch browsers and load the page, each for a minute, before its agent gives up by itself.
 FROZEN_S = 20.0
 FROZEN_GAPS = 8
 FROZEN_COLD_S = 150.0
@@ -32,12 +32,18 @@ class Pace:
     total: float = 0  # since the chunk began
     is_busy: bool = False
     is_warm: bool = False  # its browsers have delivered a frame
+    is_stepping: bool = False
     heard_s: float = 0.0  # the last sign of a frame, or of a chunk's beginning
     gaps_s: tuple[float, ...] = ()  # between the last such signs
 
-    def begun(self, now_s: float) -> "Pace":
-        """The host got a chunk, or its browsers are up: what came before is no work on frames."""
-        return replace(self, begun_s=now_s, window_s=now_s, count=0, total=0, is_busy=True, heard_s=now_s)
+    def begun(self, now_s: float, *, is_stepping: bool = False) -> "Pace":
+        """The host got a chunk, or its browsers are up: what came before is no work on frames.
+
+        One that is stepping goes through all frames before its first one, which takes as long as it takes.
+        """
+        return replace(
+            self, begun_s=now_s, window_s=now_s, count=0, total=0, is_busy=True, heard_s=now_s, is_stepping=is_stepping
+        )
 
     def heard(self, now_s: float) -> "Pace":
         """The host says that it has captured frames, or some have arrived."""
@@ -47,8 +53,9 @@ class Pace:
     def is_frozen(self, now_s: float, patience: float = 1.0) -> bool:
         """Whether it has been silent for much longer than it ever is between frames, `patience` times over."""
         p95_s = sorted(self.gaps_s)[int(0.95 * len(self.gaps_s))] if self.gaps_s else 0.0
-        limit_s = max(FROZEN_S, FROZEN_GAPS * p95_s) if self.is_warm else FROZEN_COLD_S
-        return self.is_busy and now_s - self.heard_s > patience * limit_s
+        limit_s = max(FROZEN_S, FROZEN_GAPS * p95_s) if self.total else FROZEN_COLD_S
+        is_patient = self.is_stepping and not self.total
+        return self.is_busy and not is_patient and now_s - self.heard_s > patience * limit_s
 
     def verified(self, count: float, now_s: float) -> "Pace":
         """Frames of this host are verified that cost as much as `count` average ones."""

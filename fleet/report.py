@@ -101,7 +101,7 @@ class _Tally:
                 self.stepping = event
             case events.HostStruck() | events.Suspected() | events.Disagreed():
                 self._add_evidence(event, now_s)
-            case events.FramesCaptured() | events.PageLoaded():
+            case events.FramesCaptured() | events.PageLoaded() | events.RangeSized():
                 pass
             case _:
                 assert_never(event)

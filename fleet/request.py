@@ -41,6 +41,7 @@ class Request:
     sequential: bool = False  # declared; without it, as the composition says or as its frames show
     workers: int | None = None
     chunk_frames: int | None = None
+    hosts_max: int | None = None
     substitute_fonts: bool = False
     resume: bool = False
     keep: bool = False
@@ -125,6 +126,14 @@ def read_placeholders(pairs: Iterable[str]) -> dict[str, str]:
             raise ConfigError(f"--set: `{pair}` is not KEY=VALUE", remedy="type it like `--set VIDEO_DURATION=12`")
         values[match[1] or match[2]] = value
     return values
+
+
+def read_what_if(text: str) -> int:
+    """How many hosts more, or fewer, a prediction is asked for."""
+    match = re.fullmatch(r"hosts=([+-][0-9]{1,4})", text)
+    if match is None:
+        raise ConfigError(f"--what-if: `{text}` is not hosts=+N", remedy="type it like `--what-if hosts=+2`")
+    return int(match[1])
 
 
 def _json_object(text: str, where: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ what idle ones do for busy ones, `witness` what to believe, `verdict` when a fai
 """
 
 from collections.abc import Iterable, Mapping
-from typing import assert_never
+from typing import Any, assert_never
 
 from capture import protocol
 from capture.faults import Blame
@@ -15,7 +15,6 @@ from fleet import costs, events, frameset, orders, sizing, verdict
 from fleet.aid import Aid
 from fleet.costs import Curve
 from fleet.doubts import Doubts
-from fleet.errors import FleetLost
 from fleet.frameset import FrameSet
 from fleet.ledger import Chunk, Cut, Ledger
 from fleet.standing import Standings
@@ -47,6 +46,7 @@ class Schedule:
         hosts_min: int = 1,
         curve: Curve = costs.FLAT,
         speeds: Mapping[str, float] | None = None,
+        hosts_max: int | None = None,
     ) -> None:
         self._ledger = Ledger(frameset.of([frames]) if isinstance(frames, FrameRange) else frames)
         self._expected = set(hosts)  # neither ready nor refused yet
@@ -54,6 +54,7 @@ class Schedule:
         self._hosts_min = max(1, hosts_min)
         self._curve = curve
         self._hosts = Standings(speeds or {})
+        self._hosts_max = hosts_max
         self._failures: list[verdict.Failure] = []
         self._is_sequential = False
         self._end: orders.Finish | orders.GiveUp | None = None
@@ -66,6 +67,11 @@ class Schedule:
     def verified(self) -> FrameSet:
         """Frames that count."""
         return self._ledger.verified
+
+    @property
+    def speeds(self) -> dict[str, float]:
+        """What hosts were measured at, in average frames per second."""
+        return self._hosts.measured()
 
     @property
     def stored(self) -> dict[str, tuple[FrameRange, FrameSet]]:
@@ -92,17 +98,15 @@ class Schedule:
         frames: FrameRange,
         *,
         hosts: Iterable[str],
-        chunk_frames: int | None = None,
-        hosts_min: int = 1,
         absent: FrameSet = FrameSet(),  # noqa: B008  immutable
-        curve: Curve = costs.FLAT,
-        speeds: Mapping[str, float] | None = None,
+        **terms: Any,
     ) -> "Schedule":
         """The schedule that goes on where the log ends: verified frames count, except `absent`, whose files are gone.
 
-        Hosts start without strikes and failures without memory: mending them is why one resumes.
+        Hosts start without strikes and failures without memory: mending them is why one resumes. `terms` are those of
+        the constructor.
         """
-        schedule = cls(frames, hosts=(), chunk_frames=chunk_frames, hosts_min=hosts_min, curve=curve, speeds=speeds)
+        schedule = cls(frames, hosts=(), **terms)
         for record in records:
             schedule._apply(record.event, record.elapsed_s)
         schedule._start_over()
@@ -123,8 +127,12 @@ class Schedule:
         match event:
             case events.RunStarted():
                 self._start_over()
-            case events.HostReady() | events.HostLost() | events.HostRefused():
-                self._apply_to_host(event, now_s)
+            case events.HostReady():
+                self._meet(event, now_s)
+            case events.HostLost():
+                self._lose(event, now_s)
+            case events.HostRefused():
+                self._lose(events.HostLost(event.host, event.message), now_s)
             case (
                 events.ChunkOrdered() | events.ChunkStarted() | events.ChunkTrimmed() | events.FramesVerified()
                 | events.ChunkDone() | events.ChunkFailed()
@@ -139,20 +147,11 @@ class Schedule:
             case (
                 events.ModeFixed() | events.PageLoaded() | events.BundlePushed()
                 | events.SegmentEncoded() | events.AudioMixed() | events.Warned() | events.RunFinished()
-                | events.HostStruck() | events.Suspected() | events.Disagreed()
+                | events.RangeSized() | events.HostStruck() | events.Suspected() | events.Disagreed()
             ):  # fmt: skip
                 pass
             case _:
                 assert_never(event)
-
-    def _apply_to_host(self, event: events.HostReady | events.HostLost | events.HostRefused, now_s: float) -> None:
-        match event:
-            case events.HostReady():
-                self._meet(event, now_s)
-            case events.HostLost():
-                self._lose(event, now_s)
-            case events.HostRefused():
-                self._lose(events.HostLost(event.host, event.message), now_s)
 
     def _apply_to_chunk(self, event: _ChunkEvent, now_s: float) -> None:
         match event:
@@ -208,7 +207,7 @@ class Schedule:
         if self._held(event) is not None:
             self._tell(event.chunk, now_s, f"started with {event.workers} workers: {event.why}")
             host = self._hosts[event.host]
-            host.pace = host.pace.begun(now_s)
+            host.pace = host.pace.begun(now_s, is_stepping=self._is_sequential)
 
     def _shorten(self, event: events.ChunkTrimmed, now_s: float) -> None:
         chunk = self._held(event)
@@ -280,7 +279,7 @@ class Schedule:
     def _give(self, cut: Cut, name: str, now_s: float) -> orders.Order:
         self._ledger.give(cut, name)
         host = self._hosts[name]
-        host.chunk, host.pace = cut.chunk, host.pace.begun(now_s)
+        host.chunk, host.pace, host.is_in_use = cut.chunk, host.pace.begun(now_s, is_stepping=self._is_sequential), True
         twin = f", beside {cut.twin}" if cut.twin else ""
         self._tell(cut.chunk, now_s, f"attempt {cut.attempt} to {name}: {cut.frames}, todo {cut.todo}{twin}")
         return orders.Capture(
@@ -308,13 +307,9 @@ class Schedule:
         usable = self._hosts.usable(now_s)
         if len(usable) + len(self._expected) >= self._hosts_min:
             return None
-        what = (
-            "no usable host is left" if self._hosts_min == 1 else f"fewer than {self._hosts_min} usable hosts are left"
-        )
-        whys = [f"{name}: {why}" for name, why in sorted(self._hosts.troubles.items()) if name not in usable]
+        whys = {name: why for name, why in self._hosts.troubles.items() if name not in usable}
         kept = f"{len(self._ledger.verified)} of {len(self._ledger.frames)} frames are kept"
-        remedy = f"mend a host (`fleetrender hosts check`), then go on with `--resume`: {kept}"
-        return orders.GiveUp(FleetLost(f"{what}: {'; '.join(whys) or 'none was given'}", remedy=remedy))
+        return orders.GiveUp(verdict.nobody(whys, self._hosts_min, kept))
 
     def _cancel(self, chunk: Chunk) -> orders.Cancel:
         assert chunk.host is not None
@@ -363,7 +358,7 @@ class Schedule:
         """Gives idle hosts what is pending, or something of what others have."""
         self._looked_s = now_s
         speeds = self._hosts.speeds(now_s)
-        aid = Aid(self._ledger, self._hosts, self._curve, speeds=speeds, now_s=now_s)
+        aid = Aid(self._ledger, self._hosts, self._curve, speeds=speeds, now_s=now_s, hosts_max=self._hosts_max)
         given = self._assign(aid, speeds, now_s)
         if not self._is_sequential and self._chunk_frames is None:
             # Helpers of a sequential render would first step through all that its owner has been through.
@@ -388,12 +383,15 @@ class Schedule:
         size = sizing.shares if self._is_sequential else sizing.work
         pending = self._curve.of(self._ledger.pending)
         work = size(pending, left - pending, idle, speeds, len(self._expected))
-        for name in idle:
+        for name in aid.wanted(idle):
             available = self._ledger.pending
             if is_picky:
                 available -= verdict.avoided(name, self._failures)
             if not available or (is_picky and sizing.would_hold_up(left, name, speeds)):
                 continue
             count = self._chunk_frames or self._curve.count(available, work[name])
-            given.append(self._give(self._ledger.cut(available, min(count, sizing.CHUNK_FRAMES_MAX)), name, now_s))
+            cut = self._ledger.cut(available, min(count, sizing.CHUNK_FRAMES_MAX))
+            if not self._hosts[name].is_in_use:
+                self._said.append(orders.Say(aid.explained(cut, name)))
+            given.append(self._give(cut, name, now_s))
         return given

@@ -59,6 +59,12 @@ def of(event: events.Event) -> str | None:
     return clean(text) if text else None
 
 
+def why(event: events.RangeSized) -> str:
+    """Why a host's first range is as large as it is, for those who ask."""
+    part = f"{plural(event.frames, 'frame')}, {event.share:.0%} of the work"
+    return clean(f"{event.host}: {part}, for {event.frames_per_s:.1f} frames/s {event.source}")
+
+
 def _of_run(event: events.Event) -> str | None:
     match event:
         case events.RunStarted():

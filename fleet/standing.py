@@ -28,6 +28,8 @@ class Standing:
     quarantines: int = 0
     barred_until_s: float = 0.0
     is_draining: bool = False
+    is_in_use: bool = False  # was given frames
+    source: str = "guessed from its cores"  # of its speed, until it is measured
 
     def is_usable(self, now_s: float) -> bool:
         """Whether it may be given frames."""
@@ -50,8 +52,23 @@ class Standings:
         is_back = name in self.hosts
         known = self.hosts.setdefault(name, Standing(Pace(capacity=capacity, frames_per_s=self.remembered.get(name))))
         known.is_alive = True
+        if name in self.remembered:
+            known.source = "remembered"
         known.pace = dataclasses.replace(known.pace, is_warm=False)
         return is_back
+
+    def source(self, name: str) -> str:
+        """Where the host's speed is from."""
+        host = self.hosts[name]
+        return "measured" if host.pace.is_warm else host.source
+
+    def measured(self) -> dict[str, float]:
+        """Speeds of hosts that captured in this run."""
+        return {
+            name: host.pace.frames_per_s
+            for name, host in self.hosts.items()
+            if host.pace.is_warm and host.pace.frames_per_s is not None
+        }
 
     def hear(self, name: str, chunk: str, now_s: float, verified: float = 0.0) -> None:
         """The host says that it captured frames of the chunk, or some that cost so much are verified."""

@@ -140,6 +140,7 @@ def fold(view: View, record: events.Record) -> View:
             | events.SteppingFixed()
             | events.PageLoaded()
             | events.FramesCaptured()
+            | events.RangeSized()
             | events.AudioMixed()
         ):
             return view

@@ -8,6 +8,7 @@ from capture import protocol
 from capture.faults import Fault, FaultCode
 from capture.protocol import FrameFile, FrameRange
 from fleet import events, frameset
+from fleet.costs import Curve
 from fleet.errors import CompositionError, ExitCode, FleetLost
 from fleet.events import Event, Record
 from fleet.orders import Cancel, Capture, Finish, GiveUp, Order, Release, Say, Trim
@@ -52,6 +53,11 @@ def only(given: tuple[Order, ...]) -> Order:
     return order
 
 
+def told(schedule: Schedule, *happened: Event, now_s: float) -> tuple[Order, ...]:
+    """The orders for hosts, without what the schedule says itself."""
+    return tuple(order for order in schedule.handle(*happened, now_s=now_s) if not isinstance(order, Say))
+
+
 class Fed:
     """A schedule that is checked after every call; what it says itself is kept apart."""
 
@@ -64,7 +70,8 @@ class Fed:
         self.now_s += after_s
         given = self.schedule.handle(*happened, now_s=self.now_s)
         self.schedule.check()
-        self.said += [order.event for order in given if isinstance(order, Say)]
+        said = (order.event for order in given if isinstance(order, Say))
+        self.said += [event for event in said if not isinstance(event, events.RangeSized)]
         return tuple(order for order in given if not isinstance(order, Say))
 
 
@@ -105,7 +112,7 @@ def test_explicit_chunk_frames_win() -> None:
 
 def test_a_render_may_start_anywhere() -> None:
     schedule = Schedule(FrameRange(50, 150), hosts=["a"])
-    assert schedule.handle(ready("a"), now_s=0) == (capture("a", "c0001", FrameRange(50, 150)),)
+    assert told(schedule, ready("a"), now_s=0) == (capture("a", "c0001", FrameRange(50, 150)),)
 
 
 def test_it_finishes_once_when_every_frame_is_verified() -> None:
@@ -422,13 +429,13 @@ def test_resume_is_replay_and_orders_only_what_is_missing_under_the_same_names()
     )
     schedule = Schedule.replay(log, FrameRange(0, 120), hosts=["z"])
     schedule.check()
-    order = only(schedule.handle(ready("z"), now_s=0))
+    order = only(told(schedule, ready("z"), now_s=0))
     assert order == capture("z", "c0002", FrameRange(50, 100), FrameRange(50, 60), FrameRange(70, 100), attempt=2)
     assert schedule.stored == {
         "c0001": (FrameRange(0, 50), frameset.of([FrameRange(0, 50)])),
         "c0002": (FrameRange(50, 100), frameset.of([FrameRange(60, 70)])),
     }
-    tail = only(schedule.handle(verified(order, 50, 60), verified(order, 70, 100), done(order), now_s=9))
+    tail = only(told(schedule, verified(order, 50, 60), verified(order, 70, 100), done(order), now_s=9))
     assert tail == capture("z", "c0003", FrameRange(100, 120))
 
 
@@ -438,7 +445,7 @@ def test_resume_captures_again_what_has_vanished_from_disk() -> None:
     absent = frameset.of(protocol.ranges_of([3, 4, 40]))
     schedule = Schedule.replay(log, FrameRange(0, 50), hosts=["a"], absent=absent)
     schedule.check()
-    assert schedule.handle(ready("a"), now_s=0) == (
+    assert told(schedule, ready("a"), now_s=0) == (
         capture("a", "c0001", FrameRange(0, 50), FrameRange(3, 5), FrameRange(40, 41), attempt=2),
     )
 
@@ -460,7 +467,7 @@ def test_a_log_that_was_resumed_before_can_be_resumed_again() -> None:
         verified(again, 10, 20),
     )
     schedule = Schedule.replay(log, FrameRange(0, 50), hosts=["a"])
-    assert schedule.handle(ready("a"), now_s=0) == (
+    assert told(schedule, ready("a"), now_s=0) == (
         capture("a", "c0001", FrameRange(0, 50), FrameRange(20, 50), attempt=3),
     )
 
@@ -562,3 +569,29 @@ def test_a_drained_host_ends_what_its_workers_have_begun_and_goes() -> None:
     assert feed(verified(first, 10, 24)) == ()
     assert feed(done(first)) == (Release("a"),)
     assert feed(events.HostDraining("a", is_over=True)) == ()
+
+
+def test_no_more_hosts_are_used_than_allowed_until_one_of_them_is_lost() -> None:
+    schedule = Schedule(FrameRange(0, 1000), hosts=["a", "b", "c"], hosts_max=2)
+    given = schedule.handle(ready("a"), ready("b", 4.0), ready("c"), now_s=1)
+    assert [order.host for order in given if isinstance(order, Capture)] == ["b", "a"]
+    given = schedule.handle(events.HostLost("b", "gone"), now_s=2)
+    assert [order.host for order in given if isinstance(order, Capture)] == ["c"]
+
+
+def test_a_hosts_first_range_is_explained() -> None:
+    schedule = Schedule(FrameRange(0, 900), hosts=["a", "b"], speeds={"a": 20.0})
+    given = schedule.handle(ready("a"), ready("b", 1.0), now_s=1)
+    assert [order.event for order in given if isinstance(order, Say)] == [
+        events.RangeSized(host="a", chunk="c0001", frames=600, share=0.6667, frames_per_s=20.0, source="remembered"),
+        events.RangeSized(
+            host="b", chunk="c0002", frames=300, share=0.3333, frames_per_s=10.0, source="guessed from its cores"
+        ),
+    ]
+
+
+def test_ranges_are_sized_by_cost_where_it_is_known() -> None:
+    curve = Curve(300, (3.0, 1.0, 1.0))
+    schedule = Schedule(FrameRange(0, 900), hosts=["a", "b"], curve=curve)
+    given = schedule.handle(ready("a"), ready("b"), now_s=1)
+    assert [order.frames for order in given if isinstance(order, Capture)] == [FrameRange(0, 250), FrameRange(250, 900)]
