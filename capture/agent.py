@@ -294,6 +294,7 @@ def _site(workspace: store.Workspace, hello: protocol.Hello, facts: protocol.Hos
         chromium=facts.chromium or hello.chromium or "chromium",
         chromium_args=hello.chromium_args,
         sandbox=hello.sandbox,
+        page_limit_s=hello.page_limit_s,
         memory_available=lambda: min(probe.memory_available(), limit or sys.maxsize),
         oom_kills=probe.oom_kills,
     )

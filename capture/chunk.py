@@ -12,15 +12,15 @@ from dataclasses import dataclass
 
 from capture import blocks, protocol
 from capture.faults import Fault, FaultCode, Retry
-from capture.protocol import Captured, Done, Failed, FrameFile, FrameRange, FromAgent, Note
+from capture.protocol import PAGE_LIMIT_S, Captured, Done, Failed, FrameFile, FrameRange, FromAgent, Note
 
 # Coordinators pay for each line (76 us), people see no difference above four a second.
 MESSAGE_INTERVAL_S = 0.25
 # One that fails alone is retried in a fresh browser, then by half the workers; three times is no accident.
 STRIKES_MAX = 3
-# A worker gives up by itself after at most 60 s for a browser and 60 s for a page, or 120 s for a frame after a jump;
-# the agent notices only workers that cannot even do that, after a margin for a host that is slow as a whole.
-WORKER_LIMIT_S = 130.0
+# The agent notices only workers that cannot even give up, after a margin for a host that is slow as a whole.
+BROWSER_LIMIT_S = 60.0
+GIVING_UP_S = 10.0
 MARGIN_S = 20.0
 MARGIN_FRAMES = 8
 _FRAME_TIMES_KEPT = 40  # of all workers together: costs change along a composition
@@ -76,8 +76,11 @@ class _Worker:
 class Chunk:
     """The block queue and the workers of one order."""
 
-    def __init__(self, order: protocol.Capture, *, workers: int, numbers: Iterator[int]) -> None:
+    def __init__(
+        self, order: protocol.Capture, *, workers: int, numbers: Iterator[int], page_limit_s: float = PAGE_LIMIT_S
+    ) -> None:
         """`numbers` names new workers, unique for the life of the agent."""
+        self._worker_limit_s = worker_limit_s(page_limit_s)
         self.order = order
         self.target = workers
         self.is_over = False
@@ -278,7 +281,7 @@ class Chunk:
 
     def _overdue_s(self, number: int, now_s: float) -> float:
         """How long ago the worker should have given up by itself."""
-        return now_s - self._workers[number].heard_s - WORKER_LIMIT_S
+        return now_s - self._workers[number].heard_s - self._worker_limit_s
 
     def _located(self, fault: Fault, worker: _Worker) -> Fault:
         """`fault` with the frame that the worker was at, when the worker could not say it."""
@@ -316,6 +319,11 @@ def trimmed(order: protocol.Capture, stop: int) -> tuple[protocol.Capture, int]:
 
 def _before(ranges: Iterable[FrameRange], stop: int) -> Iterator[FrameRange]:
     return (FrameRange(part.start, min(part.stop, stop)) for part in ranges if part.start < stop)
+
+
+def worker_limit_s(page_limit_s: float) -> float:
+    """When a worker has given up by itself: after a browser's start and a page's, or after a frame with its jump."""
+    return max(BROWSER_LIMIT_S, page_limit_s) + page_limit_s + GIVING_UP_S
 
 
 class _Trouble:

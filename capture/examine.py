@@ -37,7 +37,6 @@ def examine(setup: Setup, ranges: Sequence[FrameRange]) -> Examined:
 def _digests(setup: Setup, frames: Sequence[int]) -> dict[int, str]:
     """sha256 of the pictures of `frames` in one fresh page, as many as there is time for, at least one."""
     spec = setup.spec
-    config = page.PageConfig(fps=spec.fps, duration_s=spec.duration_s, width=spec.width, height=spec.height)
     with browser.start(
         setup.chromium,
         mode=spec.mode,
@@ -47,8 +46,9 @@ def _digests(setup: Setup, frames: Sequence[int]) -> dict[int, str]:
         extra=setup.chromium_args,
     ) as started:
         bundle, blobs = Path(setup.bundle_directory), setup.blobs_directory and Path(setup.blobs_directory)
-        session = Session(started.connection, spec, bundle=bundle, blobs=blobs or None, note=_ignore)
-        session.open(page.source(config))
+        limit_s = setup.page_limit_s
+        session = Session(started.connection, spec, bundle=bundle, blobs=blobs or None, note=_ignore, limit_s=limit_s)
+        session.open(page.source(page.config(spec, limit_s=setup.page_limit_s)))
         return {frame: hashlib.sha256(picture).hexdigest() for frame, picture in _within_budget(session, frames)}
 
 

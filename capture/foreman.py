@@ -38,6 +38,7 @@ class Site:
     chromium: str
     chromium_args: tuple[str, ...]
     sandbox: bool
+    page_limit_s: float
     memory_available: Callable[[], int]
     oom_kills: Callable[[], int]
 
@@ -62,6 +63,7 @@ class Foreman:
         self._waiting: deque[Capture] = deque()
         self._journals: dict[str, Journal] = {}
         self._warnings: set[tuple[str, ...]] = set()
+        self._has_endless_script = False
 
     def capture(self, order: Capture) -> None:
         """Begins a chunk, or lets it wait for the present one."""
@@ -108,6 +110,7 @@ class Foreman:
             case Note():
                 self._send(event.message)
             case BlockFailed(fault):
+                self._has_endless_script |= fault.code is FaultCode.SCRIPT_ENDLESS
                 self._failed(event.worker, fault, now_s)
             case Stepped():
                 self._decide(lambda active: active.chunk.stepped(event.worker, now_s))
@@ -132,6 +135,8 @@ class Foreman:
             chromium=self._site.chromium,
             chromium_args=self._site.chromium_args,
             sandbox=self._site.sandbox,
+            page_limit_s=self._site.page_limit_s,
+            watches_scripts=self._has_endless_script,
         )
 
     def tick(self, *, is_congested: bool) -> None:
@@ -177,7 +182,7 @@ class Foreman:
             warm=len(warm),
             ceiling=self._ceiling,
         )
-        capturing = Chunk(order, workers=sizing.workers, numbers=self._numbers)
+        capturing = Chunk(order, workers=sizing.workers, numbers=self._numbers, page_limit_s=self._site.page_limit_s)
         active = self._active = _Active(capturing, journal, self._site.oom_kills())
         place = str(directory.relative_to(self._site.workspace.path))
         why = f"{sizing.why}{_warm_up(order)}"

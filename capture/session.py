@@ -6,21 +6,17 @@ A session captures in ascending order and never goes back; gaps are fine. Reads 
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from capture import cdp, shutter
+from capture import cdp, shutter, stuck
 from capture.console import Console, clean
 from capture.faults import CaptureError, FaultCode
-from capture.protocol import CaptureMode, Note, RenderSpec
+from capture.protocol import PAGE_LIMIT_S, CaptureMode, Note, RenderSpec
 from capture.serve import Files, Server
 
-READY_TIMEOUT_S = 60.0
-FRAME_TIMEOUT_S = 60.0
-# A jump goes through everything that begins or ends on the way: 6 s on a heavy WebGL page with the host to itself.
-JUMP_TIMEOUT_S = 60.0
 COMMAND_TIMEOUT_S = 30.0  # commands that change no page; a loaded host has needed 3 s
 EVIDENCE_TIMEOUT_S = 5.0
 CRASH_NEWS_S = 0.5  # a killed page still "draws" a frame, without a picture, a moment before its death is told
@@ -53,12 +49,18 @@ class Session:
         bundle: Path,
         note: Callable[[Note], None],
         blobs: Path | None = None,
+        limit_s: float = PAGE_LIMIT_S,
+        watches_scripts: bool = False,
     ) -> None:
+        """`limit_s` is for getting ready, and for a frame; a jump to it may take as long once more."""
         self.frame: int | None = None
         self.last: int | None = None  # the last frame captured
         self.warnings: tuple[str, ...] = ()  # codes that the page gave while it got ready, sorted, each once
         self._connection = connection
         self._spec = spec
+        self._limit_s = limit_s
+        self._watches_scripts = watches_scripts
+        self._watch: stuck.Watch | None = None
         self._notes = _Notes(note)
         self._console = Console(connection)
         files = Files(bundle, blobs)
@@ -73,14 +75,14 @@ class Session:
         """Loads the document with `runtime` injected before its scripts, and waits until it is ready.
 
         Returns what the page says of itself, its `duration_s` and `adapters` among it.
-        Raises CaptureError: PAGE_NOT_READY, BROWSER_CRASHED, or the code that the page gave.
+        Raises CaptureError: PAGE_NOT_READY, SCRIPT_ENDLESS, BROWSER_CRASHED, or the code that the page gave.
         """
-        deadline = time.monotonic() + READY_TIMEOUT_S
-        with _page_errors():
+        deadline = time.monotonic() + self._limit_s
+        with self._page_errors():
             self._attach()
             self._prepare(runtime)
             self._command("Page.navigate", {"url": self._server.document_url})
-            self._connection.wait_until(lambda: self._has_document, deadline, "the document is parsed")
+            self._wait_for_document(deadline)
             reply = self._camera.reply(self._evaluate("__fleet.ready()"), deadline)
             told = _value(reply, FaultCode.PAGE_NOT_READY)
         ready: dict[str, Any] = told if isinstance(told, dict) else {}
@@ -90,11 +92,16 @@ class Session:
         self.warnings = tuple(sorted({clean(str(warning.get("code")))[:WARNING_CHARS] for warning in warnings}))
         return ready
 
+    def ask(self, call: str, *, timeout_s: float) -> Any:
+        """What a promise of the page resolves to, once it is ready. Raises as `open`."""
+        with self._page_errors():
+            return _value(self._camera.reply(self._evaluate(call), time.monotonic() + timeout_s), FaultCode.SEEK_FAILED)
+
     def capture(self, frames: Iterable[int]) -> Iterator[tuple[int, bytes]]:
         """Absolute frames, ascending and after `last`, each with its picture.
 
         The page already works on the next frame while the caller deals with a picture. Raises CaptureError:
-        FRAME_TIMEOUT, SEEK_FAILED, FRAME_DAMAGED, BROWSER_CRASHED, or the code that the page gave.
+        FRAME_TIMEOUT, SCRIPT_ENDLESS, SEEK_FAILED, FRAME_DAMAGED, BROWSER_CRASHED, or the code that the page gave.
         """
         following = iter(frames)
         seek = self._begin_seek(next(following, None))
@@ -110,7 +117,7 @@ class Session:
         for frame in frames:
             seek = self._begin_seek(frame)
             assert seek is not None
-            with _frame_errors(frame):
+            with self._frame_errors(frame):
                 _value(self._camera.reply(seek.message_id, seek.deadline), FaultCode.SEEK_FAILED)
                 self._camera.step(seek.deadline)
             self._reached = frame
@@ -136,6 +143,14 @@ class Session:
     def _camera(self) -> shutter.Shutter:
         assert self._shutter is not None
         return self._shutter
+
+    def _wait_for_document(self, deadline: float) -> None:
+        what = "the document is parsed"
+        self._connection.wait_until(lambda: self._has_document or self._server.is_waiting, deadline, what)
+        if self._server.is_waiting:
+            self._camera.reply(self._evaluate("__fleet.fonts()"), deadline)
+            self._server.open_gate()
+            self._connection.wait_until(lambda: self._has_document, deadline, what)
 
     def _attach(self) -> None:
         size = {"width": self._spec.width, "height": self._spec.height}
@@ -167,6 +182,8 @@ class Session:
             self._command("Emulation.setDefaultBackgroundColorOverride", {"color": {"r": 0, "g": 0, "b": 0, "a": 0}})
             self._command("Page.addScriptToEvaluateOnNewDocument", {"source": _TRANSPARENT})
         self._command("Page.addScriptToEvaluateOnNewDocument", {"source": runtime})
+        if self._watches_scripts:
+            self._watch = stuck.Watch(self._connection, self._session, timeout_s=COMMAND_TIMEOUT_S)
 
     def _command(self, method: str, params: cdp.Params | None = None) -> cdp.Params:
         return self._connection.call(method, params, self._session, timeout_s=COMMAND_TIMEOUT_S)
@@ -186,13 +203,13 @@ class Session:
         is_jump = bool(self.missing(frame))
         self.frame = frame
         self._camera.enter(frame)
-        with _frame_errors(frame):
-            limit_s = FRAME_TIMEOUT_S + (JUMP_TIMEOUT_S if is_jump else 0.0)
-            message_id = self._evaluate(f"__fleet.seek({frame})")
-            return _Seek(frame, message_id, time.monotonic() + limit_s, is_jump=is_jump)
+        with self._frame_errors(frame):
+            # A jump goes through everything that begins or ends on the way.
+            deadline = time.monotonic() + (2 * self._limit_s if is_jump else self._limit_s)
+            return _Seek(frame, self._evaluate(f"__fleet.seek({frame})"), deadline, is_jump=is_jump)
 
     def _finish(self, seek: "_Seek") -> str:
-        with _frame_errors(seek.frame):
+        with self._frame_errors(seek.frame):
             found = _value(self._camera.reply(seek.message_id, seek.deadline), FaultCode.SEEK_FAILED)
             if isinstance(found, dict) and found.get("needsPaint"):
                 self._draw(seek.deadline)
@@ -227,6 +244,33 @@ class Session:
             return picture
         self._connection.linger(CRASH_NEWS_S)
         raise CaptureError(FaultCode.FRAME_DAMAGED, "the browser drew a frame and returned no picture of it")
+
+    @contextmanager
+    def _page_errors(self) -> Iterator[None]:
+        message = f"the page was not ready after {self._limit_s:.0f} s"
+        with _translated(FaultCode.PAGE_NOT_READY), self._lateness(FaultCode.PAGE_NOT_READY, message):
+            yield
+
+    @contextmanager
+    def _frame_errors(self, frame: int) -> Iterator[None]:
+        message = f"frame {frame} was not captured within its time"
+        with _translated(FaultCode.SEEK_FAILED), self._lateness(FaultCode.FRAME_TIMEOUT, message):
+            yield
+
+    @contextmanager
+    def _lateness(self, code: FaultCode, message: str) -> Iterator[None]:
+        """Why something is late: a script that does not end, or else what was awaited."""
+        try:
+            yield
+        except cdp.TimedOut as error:
+            place = None
+            if self._session:
+                with suppress(cdp.TimedOut, cdp.Refused):
+                    place = stuck.endless(self._connection, self._session, self._watch)
+            if place is None:
+                raise CaptureError(code, f"{message} ({error})") from error
+            text = f"{message}: a script of the page does not end{f': {place}' if place else ''}"
+            raise CaptureError(FaultCode.SCRIPT_ENDLESS, text) from error
 
     def _crashed(self, params: cdp.Params, _session: str | None) -> None:
         status = str(params.get("status", "crashed"))
@@ -267,25 +311,13 @@ class _Notes:
         self._note(Note("warning", note.source, "more notes follow and are left out") if is_last else note)
 
 
-def _page_errors() -> AbstractContextManager[None]:
-    message = f"the page was not ready after {READY_TIMEOUT_S:.0f} s"
-    return _translated(late=FaultCode.PAGE_NOT_READY, refused=FaultCode.PAGE_NOT_READY, message=message)
-
-
-def _frame_errors(frame: int) -> AbstractContextManager[None]:
-    message = f"frame {frame} was not captured within its time"
-    return _translated(late=FaultCode.FRAME_TIMEOUT, refused=FaultCode.SEEK_FAILED, message=message)
-
-
 @contextmanager
-def _translated(*, late: FaultCode, refused: FaultCode, message: str) -> Iterator[None]:
-    """DevTools' failures as ours; `message` says what is late."""
+def _translated(refused: FaultCode) -> Iterator[None]:
+    """DevTools' failures as ours, save that something is late."""
     try:
         yield
     except cdp.Closed as error:
         raise CaptureError(FaultCode.BROWSER_CRASHED, f"the browser went away: {error}") from error
-    except cdp.TimedOut as error:
-        raise CaptureError(late, f"{message} ({error})") from error
     except cdp.Refused as error:
         # Only a command that runs the page's own code can fail because of the page, e.g. because it left.
         code = refused if error.method == "Runtime.evaluate" else FaultCode.BROWSER_CRASHED

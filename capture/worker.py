@@ -136,7 +136,15 @@ class Worker:
         ) as chromium:
             chromium.connection.watch(self._inbox.fd, self._inbox.receive)
             bundle, blobs = Path(setup.bundle_directory), setup.blobs_directory and Path(setup.blobs_directory)
-            session = Session(chromium.connection, setup.spec, bundle=bundle, blobs=blobs or None, note=self._send)
+            session = Session(
+                chromium.connection,
+                setup.spec,
+                bundle=bundle,
+                blobs=blobs or None,
+                note=self._send,
+                limit_s=setup.page_limit_s,
+                watches_scripts=setup.watches_scripts,
+            )
             try:
                 self._work(chromium, session)
             except CaptureError as error:
@@ -148,8 +156,7 @@ class Worker:
 
     def _work(self, chromium: browser.Browser, session: Session) -> None:
         spec = self._setup.spec
-        config = page.PageConfig(fps=spec.fps, duration_s=spec.duration_s, width=spec.width, height=spec.height)
-        session.open(page.source(config))
+        session.open(page.source(page.config(spec, limit_s=self._setup.page_limit_s)))
         if not self._is_ready:
             self._is_ready = True
             self._send(Ready(session.warnings))

@@ -13,7 +13,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from fleet import cli_hosts, cli_inspect, formats, plan, progress, render
+from capture.protocol import PAGE_LIMIT_S
+from fleet import cli_hosts, cli_inspect, cli_verify, formats, plan, progress, render
 from fleet import request as requests
 from fleet.errors import ExitCode, FleetError, Interrupted, Terminated
 from fleet.model import Quality
@@ -29,6 +30,7 @@ app.add_typer(cli_hosts.app, name="hosts")
 app.command("doctor")(cli_hosts.doctor)
 app.command("inspect")(cli_inspect.inspect)
 app.command("snapshot")(cli_inspect.take_snapshot)
+app.command("verify")(cli_verify.verify_command)
 
 
 @app.command("run")
@@ -98,6 +100,7 @@ def run_command(
     substitute_fonts: Annotated[
         bool, typer.Option("--substitute-fonts", help="Show other fonts for those that no source has.")
     ] = False,
+    page_timeout: cli_inspect.PageTimeoutOption = PAGE_LIMIT_S,
     limit: Annotated[
         str | None, typer.Option(metavar="'TAG,!HOST'", help="Only these hosts: names, tags, groups.")
     ] = None,
@@ -129,6 +132,7 @@ def run_command(
         strict=strict,
         strict_variables=strict_variables,
         workers=workers,
+        page_limit_s=page_timeout,
         chunk_frames=chunk_frames,
         hosts_max=max_hosts,
         substitute_fonts=substitute_fonts,

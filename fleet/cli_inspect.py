@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from capture.protocol import PAGE_LIMIT_S
 from fleet import console, inspect_view, inspection, plan, render, snapshot
 from fleet import request as requests
 from fleet.errors import ExitCode
@@ -25,6 +26,12 @@ SetOption = Annotated[
 SubstituteOption = Annotated[
     bool, typer.Option("--substitute-fonts", help="Show other fonts for those that no source has.")
 ]
+PageTimeoutOption = Annotated[
+    float,
+    typer.Option(
+        "--page-timeout", metavar="SECONDS", min=1, max=3600, help="For a page to get ready, and for each frame."
+    ),
+]
 
 
 def inspect(
@@ -34,6 +41,7 @@ def inspect(
     variables_file: VariablesFileOption = None,
     placeholders: SetOption = None,
     substitute_fonts: SubstituteOption = False,
+    page_timeout: PageTimeoutOption = PAGE_LIMIT_S,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
@@ -45,6 +53,7 @@ def inspect(
             placeholders=requests.read_placeholders(placeholders or ()),
             substitute_fonts=substitute_fonts,
             fps=plan.parse_fps(fps) if fps else None,
+            page_limit_s=page_timeout,
         )
     )
     if as_json:
@@ -72,6 +81,7 @@ def take_snapshot(
     variables_file: VariablesFileOption = None,
     placeholders: SetOption = None,
     substitute_fonts: SubstituteOption = False,
+    page_timeout: PageTimeoutOption = PAGE_LIMIT_S,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of paths.")] = False,
 ) -> None:
     """Write PNG stills of COMPOSITION, exactly as a render captures them. Without times: five, evenly spread."""
@@ -82,11 +92,12 @@ def take_snapshot(
         variables=requests.read_variables(variables, variables_file),
         placeholders=requests.read_placeholders(placeholders or ()),
         substitute_fonts=substitute_fonts,
+        page_limit_s=page_timeout,
     )
     prepared = render.prepare(request)
     wanted = snapshot.choose(prepared.plan, at=at, frames=frames)
     console.progress(f"capturing {console.count(len(wanted), 'frame')} ...")
-    stills = asyncio.run(snapshot.run(prepared, wanted, request.output))
+    stills = asyncio.run(snapshot.run(prepared, wanted, request.output, page_limit_s=page_timeout))
     if as_json:
         console.result_json(snapshot.plain(prepared.plan, stills))
     else:

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from capture.protocol import FrameRange
-from fleet import events, muster, orders, resume, stepping, verdict
+from fleet import draining, events, muster, orders, resume, stepping, verdict
 from fleet import plan as planning
 from fleet.errors import (
     FleetError,
@@ -63,6 +63,7 @@ class Dispatch:
         self._inboxes: dict[str, asyncio.Queue[Order]] = {}
         self._chunks: dict[str, FrameRange] = {}
         self._serving: set[str] = set()
+        self._looked_s = 0.0
         self._released: set[str] = set()  # drained: they go before the end
         self._roll = Roll(hosts, scale=work.plan.scale)
         self._stepping = stepping.Stepping(
@@ -89,6 +90,7 @@ class Dispatch:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(TICK_S):
                 batch = await self._events.get()
+        batch += self._wishes()
         for event in batch:
             self._log.emit(event)
             if isinstance(event, events.FramesVerified):
@@ -96,6 +98,14 @@ class Dispatch:
             elif isinstance(event, events.PageLoaded):
                 self._compare(event)
         return self._schedule.handle(*batch, now_s=self._log.now_s())
+
+    def _wishes(self) -> tuple[events.HostDraining, ...]:
+        """What users asked of this run from elsewhere, looked for once a second."""
+        if self._log.now_s() - self._looked_s < TICK_S:
+            return ()
+        self._looked_s = self._log.now_s()
+        names = draining.taken(self._work.directory.path, [host.name for host in self._hosts])
+        return tuple(events.HostDraining(name) for name in names)
 
     def _compare(self, loaded: events.PageLoaded) -> None:
         self._loaded = self._loaded or loaded

@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from capture.protocol import PAGE_LIMIT_S
 from fleet import agentzip, bundle, composition, findings, measure, model, rundir, sentences
 from fleet import plan as planning
 from fleet.composition import contents, lint, project
@@ -26,6 +27,7 @@ class Asked:
     placeholders: Mapping[str, str] = field(default_factory=dict)
     fps: Fraction | None = None
     substitute_fonts: bool = False
+    page_limit_s: float = PAGE_LIMIT_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +86,7 @@ def _compiled(asked: Asked, source: project.Project) -> tuple[Render | None, tup
             placeholders=asked.placeholders,
             cache=cache,
             substitute_fonts=asked.substitute_fonts,
-            measure=measure.Ruler(agentzip.build(cache / "agents")),
+            measure=measure.Ruler(agentzip.build(cache / "agents"), page_limit_s=asked.page_limit_s),
         )
         bundled = bundle.build(compiled, cache / "bundles")
         plan = planning.make(compiled, bundled.digest, "", fps=asked.fps)

@@ -24,6 +24,7 @@ NEW_WEIGHT = 0.5
 SPEED_AGE_MAX_S = 90 * 24 * 3600.0
 # Frames of a stretch are measured by its typical one: a pause of the host within it says nothing of the composition.
 STRETCH_FRAMES = 10
+FRAME_MS_MAX = 600_000  # beyond it, a host did not say the truth
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ def measured(records: Iterable[events.Record]) -> list[tuple[int, int, float]]:
         if isinstance(record.event, events.FramesVerified):
             for frame in record.event.frames:
                 if frame.took_ms > 0:
-                    times[frame.index // STRETCH_FRAMES][record.event.host].append(frame.took_ms)
+                    took_ms = min(frame.took_ms, FRAME_MS_MAX)
+                    times[frame.index // STRETCH_FRAMES][record.event.host].append(took_ms)
     typical = {at: {host: statistics.median(some) for host, some in hosts.items()} for at, hosts in times.items()}
     factors = _factors(typical.values())
     return [

@@ -60,13 +60,15 @@ def prepare(request: Request) -> Prepared:
     cache = rundir.cache_root()
     programs.find_ffmpeg()
     agent = agentzip.build(cache / "agents")
+    ruler = measure.Ruler.among(agent, request.hosts, page_limit_s=request.page_limit_s)
     compiled = composition.read(
         request.composition,
         variables=request.variables,
         placeholders=request.placeholders,
         cache=cache,
         substitute_fonts=request.substitute_fonts,
-        measure=measure.Ruler.among(agent, request.hosts),
+        measure=ruler,
+        listen=ruler.volumes,
     )
     plan = planning.make(
         compiled,
@@ -168,6 +170,7 @@ async def _render(
         directory=directory,
         workers=request.workers,
         strict=request.strict,
+        page_limit_s=request.page_limit_s,
         may_keep_state=prepared.composition.may_keep_state,
     )
     try:

@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from capture.protocol import FrameRange
+from capture.protocol import PAGE_LIMIT_S, FrameRange
 from fleet import formats, hosts, outfolder, resolution
 from fleet.errors import ConfigError
 from fleet.model import Host, Quality
@@ -40,6 +40,7 @@ class Request:
     strict_variables: bool = False  # so does a variable that nobody declares
     sequential: bool = False  # declared; without it, as the composition says or as its frames show
     workers: int | None = None
+    page_limit_s: float = PAGE_LIMIT_S  # for a page to get ready, and for one frame
     chunk_frames: int | None = None
     hosts_max: int | None = None
     substitute_fonts: bool = False

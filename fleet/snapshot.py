@@ -67,7 +67,9 @@ def _frames(text: str) -> Iterator[FrameRange]:
             raise ConfigError(f"--frames: `{part}` is no frame", remedy="type numbers or ranges: `--frames 10,20:24`")
 
 
-async def run(prepared: Prepared, frames: FrameSet, folder: Path) -> dict[int, Path]:
+async def run(
+    prepared: Prepared, frames: FrameSet, folder: Path, *, page_limit_s: float = protocol.PAGE_LIMIT_S
+) -> dict[int, Path]:
     """Captures `frames` and writes each as `frame_000000.png`, by its number in the film, into `folder`.
 
     All or none: files that are there stay until every new one is verified.
@@ -77,7 +79,7 @@ async def run(prepared: Prepared, frames: FrameSet, folder: Path) -> dict[int, P
     with rundir.output_lock(state, folder):
         plan = _still_plan(prepared.plan, frames)
         directory = rundir.create(state, planning.digest(plan))
-        captured = await _capture(prepared, plan, frames, directory)
+        captured = await _capture(prepared, plan, frames, directory, page_limit_s)
         stills = {index: _publish(captured[index], folder / name(index)) for index in sorted(captured)}
         shutil.rmtree(directory.path, ignore_errors=True)  # after a failure it stays, for its logs
     return stills
@@ -104,7 +106,9 @@ def _still_plan(plan: Plan, frames: FrameSet) -> Plan:
     )
 
 
-async def _capture(prepared: Prepared, plan: Plan, frames: FrameSet, directory: RunDirectory) -> dict[int, Path]:
+async def _capture(
+    prepared: Prepared, plan: Plan, frames: FrameSet, directory: RunDirectory, page_limit_s: float
+) -> dict[int, Path]:
     captured: dict[int, Path] = {}
 
     def keep(event: events.FramesVerified, chunk: FrameRange) -> None:
@@ -119,6 +123,7 @@ async def _capture(prepared: Prepared, plan: Plan, frames: FrameSet, directory: 
         stills=prepared.stills,
         directory=directory,
         workers=None,
+        page_limit_s=page_limit_s,
         may_keep_state=compiled.may_keep_state and not compiled.videos,
     )
     schedule = Schedule(frames, hosts=[hosts.LOCAL.name])

@@ -5,6 +5,7 @@ Batches, retries and quarantine live here; what makes a frame count is in `inges
 
 import asyncio
 import dataclasses
+import itertools
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -23,10 +24,13 @@ from fleet.transports.base import Transport
 PULL_FRAMES = 64
 PULL_BYTES = 32 << 20
 PULL_AGE_S = 1.5
+BATCH_BYTES = 4 * PULL_BYTES
 # A frame that comes damaged this often is captured again instead.
 PULL_ATTEMPTS = 3
 # The only name under which a failing page's picture is fetched, whatever the host calls it.
 SCREENSHOT = "failure.png"
+
+AboutChunk = protocol.Started | protocol.Captured | protocol.Trimmed | protocol.Done | protocol.Failed
 
 
 @dataclass(kw_only=True)
@@ -39,23 +43,39 @@ class Delivery:
     arrived: set[int] = field(default_factory=set)
     announced_at_s: float = 0.0
     failed_pulls: int = 0
+    is_begun: bool = False
     end: protocol.Done | protocol.Failed | None = None
+    asked_stop: int | None = None  # where it was asked to end, until that is answered
 
-    def announce(self, frames: tuple[FrameFile, ...], now_s: float) -> None:
-        """Takes announced frames in; ProtocolError for one that was not ordered."""
+    def announce(self, frames: tuple[FrameFile, ...], now_s: float, limit_bytes: int) -> int:
+        """Takes announced frames in, says how many are news; ProtocolError for one not ordered, or too large."""
         if not self.announced:
             self.announced_at_s = now_s
+        count = 0
         for frame in frames:
             if not any(frame.index in part for part in self.order.todo):
                 raise protocol.ProtocolError(f"frame {frame.index} was announced and not ordered")
+            if frame.size_bytes > limit_bytes:
+                raise protocol.ProtocolError(f"frame {frame.index} has {frame.size_bytes} bytes, {limit_bytes} at most")
             if frame.index not in self.arrived:
+                count += frame.index not in self.announced
                 self.announced[frame.index] = frame
+        return count
 
-    def trim(self, host: str, stop: int) -> events.ChunkTrimmed:
-        """Nothing at or after `stop` will come, but for what was announced; says where the order ends now."""
-        stop = max([stop, *(frame + 1 for frame in (*self.announced, *self.arrived))])
+    def batch(self) -> list[FrameFile]:
+        """The announced frames to pull now, ascending: no more than fits into one quarantine."""
+        frames = sorted(self.announced.values(), key=lambda frame: frame.index)
+        sums = itertools.accumulate(frame.size_bytes for frame in frames)
+        return [frame for frame, total in zip(frames, sums, strict=True) if frame is frames[0] or total <= BATCH_BYTES]
+
+    def trim(self, host: str, stop: int) -> events.ChunkTrimmed | None:
+        """Nothing at or after `stop` will come, but for what was announced; None when nobody asked for that."""
+        if self.asked_stop is None:
+            return None
+        stop = max([stop, self.asked_stop, *(frame + 1 for frame in (*self.announced, *self.arrived))])
+        stop = min(stop, self.order.todo[-1].stop)
         todo = tuple(FrameRange(part.start, min(part.stop, stop)) for part in self.order.todo if part.start < stop)
-        self.order = dataclasses.replace(self.order, todo=todo)
+        self.order, self.asked_stop = dataclasses.replace(self.order, todo=todo), None
         return events.ChunkTrimmed(chunk=self.order.chunk, host=host, attempt=self.order.attempt, stop=stop)
 
     def is_due(self, now_s: float) -> bool:
@@ -88,20 +108,43 @@ class Puller:
         """A new order begins; its frames will appear in `directory` on the host."""
         self._deliveries[order.chunk] = Delivery(order=order, directory=directory)
 
-    def hear(self, message: protocol.Captured | protocol.Trimmed | protocol.Done | protocol.Failed) -> None:
-        """Takes in what the agent says of an order; words about an order that has ended are old news."""
+    def ask(self, order: orders.Trim) -> None:
+        """An order is about to be asked to end sooner."""
+        delivery = self._deliveries.get(order.chunk)
+        if delivery is not None and delivery.order.attempt == order.attempt:
+            delivery.asked_stop = order.stop
+
+    def hear(self, message: AboutChunk) -> None:
+        """Takes in what the agent says of an order; words about one that has ended, or never was, are no news.
+
+        ProtocolError when it announces what nobody ordered.
+        """
         delivery = self._deliveries.get(message.chunk)
         if delivery is None or delivery.order.attempt != message.attempt:
             return
-        if isinstance(message, protocol.Captured):
-            delivery.announce(message.frames, time.monotonic())
-            count = len(message.frames)
-            self._emit(events.FramesCaptured(chunk=message.chunk, host=self._host, count=count))
+        if isinstance(message, protocol.Started):
+            self._begin(delivery, message)
+        elif isinstance(message, protocol.Captured):
+            limit_bytes = ingest.frame_limit(self._plan)
+            if count := delivery.announce(message.frames, time.monotonic(), limit_bytes):
+                self._emit(events.FramesCaptured(chunk=message.chunk, host=self._host, count=count))
         elif isinstance(message, protocol.Trimmed):
-            self._emit(delivery.trim(self._host, message.stop))
+            if trimmed := delivery.trim(self._host, message.stop):
+                self._emit(trimmed)
         else:
-            delivery.end = message
+            delivery.end = delivery.end or message
         self._news.set()
+
+    def _begin(self, delivery: Delivery, started: protocol.Started) -> None:
+        if delivery.is_begun:
+            return
+        delivery.is_begun = True
+        order = delivery.order
+        self._emit(
+            events.ChunkStarted(
+                chunk=order.chunk, host=self._host, attempt=order.attempt, workers=started.workers, why=started.why
+            )
+        )
 
     async def run(self, transport: Transport, send: Callable[[protocol.Ack], Awaitable[None]]) -> None:
         """Pulls what is due, oldest order first, and acknowledges what counts, until cancelled."""
@@ -121,7 +164,7 @@ class Puller:
 
     async def _pull(self, transport: Transport, delivery: Delivery) -> list[int]:
         order = delivery.order
-        frames = sorted(delivery.announced.values(), key=lambda frame: frame.index)
+        frames = delivery.batch()
         names = ingest.names(frames, order.frames, self._plan)
         quarantine = self._quarantine(order.chunk)
         limit_bytes = ingest.byte_limit(frames)
@@ -145,7 +188,7 @@ class Puller:
         if delivery.failed_pulls >= PULL_ATTEMPTS:
             first, reason = rejected[0]
             fault = Fault(
-                code=FaultCode.FRAME_DAMAGED,
+                code=FaultCode.FRAME_REJECTED,
                 message=reason,
                 frame=first.index,
                 local_frame=first.index - delivery.order.frames.start,
@@ -166,7 +209,7 @@ class Puller:
             fault = await self._with_evidence(transport, delivery, delivery.end.fault)
         elif lacking := delivery.lacking:
             message = f"the host said done, but {len(lacking)} frames never came, the first is {lacking[0]}"
-            fault = Fault(code=FaultCode.FRAME_DAMAGED, message=message, frame=lacking[0])
+            fault = Fault(code=FaultCode.FRAME_REJECTED, message=message, frame=lacking[0])
         else:
             return events.ChunkDone(chunk=order.chunk, host=self._host, attempt=order.attempt)
         return events.ChunkFailed(chunk=order.chunk, host=self._host, attempt=order.attempt, fault=fault)

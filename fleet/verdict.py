@@ -25,6 +25,9 @@ PAGE_CAN_CAUSE = frozenset(
 # Warnings of a page that something is not there: with it, its frames look different.
 ABSENCES = frozenset({"timeline_missing", "duration_mismatch", "media_readiness_timeout", "media_load_failed"})
 
+# A page that is merely slow needs more time.
+LATE = frozenset({FaultCode.FRAME_TIMEOUT, FaultCode.PAGE_NOT_READY, FaultCode.SCRIPT_ENDLESS})
+
 CONSOLE_LINES = 5  # the cause stands in the last ones; all of them are in events.jsonl
 
 
@@ -64,6 +67,8 @@ def error(old: Failure, new: Failure) -> CompositionError:
     if fault.screenshot is not None:
         lines.append(f"  screenshot: {fault.screenshot}")
     remedy = f"mend the composition, then try that frame alone: `--frames {first}:{first + 1}`"
+    if fault.code in LATE:
+        remedy = "mend the composition, or give its page more seconds: `--page-timeout 300`"
     return CompositionError("\n".join(lines), remedy=remedy)
 
 

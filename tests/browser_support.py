@@ -98,11 +98,20 @@ def session(
     *,
     image: ImageFormat = ImageFormat.PNG,
     note: Callable[[Note], None] = lambda _: None,
+    limit_s: float = 60.0,
+    watches_scripts: bool = False,
 ) -> Iterator[Session]:
     """A session on the bundle in `directory`, not yet opened."""
     profile = directory.with_name(f"{directory.name}.profile")
     with browser.start(chromium(), mode=mode, size=SIZE, profile=profile, sandbox=True) as started:
-        yield Session(started.connection, spec(mode, image), bundle=directory, note=note)
+        yield Session(
+            started.connection,
+            spec(mode, image),
+            bundle=directory,
+            note=note,
+            limit_s=limit_s,
+            watches_scripts=watches_scripts,
+        )
 
 
 def digests(directory: Path, mode: CaptureMode, frames: Iterable[int]) -> dict[int, str]:

@@ -273,7 +273,7 @@ class World:
 
 
 def _files(frames: list[int]) -> tuple[FrameFile, ...]:
-    return tuple(FrameFile(frame, 1, "00") for frame in frames)
+    return tuple(FrameFile(frame, 1, "00" * 32) for frame in frames)
 
 
 def equal_split_s(count: int, hosts: list[SimHost], cost: Cost) -> float:

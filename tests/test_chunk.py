@@ -223,7 +223,7 @@ def test_a_frame_that_is_always_damaged_ends_the_chunk() -> None:
     assert (last.message.fault.code, last.message.fault.local_frame) == (FaultCode.FRAME_DAMAGED, 10)
 
 
-LIMIT_S = chunks.WORKER_LIMIT_S + chunks.MARGIN_S
+LIMIT_S = chunks.worker_limit_s(60) + chunks.MARGIN_S
 
 
 def test_no_progress_by_anyone_ends_the_chunk() -> None:
@@ -250,7 +250,7 @@ def test_a_slow_page_gets_a_longer_margin() -> None:
     for step in range(4):
         chunk.wrote(1, file(50 + step), 10.0 * (step + 1))
     assert chunk.tick(40 + LIMIT_S + 1) == []
-    assert chunk.tick(40 + chunks.WORKER_LIMIT_S + 81) != []
+    assert chunk.tick(40 + chunks.worker_limit_s(60) + 81) != []
 
 
 def test_a_cancelled_chunk_says_what_it_has_and_keeps_idle_workers() -> None:

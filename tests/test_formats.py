@@ -233,6 +233,7 @@ def judged(name: str, video: Stream, *sounds: Stream) -> list[str]:
 VP9 = Stream(
     kind="video", codec="vp9", start_s=Fraction(0), duration_s=Fraction(3), packets=90, width=64, height=36,
     pixel_format="yuva420p", colour=formats.LIMITED_709, rate=Fraction(30), average_rate=Fraction(30),
+    keyframes=(0, 60),
 )  # fmt: skip
 OPUS = Stream(kind="audio", codec="opus", start_s=Fraction(-7, 1000), duration_s=Fraction(3020, 1000))
 

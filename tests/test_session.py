@@ -9,7 +9,7 @@ from pathlib import Path
 import browser_support as support
 import pytest
 
-from capture import frames, png, session
+from capture import frames, png
 from capture.faults import CaptureError, FaultCode
 from capture.protocol import CaptureMode, ImageFormat, Note
 
@@ -218,16 +218,14 @@ FAILING = """<!doctype html><script>
         (1, FaultCode.FEATURE_UNSUPPORTED, "no maps"),
         (2, FaultCode.SEEK_FAILED, "x is undefined"),
         (3, FaultCode.SEEK_FAILED, "navigated"),
-        (4, FaultCode.FRAME_TIMEOUT, "frame 4 was not captured within"),
+        (4, FaultCode.SCRIPT_ENDLESS, "frame 4 was not captured within its time: a script of the page does not end"),
         (5, FaultCode.FRAME_TIMEOUT, "frame 5 was not captured within"),
     ],
 )
 def test_a_failing_seek_has_a_code_the_frame_and_the_console(
-    tmp_path: Path, mode: CaptureMode, monkeypatch: pytest.MonkeyPatch, frame: int, code: FaultCode, message: str
+    tmp_path: Path, mode: CaptureMode, frame: int, code: FaultCode, message: str
 ) -> None:
-    monkeypatch.setattr(session, "FRAME_TIMEOUT_S", 2.0)
-    monkeypatch.setattr(session, "JUMP_TIMEOUT_S", 0.0)
-    with support.session(support.bundle(tmp_path / "bundle", FAILING), mode) as opened:
+    with support.session(support.bundle(tmp_path / "bundle", FAILING), mode, limit_s=2) as opened:
         opened.open(support.RUNTIME)
         with pytest.raises(CaptureError, match=message) as caught:
             list(opened.capture([frame]))
@@ -246,16 +244,15 @@ def test_a_failing_seek_has_a_code_the_frame_and_the_console(
             FaultCode.ZERO_DURATION,
             "no end",
         ),
-        ("document.write('<script src=nothing.js></' + 'script>'); for (;;);", FaultCode.PAGE_NOT_READY, "not ready"),
+        ("document.write('<script src=nothing.js></' + 'script>'); for (;;);", FaultCode.SCRIPT_ENDLESS, "not end"),
     ],
 )
 def test_a_page_that_does_not_get_ready_has_a_code(
-    tmp_path: Path, mode: CaptureMode, monkeypatch: pytest.MonkeyPatch, script: str, code: FaultCode, message: str
+    tmp_path: Path, mode: CaptureMode, script: str, code: FaultCode, message: str
 ) -> None:
-    monkeypatch.setattr(session, "READY_TIMEOUT_S", 2.0)
     document = f"<!doctype html><script>{script}</script>"
     with (
-        support.session(support.bundle(tmp_path / "bundle", document), mode) as opened,
+        support.session(support.bundle(tmp_path / "bundle", document), mode, limit_s=2) as opened,
         pytest.raises(CaptureError, match=message) as caught,
     ):
         opened.open(support.RUNTIME)

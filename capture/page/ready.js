@@ -2,7 +2,7 @@
 // From a parsed document to a page that can be seeked: mount, lay out, wait, bind, each step bounded by real time.
 
 fleet.ready = (() => {
-  const LIMIT_MS = 45000;
+  const LIMIT_MS = 0.75 * fleet.config.limitMs; // less than all of it, so that what is late can be named
   const POLL_MS = 50;
   // A page with a broken script will not register what it lacks; peers give the rest of it this long.
   const AFTER_FAILURE_MS = 2000;

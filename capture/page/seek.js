@@ -6,7 +6,7 @@ fleet.seek = (() => {
   // Timelines first, for their callbacks may start other animations. CSS decides over WAAPI for its own elements.
   const FIRST = ["gsap"];
   const AFTER_VISIBILITY = ["waapi", "css"];
-  const COMPLETION_LIMIT_MS = 30000;
+  const COMPLETION_LIMIT_MS = fleet.config.limitMs / 2;
 
   let lastAnnouncedS = -1;
   let lastFrame = -1;
@@ -40,6 +40,11 @@ fleet.seek = (() => {
     for (const adapter of adapters) {
       if (adapter.find()) step(`adapter ${adapter.name}`, () => adapter.seek(timeS, quiet));
     }
+  };
+
+  /** @param {number} timeS */
+  const advance = (timeS) => {
+    for (const adapter of fleet.adapters) step(`adapter ${adapter.name}`, () => adapter.advance?.(timeS));
   };
 
   /** Tells listeners to draw this time; what they pass to waitUntil is awaited. @param {number} timeS */
@@ -81,6 +86,7 @@ fleet.seek = (() => {
   const apply = (timeS, quiet = false) => {
     const { before, after } = phases();
     tell(timeS);
+    advance(timeS);
     fleet.paint.mark("timelines");
     run(before, timeS, quiet);
     fleet.paint.mark("listeners");
@@ -100,6 +106,7 @@ fleet.seek = (() => {
     const timeS = timeOf(frame);
     const { before, after } = phases();
     tell(timeS);
+    advance(timeS);
     run(before, timeS, false);
     step("visibility", () => fleet.visibility.apply(timeS));
     run(after, timeS, false);

@@ -50,6 +50,7 @@ from capture.protocol.messages import (
     encode,
 )
 from capture.protocol.values import (
+    PAGE_LIMIT_S,
     BrowserFacts,
     CaptureMode,
     FrameFile,
@@ -66,6 +67,7 @@ __all__ = [
     "DIGESTS_PER_MESSAGE",
     "FRAMES_PER_MESSAGE",
     "LINE_LIMIT_BYTES",
+    "PAGE_LIMIT_S",
     "VERSION",
     "Ack",
     "Acquire",

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from capture import wire
 from capture.faults import Fault
-from capture.protocol.values import BrowserFacts, FrameFile, FrameRange, HostFacts, Limits, RenderSpec
+from capture.protocol.values import PAGE_LIMIT_S, BrowserFacts, FrameFile, FrameRange, HostFacts, Limits, RenderSpec
 
 VERSION = 1
 # Bounds what a broken peer can make us buffer; the largest honest line, 1,000 captured frames, is 100 KiB.
 LINE_LIMIT_BYTES = 256 * 1024
 FRAMES_PER_MESSAGE = 500
 DIGESTS_PER_MESSAGE = 2000
+WORKERS_MAX = 1024  # the most that a hosts file may ask for
 
 
 class ProtocolError(Exception):
@@ -36,6 +37,7 @@ class Hello:
     chromium: str | None = None  # configured path; None searches
     chromium_args: tuple[str, ...] = ()
     sandbox: bool = True
+    page_limit_s: float = PAGE_LIMIT_S  # for a page to get ready, and for one frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +197,10 @@ class Started:
     workers: int
     why: str
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.workers <= WORKERS_MAX:
+            raise ValueError(f"no number of workers: {self.workers}")
+
 
 @dataclass(frozen=True, slots=True)
 class Captured:
@@ -268,6 +274,8 @@ class Setup:
     chromium_args: tuple[str, ...]
     sandbox: bool
     blobs_directory: str | None = None  # where stills of videos are, by digest
+    page_limit_s: float = PAGE_LIMIT_S
+    watches_scripts: bool = False  # so that one that does not end can be named; WebAssembly runs slower then
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """CSS by its tokens: addresses in it, imports, and scoping to one mounted composition. Pure: no I/O."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,9 @@ _GROUPS = frozenset({"media", "supports", "container", "layer", "scope", "starti
 _ADDRESS_FUNCTIONS = frozenset({"url", "src"})
 _IMAGE_SETS = frozenset({"image-set", "-webkit-image-set"})
 _TIMING = frozenset({"data-start", "data-duration"})
+# Far more than people nest, and far less than Python's own limit.
+DEPTH_LIMIT = 100
+_BRACKET = re.compile(r"[][(){}]")
 COMPOSITION_ID = "data-composition-id"
 AUTHORED_ID = "data-hf-authored-id"
 INNER_ROOT = "data-hf-inner-root"
@@ -25,6 +29,24 @@ class Reference:
     url: str
     line: int
     kind: str
+
+
+def is_too_deep(sheet: str) -> bool:
+    """Whether brackets stand in brackets beyond what is read here; they are counted in strings too, as a first look."""
+    depth = deepest = 0
+    for bracket in _BRACKET.finditer(sheet):
+        depth += 1 if bracket[0] in "([{" else -1
+        deepest = max(deepest, depth)
+    return deepest > DEPTH_LIMIT and _depth(tinycss2.parse_component_value_list(sheet)) > DEPTH_LIMIT
+
+
+def _depth(tokens: list[Any]) -> int:
+    depth = 0
+    while tokens:
+        inner = (getattr(token, "arguments", None) or getattr(token, "content", None) or [] for token in tokens)
+        tokens = [token for some in inner for token in some]
+        depth += 1
+    return depth
 
 
 def rewrite(sheet: str, replace: Callable[[Reference], str]) -> str:

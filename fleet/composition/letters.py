@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import tinycss2
 from justhtml import Document, Element, Node, Text
 
-from fleet.composition import families, markup
+from fleet.composition import families, markup, scripts
 
 _SILENT = frozenset({"script", "style"})
 # Attributes that hold names, addresses and numbers, never text.
@@ -61,7 +61,8 @@ def of_sheet(sheet: str) -> str:
 
 def of_script(source: str) -> str:
     """The string literals of a script or of JSON, escapes and entities read."""
-    return html.unescape(unescaped("\n".join(match[1][1:-1] for match in _LITERALS.finditer(source) if match[1])))
+    literals = _LITERALS.finditer(scripts.with_few_open_comments(source))
+    return html.unescape(unescaped("\n".join(match[1][1:-1] for match in literals if match[1])))
 
 
 def unescaped(text: str) -> str:

@@ -11,6 +11,8 @@ from fleet.composition import assets, css, markup, project, scripts, values, var
 from fleet.composition.root import ID, SOURCE
 
 DEPTH_LIMIT = 20
+# Compositions that mount each other a few times each grow beyond all bounds in a few levels.
+MOUNTS_LIMIT = 2000
 _INSTANCE = "__hf"
 _ORIGINAL_ID = "data-hf-original-composition-id"
 _FILE = "data-composition-file"
@@ -57,13 +59,20 @@ class Mounting:
     _links: list[Element] = field(default_factory=list)
     _problems: list[str] = field(default_factory=list)
     _instances: dict[str, int] = field(default_factory=dict)
+    _taken: Counter[str | None] = field(default_factory=Counter)  # ids of compositions in the document
 
     def run(self, entry: str) -> None:
         """Mounts all sub-compositions, those inside others included; CompositionError lists every unusable file."""
         hosts = list(self._hosts(self.document, entry, ()))
+        self._taken = Counter(_identities(self.document))
         repeated = _repeated(markup.get(host.element, ID) or "" for host in hosts)
         queue = [(host, (markup.get(host.element, ID) or "") in repeated) for host in hosts]
         for host, is_renamed in queue:  # grows while it is read
+            if len(queue) > MOUNTS_LIMIT:
+                raise errors.CompositionError(
+                    f"{host.where}: more than {MOUNTS_LIMIT} sub-compositions are mounted",
+                    remedy="mount fewer, or put what repeats into one file",
+                )
             content = self._content(host)
             if content is None:
                 continue
@@ -122,16 +131,20 @@ class Mounting:
         authored = host_id or content.declared_id
         runtime = self._runtime_id(authored) if is_renamed or (not host_id and self._is_taken(authored)) else authored
         if host_id and runtime != authored:
+            self._taken.subtract([markup.get(host.element, ID)])
+            self._taken.update([runtime])
             host.element.attrs |= {ID: runtime, _ORIGINAL_ID: authored}
         root_id = (markup.get(content.root, "id") or "").strip() if content.root else ""
         self._collect_variables(host, content, runtime)
         self._collect_styles(content, css.Scope(authored_id=authored, runtime_id=runtime, root_id=root_id))
         self._collect_scripts(content, css.Scope(authored_id=content.declared_id, runtime_id=runtime, root_id=root_id))
+        self._taken.subtract(_identities(host.element))
         _place(host.element, content, wrapper_id="" if host_id else runtime)
+        self._taken.update(_identities(host.element))
         host.element.attrs[_FILE] = host.element.attrs.pop(SOURCE)
 
     def _is_taken(self, identity: str) -> bool:
-        return any(element.attrs[ID] == identity for element in markup.with_attribute(self.document, ID))
+        return self._taken[identity] > 0
 
     def _runtime_id(self, authored: str) -> str:
         while True:
@@ -186,6 +199,10 @@ class Mounting:
             body.append_child(markup.new("script", data=table))
         for script in inline:
             body.append_child(script)
+
+
+def _identities(node: Node) -> Iterator[str | None]:
+    return (element.attrs[ID] for element in markup.with_attribute(node, ID))
 
 
 def _repeated(identities: Iterable[str]) -> set[str]:

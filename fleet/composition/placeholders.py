@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 
 _MARK = re.compile(r"__([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*)__|\{\{\s*([A-Za-z_][A-Za-z0-9_.-]*)\s*\}\}")
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+# One that is not closed reaches to the end, as in browsers; else each would be looked for through the whole rest.
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 # Globals that renderers define for pages are spelled the same way.
 _RESERVED = "HF_"
 

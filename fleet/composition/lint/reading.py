@@ -66,7 +66,7 @@ class Page:
 
 def without_comments(source: str) -> str:
     """JavaScript without comments, on the same lines."""
-    return _COMMENT.sub(lambda match: "\n" * match[0].count("\n"), source)
+    return _COMMENT.sub(lambda match: "\n" * match[0].count("\n"), scripts.with_few_open_comments(source))
 
 
 def whole(pages: list[Page]) -> Whole:
