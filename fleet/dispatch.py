@@ -39,6 +39,10 @@ PASSING = (HostLost, HostUnreachable, HostBusy)
 TICK_S = 1.0
 
 
+# A host that answers later than this after the first one joins when it is there, if it fits what was chosen by then.
+LATE_S = 30.0
+
+
 class Dispatch:
     """One run's hosts and their orders. `run()` returns when every frame is verified, or raises why it cannot be."""
 
@@ -205,6 +209,8 @@ class Roll:
         self._present: dict[str, Mustered] = {}
         self._refused: dict[str, HostError] = {}
         self._complete = asyncio.Event()
+        self._patience: asyncio.Timeout | None = None  # how long the others may still take
+        self._is_patient = False
         self._choice: asyncio.Future[Choice] = asyncio.get_running_loop().create_future()
 
     @property
@@ -217,9 +223,16 @@ class Roll:
         return host.name in self._present
 
     async def call(self, required_browser: str | None) -> Choice:
-        """Waits for every host, then chooses. FleetLost when none can render, with each one's reason."""
+        """Waits for every host, for LATE_S once one is there; then chooses.
+
+        FleetLost when none can render, with each one's reason.
+        """
         if self._awaited:
-            await self._complete.wait()
+            with contextlib.suppress(TimeoutError):
+                # A run that began with some browser takes no other: it waits for whoever may have it.
+                async with asyncio.timeout(None) as self._patience:
+                    self._is_patient = required_browser is not None
+                    await self._complete.wait()
         if not self._present:
             raise self._nobody()
         choice = muster.choose(tuple(self._present.values()), required_browser, scale=self._scale)
@@ -235,6 +248,8 @@ class Roll:
         """A host is here. Returns when the choice is made; HostUnfit when it was not chosen."""
         name = mustered.host.name
         self._present[name] = mustered
+        if len(self._present) == 1 and self._patience is not None and not self._is_patient:
+            self._patience.reschedule(asyncio.get_running_loop().time() + LATE_S)
         self._settle(name)
         choice = await asyncio.shield(self._choice)
         if reason := muster.misfit(mustered, choice):
