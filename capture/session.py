@@ -85,6 +85,8 @@ class Session:
             self._wait_for_document(deadline)
             reply = self._camera.reply(self._evaluate("__fleet.ready()"), deadline)
             told = _value(reply, FaultCode.PAGE_NOT_READY)
+            # Layers remember where they were first drawn. A page that took its time was drawn while it got ready.
+            self._camera.commit(deadline)
         ready: dict[str, Any] = told if isinstance(told, dict) else {}
         warnings = ready.get("warnings", [])
         for warning in warnings:

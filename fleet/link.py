@@ -4,15 +4,19 @@ Decides nothing about frames: it carries out the schedule's orders and reports w
 """
 
 import asyncio
+import getpass
 import itertools
 import logging
+import socket
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from capture import protocol
 from capture.protocol import PAGE_LIMIT_S, FrameRange, FromAgent, RenderSpec
-from fleet import checks, events, muster, orders, sentences
+from fleet import busy, checks, events, muster, orders, sentences
+from fleet.busy import Busy
 from fleet.errors import CompositionError, HostBusy, HostError, HostLost, HostUnfit, HostUntrusted, cause_of
 from fleet.model import Blob, Bundle, Host, Plan, Severity
 from fleet.rundir import RunDirectory
@@ -32,6 +36,7 @@ PING_S = 10.0  # four chances within a lease
 NOTE_LENGTH = 2000  # a page can put a novel into one console line
 SILENCE_S = 40.0  # pongs come every PING_S even from a busy agent
 NOTES_MAX = 20_000  # of one host in its log; a page that writes a line a frame writes fewer
+OWNER_CHARS = 100
 LOADS_MAX = 100  # different sets of warnings; a page has a dozen kinds of them
 
 # What a page warns of when its picture may not be what its author means.
@@ -61,6 +66,7 @@ class Work:
     strict: bool = False  # what the page warns of ends the run
     page_limit_s: float = PAGE_LIMIT_S  # for a page to get ready, and for one frame
     may_keep_state: bool = False  # whether it is worth examining if frames depend on each other
+    busy: Busy = busy.SKIP
 
 
 def is_of_picture(note: protocol.Note) -> bool:
@@ -111,11 +117,28 @@ class Link:
             if finding.severity is Severity.WARNING:
                 self._emit(events.Warned(self.host.name, finding.message))
         self._workspace = facts.workspace
-        await self._channel.send(protocol.Acquire())
-        await self._expect(protocol.Granted, ACQUIRE_TIMEOUT_S)
+        await self._acquire()
         await self._channel.send(protocol.Probe())
         browser = (await self._expect(protocol.Probed, PROBE_TIMEOUT_S)).browser
         return muster.Mustered(host=self.host, facts=facts, browser=browser)
+
+    async def _acquire(self) -> None:
+        """Takes the host's lock; HostBusy, naming who holds it, when it is not free in time."""
+        deadline_s = time.monotonic() + self._work.busy.wait_s
+        is_told = False
+        while True:
+            await self._channel.send(protocol.Acquire())
+            answer = await self._expect((protocol.Granted, protocol.Denied), ACQUIRE_TIMEOUT_S)
+            if not isinstance(answer, protocol.Denied):
+                return
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0:
+                self._hear_aside(answer)
+            if not is_told:
+                text = f"is rendering for {answer.owner}; waiting up to {sentences.duration(left_s)} for it"
+                self._emit(events.Warned(self.host.name, text))
+                is_told = True
+            await asyncio.sleep(min(busy.POLL_S, left_s))
 
     async def bring_bundle(self) -> None:
         """Pushes the blobs that the host lacks, none when it has seen this composition before."""
@@ -260,6 +283,7 @@ class Link:
             chromium=self.host.chromium,
             chromium_args=self.host.chromium_args,
             sandbox=self.host.sandbox,
+            owner=f"{getpass.getuser()}@{socket.gethostname()}"[:OWNER_CHARS],
             page_limit_s=self._work.page_limit_s,
         )
 
@@ -283,7 +307,7 @@ class Link:
 
     def _hear_aside(self, message: FromAgent) -> None:
         if isinstance(message, protocol.Denied):
-            remedy = "wait for that run, or leave the host out with `--limit '!" + self.host.name + "'`"
+            remedy = f"wait for that run with `--busy wait=10m`, or leave it out with `--limit '!{self.host.name}'`"
             raise HostBusy(self.host.name, f"is rendering for {message.owner}", remedy=remedy)
         if isinstance(message, protocol.Failed):
             remedy = f"look at the host: `fleetrender hosts check --limit {self.host.name}`"

@@ -169,6 +169,7 @@ async def _render(
         stills=prepared.stills,
         directory=directory,
         workers=request.workers,
+        busy=request.busy,
         strict=request.strict,
         page_limit_s=request.page_limit_s,
         may_keep_state=prepared.composition.may_keep_state,

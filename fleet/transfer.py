@@ -6,6 +6,7 @@ Batches, retries and quarantine live here; what makes a frame count is in `inges
 import asyncio
 import dataclasses
 import itertools
+import shutil
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -15,7 +16,8 @@ from pathlib import Path
 from capture import protocol
 from capture.faults import Fault, FaultCode
 from capture.protocol import FrameFile, FrameRange
-from fleet import events, ingest, orders
+from fleet import events, ingest, orders, sentences
+from fleet.errors import ConfigError
 from fleet.model import Plan
 from fleet.rundir import RunDirectory
 from fleet.transports.base import Transport
@@ -25,6 +27,10 @@ PULL_FRAMES = 64
 PULL_BYTES = 32 << 20
 PULL_AGE_S = 1.5
 BATCH_BYTES = 4 * PULL_BYTES
+# What segments, sound and the file itself need beside the frames; and how long to wait for somebody to make room.
+DISK_FREE_MIN_BYTES = 256 << 20
+DISK_WAIT_S = 60.0
+DISK_LOOK_S = 1.0
 # A frame that comes damaged this often is captured again instead.
 PULL_ATTEMPTS = 3
 # The only name under which a failing page's picture is fetched, whatever the host calls it.
@@ -168,6 +174,7 @@ class Puller:
         names = ingest.names(frames, order.frames, self._plan)
         quarantine = self._quarantine(order.chunk)
         limit_bytes = ingest.byte_limit(frames)
+        await self._room(limit_bytes)
         await transport.pull(delivery.directory, names, quarantine, limit_bytes=limit_bytes)
         result = await asyncio.to_thread(
             ingest.ingest, quarantine, frames, chunk=order.frames, plan=self._plan, to=self.chunk_directory(order.chunk)
@@ -180,6 +187,19 @@ class Puller:
         if result.rejected:
             self._reject(delivery, result.rejected)
         return [frame.index for frame in result.verified]
+
+    async def _room(self, size_bytes: int) -> None:
+        """Waits while this machine's disk is too full: frames stay on their hosts. ConfigError when it remains so."""
+        deadline_s = time.monotonic() + DISK_WAIT_S
+        is_told = False
+        while (free_bytes := shutil.disk_usage(self._directory.path).free) < size_bytes + DISK_FREE_MIN_BYTES:
+            shortage = f"only {sentences.size(free_bytes)} are free for frames in {self._directory.path}"
+            if time.monotonic() >= deadline_s:
+                raise ConfigError(shortage, remedy="free some space, then add `--resume` to the same command")
+            if not is_told:
+                self._emit(events.Warned("", f"{shortage}: they wait on their hosts for up to {DISK_WAIT_S:.0f} s"))
+                is_told = True
+            await asyncio.sleep(DISK_LOOK_S)
 
     def _reject(self, delivery: Delivery, rejected: tuple[tuple[FrameFile, str], ...]) -> None:
         delivery.failed_pulls += 1

@@ -8,7 +8,7 @@ import os
 import re
 import time
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,13 @@ OWN_ESCAPES = re.compile(r"\x1b\[[0-9;]*[mAK]|\x1b\[2K|\x1b\[\?25[lh]|\r")
 
 
 async def render_with(
-    directory: Path, prepared: render.Prepared, agent: agentzip.AgentZip, hosts: Sequence[model.Host]
+    directory: Path,
+    prepared: render.Prepared,
+    agent: agentzip.AgentZip,
+    hosts: Sequence[model.Host],
+    *,
+    heard: Callable[[events.Event], None] = lambda _: None,
+    **changes: Any,
 ) -> Ended:
     """One render into `directory`; $FLEETRENDER_STATE is one for all renders of a test."""
     asked = request.Request(
@@ -114,6 +120,7 @@ async def render_with(
         hosts=tuple(hosts),
         keep=True,
         chunk_frames=1 if len(hosts) > 1 else None,
+        **changes,
     )
     plain, coloured = io.StringIO(), io.StringIO()
     names = tuple(host.name for host in hosts)
@@ -128,6 +135,7 @@ async def render_with(
     def read(record: events.Record) -> None:
         if isinstance(record.event, events.RunStarted):
             runs.append(record.event.run)
+        heard(record.event)
         for screen in screens:
             screen.handle(record)
 

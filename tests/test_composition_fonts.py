@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import composition_support as support
@@ -133,6 +134,18 @@ def test_a_first_choice_that_nobody_has_stops_the_render_unless_another_may_stan
     ]
     # Its name stands for a font of ours, so that no host shows one of its own.
     assert "Fleetrender Absent Sans" in {family for family, _, _ in faces(compiled)}
+
+
+@NEEDS_NPM
+def test_a_list_of_which_nobody_has_a_family_shows_the_font_of_its_generic_one(tmp_path: Path) -> None:
+    shown = []
+    for number, listed in enumerate(("Impact, sans-serif", "Impact, system-ui, sans-serif", "Impact, serif", "Arimo")):
+        compiled = online(tmp_path / str(number), page(f'<p style="font-family:{listed}">x</p>', head=BASE))
+        family = re.escape(listed.partition(",")[0])
+        rules = re.findall(rf'font-family:"{family}";src:url\("([^"]+)"\);font-style:normal;', compiled.document)
+        shown.append(rules[0])
+    assert shown[0] == shown[3]
+    assert len(set(shown)) == 3
 
 
 @NEEDS_NPM

@@ -2,6 +2,7 @@ import contextlib
 import html
 import itertools
 import json
+import re
 from pathlib import Path
 
 import composition_support as support
@@ -186,6 +187,21 @@ def test_modules_from_a_cdn_come_with_their_neighbours(tmp_path: Path) -> None:
     assert set(found) == {"three.core.js", "three.module.js"}
     assert f'import * as THREE from "/{found["three.module.js"][0]}";' in compiled.document
     assert f'from"/{found["three.core.js"][0]}"' in found["three.module.js"][1].replace(" ", "").replace("'", '"')
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('import "a"; import b from "./b.js";import*as c from"c"', ["a", "./b.js", "c"]),
+        ("export { d,\n  e as f } from '../d.js'; export*from'e'", ["../d.js", "e"]),
+        ("const x = await import( 'f' ), y = import(name)", ["f"]),
+        ("say('Taken from \"https://x.example/\"'); gsap.to({ from: 'center' }); Array.from('abc')", []),
+    ],
+)
+def test_imports_are_told_from_other_words(source: str, found: list[str]) -> None:
+    assert speech.with_imports(source, str) == source
+    marked = speech.with_imports(source, lambda name: f"<{name}>")
+    assert re.findall("<(.*?)>", marked) == found
 
 
 def modules_of(compiled: model.Composition) -> dict[str, tuple[str, str]]:

@@ -335,6 +335,19 @@ def test_colours_alpha_and_bytes_survive_two_segments_in_any_order(tmp_path: Pat
 
 
 @pytest.mark.ffmpeg
+def test_pictures_that_need_the_bitrate_get_it_in_every_segment(tmp_path: Path) -> None:
+    (tmp_path / "stills").mkdir()
+    noise = ("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30,noise=alls=20:allf=t", "-frames:v", "90")
+    coded = ("-vf", "scale=out_range=pc:out_color_matrix=bt601", "-pix_fmt", "yuvj420p", "-q:v", "2")
+    media.ffmpeg(*noise, *coded, f"{tmp_path}/stills/%03d.jpg")
+    made = make_plan("mp4", 90, segment=30, bitrate_bps=400_000)
+    made = dataclasses.replace(made, width=320, height=180)
+    render(made, sorted((tmp_path / "stills").iterdir()), tmp_path / "o.mp4")
+    sizes = [file.stat().st_size for file in sorted((tmp_path / "o.mp4.segments").glob("*.mp4"))]
+    assert [size * 8 / 400_000 for size in sizes] == pytest.approx([1, 1, 1], rel=0.25)
+
+
+@pytest.mark.ffmpeg
 def test_a_webms_sound_is_played_to_the_sample(tmp_path: Path) -> None:
     stills = make_stills(tmp_path / "stills", FORMATS["webm"], OPAQUE * 5)
     tone = media.tone(tmp_path / "tone.wav", 440)

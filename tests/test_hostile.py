@@ -10,7 +10,7 @@ import hostile_agent
 import hostile_support as support
 import pytest
 
-from fleet import agentzip, dispatch, errors, link, render, request
+from fleet import agentzip, dispatch, errors, link, render, request, transfer
 from fleet.transports import channel
 
 pytestmark = pytest.mark.ffmpeg
@@ -42,10 +42,10 @@ class Stage:
     agent: agentzip.AgentZip
     prepared: render.Prepared
 
-    async def render(self, *hosts: tuple[str, str]) -> support.Ended:
+    async def render(self, *hosts: tuple[str, str], resume: bool = False) -> support.Ended:
         """A render with these hosts: the name of each, and its lie."""
         chosen = [support.local(self.home, name, case) for name, case in hosts]
-        return await support.render_with(self.home, self.prepared, self.agent, chosen)
+        return await support.render_with(self.home, self.prepared, self.agent, chosen, resume=resume)
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +148,16 @@ def test_rudeness_that_harms_nothing_is_put_up_with(stage: Stage, case: str) -> 
     assert ended.report["frames_verified"] == support.FRAMES
     check_contained(ended)
     check_unpoisoned(ended)
+
+
+def test_a_full_disk_here_stops_the_pulls_and_loses_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "DISK_FREE_MIN_BYTES", 1 << 60)
+    monkeypatch.setattr(transfer, "DISK_WAIT_S", 1.0)
+    ended = asyncio.run(stage.render(("full", "")))
+    assert isinstance(ended.error, errors.ConfigError)
+    assert re.search(r"only .* are free for frames in", str(ended.error))
+    assert "--resume" in ended.error.remedy
+    assert "wait on their hosts" in ended.shown
+    assert ended.report["frames_verified"] == 0
+    monkeypatch.setattr(transfer, "DISK_FREE_MIN_BYTES", 0)
+    assert asyncio.run(stage.render(("full", ""), resume=True)).error is None

@@ -448,12 +448,11 @@ def test_a_length_that_differs_from_the_plans_is_a_warning(browser: Browser) -> 
 
 def test_the_runtime_can_be_read_from_a_zip(tmp_path: Path) -> None:
     archive = tmp_path / "capture.pyz"
-    package = Path(page_runtime.__file__).parent
+    package = Path(page_runtime.__file__).parent.parent
     with zipfile.ZipFile(archive, "w") as packed:
-        packed.writestr("capture/__init__.py", "")
         for file in package.rglob("*"):
             if file.suffix in {".py", ".js"}:
-                packed.write(file, f"capture/page/{file.relative_to(package)}")
+                packed.write(file, f"capture/{file.relative_to(package)}")
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); from fractions import Fraction; from capture import page;"
         "config = page.PageConfig(fps=Fraction(30), duration_s=Fraction(2), width=320, height=180);"

@@ -64,18 +64,29 @@ fleet.layout = (() => {
     else if (!length && isEmpty) clip.style[side] = "100%";
   };
 
-  /** @param {HTMLElement} clip */
-  const placeClip = (clip) => {
-    dropLegacyDefaults(clip);
-    const now = getComputedStyle(clip);
-    if (!/^(absolute|fixed)$/.test(now.position)) clip.style.position = "absolute";
-    // Read after that write: Chromium then answers with used offsets, so only boxes without layout are still `auto`.
+  /** @param {HTMLElement} clip What it measures, before any clip is given what it lacks. */
+  const measure = (clip) => {
+    const { top, bottom, left, right, width, height } = getComputedStyle(clip);
+    return { clip, top, bottom, left, right, width, height };
+  };
+
+  /** @param {ReturnType<typeof measure>} now */
+  const complete = ({ clip, ...now }) => {
     const own = clip.style;
     if (!own.top && !own.bottom && now.top === "auto" && now.bottom === "auto") own.top = "0";
     if (!own.left && !own.right && now.left === "auto" && now.right === "auto") own.left = "0";
     if (clip instanceof HTMLAudioElement) return;
     size(clip, "width", now.width);
     size(clip, "height", now.height);
+  };
+
+  /** All reading before all writing: a layout between two of 10,000 clips would cost the square of them. */
+  const placeClips = (/** @type {HTMLElement[]} */ clips) => {
+    clips.forEach(dropLegacyDefaults);
+    const inFlow = clips.filter((clip) => !/^(absolute|fixed)$/.test(getComputedStyle(clip).position));
+    for (const clip of inFlow) clip.style.position = "absolute";
+    // Read after that write: Chromium then answers with used offsets, so only boxes without layout are still `auto`.
+    clips.map(measure).forEach(complete);
   };
 
   /** Only the root keeps its length in public; resolvers read the moved copies. @param {HTMLElement | null} stage */
@@ -97,10 +108,11 @@ fleet.layout = (() => {
     moveDurations(stage);
     if (!stage) return;
     styleRoot(stage);
-    for (const child of stage.children) {
-      const isClip = child.matches("[data-start]:not([data-hf-autostamped])") && !NEVER_PAINTED.test(child.tagName);
-      if (isClip && child instanceof HTMLElement) placeClip(child);
-    }
+    const isClip = (/** @type {Element} */ child) =>
+      child instanceof HTMLElement &&
+      child.matches("[data-start]:not([data-hf-autostamped])") &&
+      !NEVER_PAINTED.test(child.tagName);
+    placeClips(/** @type {HTMLElement[]} */ ([...stage.children].filter(isClip)));
   };
 
   return Object.freeze({ root, apply, pixels, NEVER_PAINTED });

@@ -38,6 +38,7 @@ class Hello:
     chromium_args: tuple[str, ...] = ()
     sandbox: bool = True
     page_limit_s: float = PAGE_LIMIT_S  # for a page to get ready, and for one frame
+    owner: str = ""  # who renders, as others who want the host are told
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,18 @@ class Ack:
     frames: tuple[FrameRange, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clean:
+    """Deletes what was last used before `older_than_s`. Answered by Cleaned, Failed without a chunk, or Denied.
+
+    A trial only says what would go, and needs no lock.
+    """
+
+    older_than_s: float
+    max_bytes: int | None  # that bundles may keep, however young
+    is_trial: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Ping:
     """Sign of life; answered by Pong."""
@@ -178,6 +191,17 @@ class Examined:
     sequential: bool
     why: str
     is_repeatable: bool = True  # two loads of the page draw the same, come to in the same way
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaned:
+    """Answers Clean: how many of each kind went, and the bytes that this freed."""
+
+    runs: int
+    bundles: int
+    blobs: int
+    agents: int
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,10 +346,10 @@ class BlockFailed:
     fault: Fault
 
 
-ToAgent = Hello | Acquire | Prepare | Offer | Probe | Examine | Capture | Cancel | Trim | Ack | Ping | Bye
+ToAgent = Hello | Acquire | Prepare | Offer | Probe | Examine | Capture | Cancel | Trim | Ack | Clean | Ping | Bye
 FromAgent = (
     Facts | Granted | Denied | Missing | Prepared | Probed | Examined | Loaded
-    | Started | Captured | Trimmed | Done | Failed | Note | Pong | Stopping
+    | Cleaned | Started | Captured | Trimmed | Done | Failed | Note | Pong | Stopping
 )  # fmt: skip
 ToWorker = Setup | Block
 FromWorker = Ready | Stepped | FrameWritten | BlockDone | BlockFailed | Note
@@ -334,9 +358,9 @@ Message = ToAgent | FromAgent | ToWorker | FromWorker
 _KINDS: dict[str, type[Message]] = {
     kind.__name__.lower(): kind
     for kind in (
-        Hello, Acquire, Prepare, Offer, Probe, Examine, Capture, Cancel, Trim, Ack, Ping, Bye,
+        Hello, Acquire, Prepare, Offer, Probe, Examine, Capture, Cancel, Trim, Ack, Clean, Ping, Bye,
         Facts, Granted, Denied, Missing, Prepared, Probed, Examined, Loaded,
-        Started, Captured, Trimmed, Done, Failed, Note, Pong, Stopping,
+        Cleaned, Started, Captured, Trimmed, Done, Failed, Note, Pong, Stopping,
         Setup, Block, Ready, Stepped, FrameWritten, BlockDone, BlockFailed,
     )
 }  # fmt: skip

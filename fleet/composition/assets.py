@@ -32,6 +32,7 @@ _DROPPED_LINKS = frozenset({"preconnect", "dns-prefetch", "prerender", "icon", "
 _LOADED_LINKS = frozenset({"preload", "prefetch", "modulepreload"})
 _PLACEHOLDERS = ("{{", "<<", "${")
 _FONT_TYPES = {".woff2": "font/woff2", ".woff": "font/woff", ".ttf": "font/ttf", ".otf": "font/otf"}
+_DATA = frozenset({".json", ".geojson"})  # what scripts fetch, Lottie animations among it
 FONT_LIMIT_BYTES = 5 * 1024 * 1024
 FONT_HOSTS = frozenset({"fonts.googleapis.com", "fonts.bunny.net"})
 
@@ -75,6 +76,14 @@ class Assets:
         """Keeps `data` as a file of the bundle; returns its path there."""
         self.files[path] = self.library.store(data)
         return path
+
+    def filled(self, path: str, file: Path) -> Path:
+        """The project's file as the bundle has it: `file`, or for data a copy with its placeholders filled in."""
+        if not self.source.placeholders or posixpath.splitext(path)[1].lower() not in _DATA:
+            return file
+        written = project.read_text(file, path)
+        text = placeholders.fill_json(written, self.source.placeholders)
+        return file if text == written else self.library.store(text.encode())
 
     def _element(self, element: Element, page: project.Page) -> None:
         where = f"{page.path}:{markup.line(element)}"
@@ -261,7 +270,7 @@ class Assets:
         if file is None:
             self.problems.append(f"{where}: {value}: {why_missing(value)}")
             return value
-        self.files.setdefault(path, file)
+        self.files.setdefault(path, self.filled(path, file))
         return value if path == written else assets.quoted(path) + suffix
 
     def _remote(self, url: str, where: str) -> str:

@@ -78,6 +78,12 @@ def standard(wanted: Wanted, library: Library) -> Iterator[tuple[Face, bytes]]:
     yield from _packaged("Tinos", _STANDARD_VERSION, {400, 700}, wanted, library)
 
 
+def meant(name: str, wanted: Wanted, library: Library) -> Iterator[tuple[Face, bytes]]:
+    """Faces of the font that a machine would show for a generic family, under its own name."""
+    version = _EMBEDDED[name][0] if name in _EMBEDDED else _STANDARD_VERSION
+    yield from _packaged(name, version, {400, 700}, wanted, library)
+
+
 def of_family(
     name: str, key: str, wanted: Wanted, served: list[Face], library: Library
 ) -> Iterator[tuple[Face, bytes]]:

@@ -1,6 +1,6 @@
 """Font families in style sheets: which are asked for, which are brought along, which stand for others. No I/O."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ KEYWORDS = frozenset({"inherit", "initial", "unset", "revert", "revert-layer"})
 # What the generic families of a `font` are on most Linux machines: free fonts of the same metrics.
 FIXED = "Cousine"
 _STANDARD = "Arimo"
+_MEANT = {"sans-serif": "Arimo", "serif": "Tinos", "monospace": FIXED, "system-ui": "DejaVu Sans"}
 _GENERIC_FONTS = {"monospace": FIXED, "ui-monospace": FIXED, "serif": "Tinos", "ui-serif": "Tinos"}
 PRIMARY = "Inter"
 _VARIABLES_DEPTH = 4  # variables that stand for variables; more is a circle
@@ -245,6 +246,11 @@ def _place(tokens: list[Any], start: int, stop: int, defined: Collection[str]) -
         variable, comma = _variable(arguments)
         return None if variable in defined else _place(arguments, comma + 1, len(arguments), defined)
     return (tokens, start) if _is_generic(tokens[start:stop]) else None
+
+
+def meant(names: Iterable[str]) -> str:
+    """The free font that Linux machines show for the first generic family of a list; empty when they know none."""
+    return next((_MEANT[name.lower()] for name in names if name.lower() in _MEANT), "")
 
 
 def defines(sheet: str) -> set[str]:

@@ -11,7 +11,7 @@ import importlib.resources
 import re
 import unicodedata
 import urllib.parse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from justhtml import Document, Element
@@ -45,6 +45,7 @@ class _Families:
     names: dict[str, str]
     faces: dict[str, list[tuple[Face, bytes]]]
     drawn: dict[str, frozenset[str] | None]  # None: an authored font that cannot be read, and is not judged
+    stand_ins: dict[str, list[tuple[Face, bytes]]]  # of families that nobody has: what their lists show instead
 
     def lack(self, stack: list[str], text: frozenset[str]) -> frozenset[str]:
         """The characters that no family of a list draws."""
@@ -175,7 +176,22 @@ def _resolve(
     if _STANDARD in found:
         found[_STANDARD] = list(faces.standard(wanted, files.library))
     drawn: dict[str, frozenset[str] | None] = {key: _drawn(pairs) for key, pairs in found.items() if pairs}
-    return _Families(names, found, drawn | _authored(document, files))
+    drawn |= _authored(document, files)
+    stand_ins = _stand_ins(asked, drawn, wanted, files)
+    drawn |= {key: _drawn(pairs) for key, pairs in stand_ins.items()}
+    return _Families(names, found, drawn, stand_ins)
+
+
+def _stand_ins(
+    asked: families.Asked, drawn: Mapping[str, frozenset[str] | None], wanted: faces.Wanted, files: Assets
+) -> dict[str, list[tuple[Face, bytes]]]:
+    """For each list of which no family can be had: its first one, and the font of its generic family."""
+    chosen: dict[str, str] = {}
+    for stack in asked.stacks():
+        is_lost = _first(stack) not in families.GENERIC and not any(name in drawn for name in stack)
+        if is_lost and (name := families.meant(stack)):
+            chosen.setdefault(_first(stack), name)
+    return {key: pairs for key, name in chosen.items() if (pairs := list(faces.meant(name, wanted, files.library)))}
 
 
 def _drawn(pairs: list[tuple[Face, bytes]]) -> frozenset[str]:
@@ -202,7 +218,8 @@ def _write(document: Document, asked: families.Asked, found: _Families, last: li
     substitute = next((found.faces[key] for key in (families.PRIMARY.lower(), _STANDARD) if found.faces.get(key)), [])
     for key, pairs in found.faces.items():
         if not pairs:  # under its name, so that no host shows one of its own
-            chosen = [] if _FOREIGN.search(key) or not _stands_alone(key, asked, found) else substitute
+            alone = substitute if _stands_alone(key, asked, found) and not _FOREIGN.search(key) else []
+            chosen = found.stand_ins.get(key) or alone
             rules += [_rule(found.names[key], face, data) for face, data in chosen] or [_nothing(found.names[key])]
     asked_for = {name.lower() for stack in asked.lists for name in stack}
     rules += _defaults(document, asked_for)

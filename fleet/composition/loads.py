@@ -80,5 +80,5 @@ def add_mentioned(files: Assets, document: str) -> None:
         texts = []
         for path in sorted(found):
             if (file := files.source.file(path)) is not None:
-                files.files[path] = file
+                files.files[path] = file = files.filled(path, file)
                 texts += [project.read_text(file, path)] if speech.extension(path) in _TEXTS else []

@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 # A whole string literal that is an address of a file.
 _LITERAL = re.compile(r"""(["'`])((?:https?:)?//[^\s"'`\\$<>{}]+)\1""")
-_IMPORT = re.compile(r"""(\bfrom\s*|\bimport\s*|\bimport\s*\(\s*)(["'])([^"'\s\\]+)\2""")
+# `import a, { b } from "x"`, `export * from "x"`, `import "x"`, `import("x")`; prose has its `from` without the rest.
+_IMPORT = re.compile(
+    r"""((?:\bimport|\bexport)\b[\w\s{},*$/]*?\bfrom\s*|\bimport\s*|\bimport\s*\(\s*)(["'])([^"'\s\\]+)\2"""
+)
 DATA = frozenset({
     ".json", ".geojson", ".topojson", ".csv", ".tsv", ".txt", ".glsl", ".xml", ".wasm", ".bin", ".glb", ".gltf", ".hdr",
     ".exr", ".ktx2", ".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", ".svg", ".mp3", ".wav", ".ogg", ".m4a", ".mp4",
