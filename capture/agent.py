@@ -140,6 +140,7 @@ class _Conversation:
         | protocol.Examine
         | protocol.Capture
         | protocol.Cancel
+        | protocol.Trim
         | protocol.Ack,
     ) -> None:
         """Orders that use the host, and therefore need its lock; a person may probe it while another run has that."""
@@ -158,6 +159,8 @@ class _Conversation:
                 self._foreman.capture(order)
             case protocol.Cancel(chunk):
                 self._foreman.cancel(chunk)
+            case protocol.Trim():
+                self._foreman.trim(order)
             case protocol.Ack():
                 self._foreman.acknowledge(order)
             case _:

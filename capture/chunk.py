@@ -5,6 +5,7 @@ Pure: no I/O; time is an argument. Methods return the actions that follow, which
 
 import dataclasses
 import math
+import statistics
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,9 @@ BROWSER_LIMIT_S = 60.0
 GIVING_UP_S = 10.0
 MARGIN_S = 20.0
 MARGIN_FRAMES = 8
-_FRAME_TIMES_KEPT = 200
+_FRAME_TIMES_KEPT = 40  # of all workers together: costs change along a composition
+# A worker takes at most so long a block, once frames were seen to be slow: the end of a chunk waits for no longer.
+BLOCK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +114,11 @@ class Chunk:
         worker = self._workers.get(number)
         if worker is None or worker.block is None or frame.index not in worker.block:
             return []
-        self._trouble.frame_took(now_s - worker.heard_s)
+        took_s = now_s - worker.heard_s
+        self._trouble.frame_took(took_s)
         worker.heard_s = now_s
         self._written.add(frame.index)
-        self._unsaid.append(frame)
+        self._unsaid.append(dataclasses.replace(frame, took_ms=round(took_s * 1000)))
         return []
 
     def stepped(self, number: int, now_s: float) -> list[Action]:
@@ -187,6 +191,18 @@ class Chunk:
         """Ends the chunk for the coordinator; finished frames stay."""
         return self._end(Fault(code=FaultCode.CANCELLED, message="cancelled by the coordinator"))
 
+    def trim(self, stop: int, now_s: float) -> list[Action]:
+        """Leaves the frames at or after `stop` to others, but for those that a worker has taken."""
+        if self.is_over:
+            return []
+        taken = [frame for worker in self._workers.values() for frame in worker.block or ()]
+        begun = max([*taken, *self._written], default=-1) + 1
+        self.order, stop = trimmed(self.order, max(stop, begun))
+        self._wanted = {frame for frame in self._wanted if frame < stop}
+        self._queue = deque(_before(self._queue, stop))
+        said = Tell(protocol.Trimmed(self.order.chunk, self.order.attempt, stop))
+        return [said, *self._proceed(now_s)]
+
     def fail(self, fault: Fault) -> list[Action]:
         """Ends the chunk for a reason that the agent found itself."""
         return self._end(fault)
@@ -201,12 +217,21 @@ class Chunk:
         actions = self._dismiss_surplus()
         for number, worker in self._workers.items():
             if self._queue and worker.is_ready and worker.block is None and busy < self.target:
-                worker.block, worker.heard_s = self._queue.popleft(), now_s
+                worker.block, worker.heard_s = self._take(), now_s
                 busy += 1
                 actions.append(Give(number, worker.block))
         while len(self._workers) < min(self.target, busy + len(self._queue)):
             actions.append(self._hire(now_s))
         return actions
+
+    def _take(self) -> FrameRange:
+        """The next block; where frames take long, a short one: what is taken cannot be left to others any more."""
+        block = self._queue.popleft()
+        count = self._trouble.frames_within(BLOCK_S)
+        if self.order.spec.sequential or len(block) <= count:
+            return block
+        self._queue.appendleft(FrameRange(block.start + count, block.stop))
+        return FrameRange(block.start, block.start + count)
 
     def _hire(self, now_s: float) -> Hire:
         number = next(self._numbers)
@@ -285,6 +310,17 @@ class Chunk:
         return Tell(Captured(self.order.chunk, self.order.attempt, frames))
 
 
+def trimmed(order: protocol.Capture, stop: int) -> tuple[protocol.Capture, int]:
+    """`order` without its frames at or after `stop`, and the end that it really has; its first frame always stays."""
+    span = FrameRange(min(order.todo).start, max(part.stop for part in order.todo))
+    stop = min(max(stop, span.start + 1), span.stop)
+    return dataclasses.replace(order, todo=tuple(_before(order.todo, stop))), stop
+
+
+def _before(ranges: Iterable[FrameRange], stop: int) -> Iterator[FrameRange]:
+    return (FrameRange(part.start, min(part.stop, stop)) for part in ranges if part.start < stop)
+
+
 def worker_limit_s(page_limit_s: float) -> float:
     """When a worker has given up by itself: after a browser's start and a page's, or after a frame with its jump."""
     return max(BROWSER_LIMIT_S, page_limit_s) + page_limit_s + GIVING_UP_S
@@ -302,6 +338,13 @@ class _Trouble:
     def frame_took(self, seconds: float) -> None:
         """Remembers how long a frame took."""
         self._frame_times_s.append(seconds)
+
+    def frames_within(self, seconds: float) -> int:
+        """How many frames a worker captures in `seconds`, at least one; a block's worth while nothing is known."""
+        if not self._frame_times_s:
+            return blocks.BLOCK_FRAMES
+        typical_s = statistics.median(self._frame_times_s)
+        return max(1, math.floor(seconds / typical_s)) if typical_s > 0 else blocks.BLOCK_FRAMES
 
     def strike(self, frame: int) -> int:
         """How often `frame` has failed, this time included."""

@@ -17,7 +17,7 @@ from capture.chunk import Chunk, Dismiss, Give, Hire, Inspect, Tell
 from capture.crew import Crew, Gone, Said
 from capture.faults import Fault, FaultCode
 from capture.journal import Journal
-from capture.protocol import BlockDone, BlockFailed, Capture, FrameWritten, Loaded, Note, Ready, Started, Stepped
+from capture.protocol import BlockDone, BlockFailed, Capture, FrameWritten, Loaded, Note, Ready, Started, Stepped, Trim
 
 # One chunk being captured and one waiting hide a round trip; more only makes the loss of a host dearer.
 WAITING_MAX = 4
@@ -80,6 +80,18 @@ class Foreman:
             self._refuse(order, Fault(code=FaultCode.CANCELLED, message="cancelled by the coordinator"))
         if self._active and self._active.chunk.order.chunk == name:
             self._do(self._active, self._active.chunk.cancel())
+
+    def trim(self, wish: Trim) -> None:
+        """Leaves the end of a chunk to others; one that is over has said so."""
+        active = self._active
+        if active and (active.chunk.order.chunk, active.chunk.order.attempt) == (wish.chunk, wish.attempt):
+            self._do(active, active.chunk.trim(wish.stop, time.monotonic()))
+            return
+        for place, order in enumerate(self._waiting):
+            if (order.chunk, order.attempt) == (wish.chunk, wish.attempt):
+                trimmed, stop = chunk.trimmed(order, wish.stop)
+                self._waiting[place] = trimmed
+                self._send(protocol.Trimmed(order.chunk, order.attempt, stop))
 
     def acknowledge(self, ack: protocol.Ack) -> None:
         """Deletes files that the coordinator has stored."""

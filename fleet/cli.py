@@ -79,6 +79,13 @@ def run_command(
     chunk_frames: Annotated[
         int | None, typer.Option(min=1, help="Frames per chunk.", show_default="by each host's speed")
     ] = None,
+    max_hosts: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Use no more hosts.", show_default="as many as are useful")
+    ] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Say why each host got its range.")] = False,
+    what_if: Annotated[
+        str | None, typer.Option(metavar="hosts=+N", help="Predict the time with N more hosts; renders nothing.")
+    ] = None,
     frames: Annotated[str | None, typer.Option(metavar="A:B", help="Frames A up to but not including B.")] = None,
     sequential: Annotated[
         bool, typer.Option("--sequential", help="Frames depend on each other: step through all.")
@@ -133,21 +140,26 @@ def run_command(
         workers=workers,
         page_limit_s=page_timeout,
         chunk_frames=chunk_frames,
+        hosts_max=max_hosts,
         substitute_fonts=substitute_fonts,
         busy=busy_policy.parse(busy),
         resume=resume,
         keep=keep,
     )
     requests.check(request)
+    more = requests.read_what_if(what_if) if what_if else None
     prepared = render.prepare(request)
-    if dry_run:
-        result = render.preview(request, prepared)
+    if dry_run or more is not None:
+        result = render.preview(request, prepared, more_hosts=more)
     else:
         names = tuple(host.name for host in request.hosts)
         with progress.readers(as_json=as_json, events=events, hosts=names) as readers:
-            result = _interruptible(render.run(request, prepared, readers))
+            tellers = [*readers, progress.explain] if explain else readers
+            result = _interruptible(render.run(request, prepared, tellers))
     if as_json:
         typer.echo(json.dumps(result))
+    elif more is not None:
+        typer.echo(result["prediction"])
     elif dry_run:
         typer.echo(progress.preview_text(result))
 

@@ -13,7 +13,20 @@ import typer
 from rich.console import Console, RenderableType
 
 from capture import protocol, wire
-from fleet import agentzip, checks, cleaning, console, errors, hosts, hosts_view, survey, transports, trust
+from fleet import (
+    agentzip,
+    checks,
+    cleaning,
+    console,
+    draining,
+    errors,
+    hosts,
+    hosts_view,
+    rundir,
+    survey,
+    transports,
+    trust,
+)
 from fleet import doctor as coordinator
 from fleet.checks import Examined
 from fleet.hostkeys import ScannedKey
@@ -82,6 +95,13 @@ def trust_hosts(
     for verdict in verdicts:
         console.result(f"{verdict.host.name}: {verdict.outcome.value}")
     console.raise_all([verdict.error for verdict in verdicts if verdict.error])
+
+
+@app.command()
+def drain(host: Annotated[str, typer.Argument(help="Its name, as the run shows it.")]) -> None:
+    """Have the render that is going on let go of HOST: it ends what its workers have begun; others do the rest."""
+    draining.ask(rundir.state_root(), host)
+    console.result(f"{host}: gets no more frames, and leaves when its workers are done with theirs")
 
 
 @app.command()

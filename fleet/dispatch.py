@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from capture.protocol import FrameRange
-from fleet import events, muster, orders, resume, stepping, verdict
+from fleet import draining, events, muster, orders, resume, stepping, verdict
 from fleet import plan as planning
 from fleet.errors import (
     FleetError,
@@ -40,6 +40,10 @@ PASSING = (HostLost, HostUnreachable, HostBusy)
 TICK_S = 1.0
 
 
+# A host that answers later than this after the first one joins when it is there, if it fits what was chosen by then.
+LATE_S = 30.0
+
+
 class Dispatch:
     """One run's hosts and their orders. `run()` returns when every frame is verified, or raises why it cannot be."""
 
@@ -64,6 +68,8 @@ class Dispatch:
         self._inboxes: dict[str, asyncio.Queue[Order]] = {}
         self._chunks: dict[str, FrameRange] = {}
         self._serving: set[str] = set()
+        self._looked_s = 0.0
+        self._released: set[str] = set()  # drained: they go before the end
         self._roll = Roll(hosts, scale=work.plan.scale)
         self._stepping = stepping.Stepping(
             resume.fixed_stepping(history, declared=work.plan.sequential),
@@ -89,6 +95,7 @@ class Dispatch:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(TICK_S):
                 batch = await self._events.get()
+        batch += self._wishes()
         for event in batch:
             self._log.emit(event)
             if isinstance(event, events.FramesVerified):
@@ -96,6 +103,14 @@ class Dispatch:
             elif isinstance(event, events.PageLoaded):
                 self._compare(event)
         return self._schedule.handle(*batch, now_s=self._log.now_s())
+
+    def _wishes(self) -> tuple[events.HostDraining, ...]:
+        """What users asked of this run from elsewhere, looked for once a second."""
+        if self._log.now_s() - self._looked_s < TICK_S:
+            return ()
+        self._looked_s = self._log.now_s()
+        names = draining.taken(self._work.directory.path, [host.name for host in self._hosts])
+        return tuple(events.HostDraining(name) for name in names)
 
     def _compare(self, loaded: events.PageLoaded) -> None:
         self._loaded = self._loaded or loaded
@@ -107,6 +122,13 @@ class Dispatch:
         for order in given:
             if isinstance(order, orders.GiveUp):
                 raise order.error
+            if isinstance(order, orders.Release):
+                self._released.add(order.host)
+                self._inboxes[order.host].put_nowait(orders.Finish())
+                continue
+            if isinstance(order, orders.Say):
+                self._log.emit(order.event)
+                continue
             if isinstance(order, orders.Finish):
                 for queue in self._inboxes.values():
                     queue.put_nowait(order)
@@ -120,6 +142,7 @@ class Dispatch:
                         attempt=order.attempt,
                         frames=order.frames,
                         todo=order.todo,
+                        twin=order.twin,
                     )
                 )
             self._inboxes[order.host].put_nowait(order)
@@ -146,6 +169,8 @@ class Dispatch:
                     return
                 await asyncio.sleep(delay_s)
             else:
+                if host.name in self._released:
+                    self._put(events.HostDraining(host.name, is_over=True))
                 return
 
     def _report(self, host: Host, error: HostError, *, is_expected_back: bool) -> None:
@@ -192,6 +217,8 @@ class Roll:
         self._present: dict[str, Mustered] = {}
         self._refused: dict[str, HostError] = {}
         self._complete = asyncio.Event()
+        self._patience: asyncio.Timeout | None = None  # how long the others may still take
+        self._is_patient = False
         self._choice: asyncio.Future[Choice] = asyncio.get_running_loop().create_future()
 
     @property
@@ -204,9 +231,16 @@ class Roll:
         return host.name in self._present
 
     async def call(self, required_browser: str | None) -> Choice:
-        """Waits for every host, then chooses. FleetLost when none can render, with each one's reason."""
+        """Waits for every host, for LATE_S once one is there; then chooses.
+
+        FleetLost when none can render, with each one's reason.
+        """
         if self._awaited:
-            await self._complete.wait()
+            with contextlib.suppress(TimeoutError):
+                # A run that began with some browser takes no other: it waits for whoever may have it.
+                async with asyncio.timeout(None) as self._patience:
+                    self._is_patient = required_browser is not None
+                    await self._complete.wait()
         if not self._present:
             raise self._nobody()
         choice = muster.choose(tuple(self._present.values()), required_browser, scale=self._scale)
@@ -222,6 +256,8 @@ class Roll:
         """A host is here. Returns when the choice is made; HostUnfit when it was not chosen."""
         name = mustered.host.name
         self._present[name] = mustered
+        if len(self._present) == 1 and self._patience is not None and not self._is_patient:
+            self._patience.reschedule(asyncio.get_running_loop().time() + LATE_S)
         self._settle(name)
         choice = await asyncio.shield(self._choice)
         if reason := muster.misfit(mustered, choice):

@@ -105,6 +105,7 @@ class ChunkOrdered:
     attempt: int
     frames: FrameRange
     todo: tuple[FrameRange, ...]
+    twin: str | None = None  # the running chunk whose missing frames this one captures a second time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +117,16 @@ class ChunkStarted:
     attempt: int
     workers: int
     why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkTrimmed:
+    """The host leaves the frames of its chunk at or after `stop` to others."""
+
+    chunk: str
+    host: str
+    attempt: int
+    stop: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +167,54 @@ class ChunkFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class HostDraining:
+    """The user wants a host back: it ends what its workers have begun; `is_over` when it has gone."""
+
+    host: str
+    is_over: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeSized:
+    """Why a host's first range is as large as it is; `source` says where the speed is from."""
+
+    host: str
+    chunk: str
+    frames: int
+    share: float  # of all work
+    frames_per_s: float  # average frames
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostStruck:
+    """A host did something wrong, `strikes` times in a row by now; it gets no frames for the next `aside_s`."""
+
+    host: str
+    strikes: int
+    reason: str
+    aside_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspected:
+    """Frames of a chunk are hard to believe: some are captured again on another host, and compared."""
+
+    chunk: str
+    host: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disagreed:
+    """Two hosts delivered different pictures of one frame; the first one counts."""
+
+    frame: int
+    hosts: tuple[str, str]
+    digests: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentEncoded:
     """One closed GOP group of the output is encoded."""
 
@@ -192,7 +251,8 @@ class RunFinished:
 
 Event = (
     RunStarted | HostReady | HostRefused | HostLost | ModeFixed | SteppingFixed | PageLoaded | BundlePushed
-    | ChunkOrdered | ChunkStarted | FramesCaptured | FramesVerified | ChunkDone | ChunkFailed
+    | ChunkOrdered | ChunkStarted | ChunkTrimmed | FramesCaptured | FramesVerified | ChunkDone | ChunkFailed
+    | RangeSized | HostDraining | HostStruck | Suspected | Disagreed
     | SegmentEncoded | AudioMixed | Warned | RunFinished
 )  # fmt: skip
 
@@ -209,10 +269,16 @@ _KINDS: dict[str, type[Event]] = {
     "bundle.pushed": BundlePushed,
     "chunk.ordered": ChunkOrdered,
     "chunk.started": ChunkStarted,
+    "chunk.trimmed": ChunkTrimmed,
     "chunk.captured": FramesCaptured,
     "chunk.verified": FramesVerified,
     "chunk.done": ChunkDone,
     "chunk.failed": ChunkFailed,
+    "host.draining": HostDraining,
+    "range.sized": RangeSized,
+    "host.struck": HostStruck,
+    "chunk.suspected": Suspected,
+    "frame.disagreed": Disagreed,
     "segment.encoded": SegmentEncoded,
     "audio.mixed": AudioMixed,
 }

@@ -29,16 +29,27 @@ class FrameSet:
         return at >= 0 and frame in self.ranges[at]
 
     def __or__(self, other: "FrameSet") -> "FrameSet":
-        return of(self.ranges + other.ranges)
+        first, last = self._around(other)
+        near = of(self.ranges[first:last] + other.ranges)
+        return FrameSet(self.ranges[:first] + near.ranges + self.ranges[last:])
 
     def __sub__(self, other: "FrameSet") -> "FrameSet":
-        return FrameSet(tuple(_minus(self.ranges, other.ranges)))
+        first, last = self._around(other)
+        near = tuple(_minus(self.ranges[first:last], other.ranges))
+        return FrameSet(self.ranges[:first] + near + self.ranges[last:])
 
     def __and__(self, other: "FrameSet") -> "FrameSet":
         return self - (self - other)
 
     def __str__(self) -> str:
         return ",".join(map(str, self.ranges)) or "none"
+
+    def _around(self, other: "FrameSet") -> tuple[int, int]:
+        """Where our ranges begin and end that may touch `other`, which is mostly small beside us."""
+        if not other.ranges:
+            return 0, 0
+        first = bisect.bisect_left(self.ranges, other.ranges[0].start, key=lambda part: part.stop)
+        return first, bisect.bisect_right(self.ranges, other.ranges[-1].stop, key=lambda part: part.start)
 
     @property
     def span(self) -> FrameRange:

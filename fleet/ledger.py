@@ -1,7 +1,8 @@
 """Where every frame is: verified, owned by one running chunk, or pending. Knows no host's speed and no policy.
 
 Pure: no I/O. A chunk that ended with frames missing may be given out again under its own name, so that what it lacks
-lands beside what it has; parts of it may also become chunks of their own.
+lands beside what it has; parts of it may also become chunks of their own. A running chunk may have a twin that
+captures the same frames a second time: they stay owned until neither of the two has them to do.
 """
 
 from collections.abc import Iterable
@@ -20,11 +21,12 @@ class Cut:
     attempt: int
     frames: FrameRange
     todo: FrameSet
+    twin: str | None = None  # a running chunk that owns these frames, too
 
 
 @dataclass(slots=True)
 class Chunk:
-    """One chunk's life; only its ledger changes it."""
+    """One chunk's life; only its ledger changes where its frames are."""
 
     name: str
     frames: FrameRange
@@ -32,7 +34,18 @@ class Chunk:
     host: str | None = None  # while running
     missing: FrameSet = field(default_factory=FrameSet)  # owned; empty unless running
     stored: FrameSet = field(default_factory=FrameSet)  # have a verified file in this chunk's directory
+    twin: str | None = None  # while both run
     is_cancelled: bool = False
+    is_beaten: bool = False  # its twin verified what it was still about
+    is_taken: bool = False  # its host's workers have begun with all of it
+    asked_s: float | None = None  # when its end was asked to be sooner, until that is answered
+    asked_stop: int = 0
+    helpers: tuple[str, ...] = ()  # who waits for that answer
+
+    @property
+    def is_divisible(self) -> bool:
+        """Whether asking for its tail can come to anything."""
+        return self.asked_s is None and self.twin is None and not self.is_taken
 
 
 class Ledger:
@@ -51,6 +64,15 @@ class Ledger:
         """Chunks that a host holds."""
         return list(self._running.values())
 
+    def copy(self, name: str) -> Cut:
+        """All that the running chunk `name` lacks, to be captured a second time."""
+        missing = self.chunks[name].missing
+        return Cut(self._fresh_name(), 1, missing.span, missing, name)
+
+    def again(self, frames: FrameSet) -> Cut:
+        """Frames that are verified, to be captured again for comparison only."""
+        return Cut(self._fresh_name(), 1, frames.span, frames)
+
     def cut(self, available: FrameSet, count: int) -> Cut:
         """The lowest `count` frames of `available`, a non-empty part of `pending`, that fit into one chunk."""
         home = self._home(available.span.start)
@@ -64,10 +86,15 @@ class Ledger:
         return Cut(self._fresh_name(), 1, part.span, part)
 
     def give(self, cut: Cut, host: str) -> None:
-        """`host` owns the frames of `cut` that are pending, until `end`."""
+        """`host` owns the frames of `cut` that are pending, or its twin's, until `end`."""
         chunk = self.chunks.setdefault(cut.chunk, Chunk(cut.chunk, cut.frames))
-        chunk.attempt, chunk.host, chunk.is_cancelled = cut.attempt, host, False
-        chunk.missing = cut.todo & self.pending
+        chunk.attempt, chunk.host = cut.attempt, host
+        chunk.is_cancelled = chunk.is_beaten = chunk.is_taken = False
+        chunk.asked_s, chunk.helpers = None, ()
+        twin = self._running.get(cut.twin or "")
+        chunk.missing = cut.todo & (self.pending if twin is None else self.pending | twin.missing)
+        if twin is not None:
+            chunk.twin, twin.twin = twin.name, chunk.name
         self.pending -= chunk.missing
         self._running[chunk.name] = chunk
         self._returned.pop(chunk.name, None)
@@ -80,19 +107,37 @@ class Ledger:
         fresh = arrived - self.verified
         chunk.stored |= fresh
         self.verified |= fresh
-        self.pending -= fresh
-        for other in self._running.values():
-            other.missing -= fresh
+        twin = self._running.get(chunk.twin or "")
+        if twin is not None and twin.missing & fresh:
+            twin.missing -= fresh
+            twin.is_beaten = not twin.missing
+        if fresh - chunk.missing:  # late frames of an earlier order: anybody may have them to do by now
+            self.pending -= fresh
+            for other in self._running.values():
+                other.missing -= fresh
+        chunk.missing -= fresh
         return fresh
 
+    def trim(self, name: str, stop: int) -> None:
+        """Chunk `name` will not capture its frames at or after `stop`: they are pending, unless its twin has them."""
+        chunk = self.chunks[name]
+        kept = frameset.of(
+            FrameRange(part.start, min(part.stop, stop)) for part in chunk.missing.ranges if part.start < stop
+        )
+        self.pending |= (chunk.missing - kept) - self._twin_missing(chunk)
+        chunk.missing = kept
+
     def end(self, name: str) -> FrameSet:
-        """Nobody holds chunk `name` any more; what it lacked is pending again, and returned."""
+        """Nobody holds chunk `name` any more; what it lacked is pending again, unless its twin has it, and returned."""
         chunk = self.chunks[name]
         self._running.pop(name, None)
         left = chunk.missing
-        self.pending |= left
-        chunk.host, chunk.missing = None, FrameSet()
-        if left:
+        freed = left - self._twin_missing(chunk)
+        self.pending |= freed
+        if twin := self._running.get(chunk.twin or ""):
+            twin.twin = None
+        chunk.host, chunk.missing, chunk.twin = None, FrameSet(), None
+        if freed:
             self._returned[name] = chunk
         return left
 
@@ -107,14 +152,23 @@ class Ledger:
 
     def check(self) -> None:
         """Asserts what the class promises."""
-        places = [self.verified, self.pending, *(chunk.missing for chunk in self.running)]
+        owned = [
+            chunk.missing - self._twin_missing(chunk) if chunk.name < (chunk.twin or "") else chunk.missing
+            for chunk in self.running
+        ]
+        places = [self.verified, self.pending, *owned]
         assert frameset.of(part for place in places for part in place.ranges) == self.frames, "a frame is nowhere"
         assert sum(map(len, places)) == len(self.frames), "a frame is in two places"
         assert sum(len(chunk.stored) for chunk in self.chunks.values()) == len(self.verified), "stored is not verified"
         for chunk in self.chunks.values():
             assert not (chunk.missing | chunk.stored) - frameset.of([chunk.frames]), "a frame is outside its chunk"
             assert (chunk.host is not None) == (chunk.name in self._running), "a chunk half runs"
-            assert chunk.host is not None or not chunk.missing, "an ended chunk owns frames"
+            assert chunk.host is not None or not (chunk.missing or chunk.twin), "an ended chunk owns frames"
+            assert chunk.twin is None or self._running[chunk.twin].twin == chunk.name, "a twin without its twin"
+
+    def _twin_missing(self, chunk: Chunk) -> FrameSet:
+        twin = self._running.get(chunk.twin or "")
+        return FrameSet() if twin is None else twin.missing
 
     def _fresh_name(self) -> str:
         return f"c{len(self.chunks) + 1:04d}"

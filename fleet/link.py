@@ -22,7 +22,7 @@ from fleet.model import Blob, Bundle, Host, Plan, Severity
 from fleet.pagenotes import PageNotes
 from fleet.rundir import RunDirectory
 from fleet.stills import Stills
-from fleet.transfer import Puller
+from fleet.transfer import AboutChunk, Puller
 from fleet.transports.base import Channel, Transport
 from fleet.transports.channel import UNTRUSTED_REMEDY
 
@@ -52,7 +52,7 @@ STRICT_REMEDY = "mend the composition, or render without `--strict`"
 
 T = TypeVar("T", bound=FromAgent)
 _LEVELS = logging.getLevelNamesMapping()
-Order = orders.Capture | orders.Cancel | orders.Finish
+Order = orders.Capture | orders.Trim | orders.Cancel | orders.Finish
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +191,10 @@ class Link:
             if isinstance(order, orders.Cancel):
                 await self._channel.send(protocol.Cancel(order.chunk))
                 continue
+            if isinstance(order, orders.Trim):
+                self._puller.ask(order)
+                await self._channel.send(protocol.Trim(order.chunk, order.attempt, order.stop))
+                continue
             await self._bring_stills(_visited(order) if spec.sequential else order.todo)
             self._puller.expect(order, f"{self._workspace}/runs/{self._work.directory.name}/{order.chunk}")
             await self._channel.send(
@@ -232,7 +236,7 @@ class Link:
             message = await self._next(SILENCE_S)
             if isinstance(message, protocol.Failed) and not message.chunk:
                 self._hear_aside(message)  # it cannot even take in what a chunk needs
-            elif isinstance(message, protocol.Started | protocol.Captured | protocol.Done | protocol.Failed):
+            elif isinstance(message, AboutChunk):
                 self._hear_of_chunk(message)
             elif isinstance(message, protocol.Loaded):
                 self._hear_loaded(message)
@@ -243,7 +247,7 @@ class Link:
             else:
                 self._hear_aside(message)
 
-    def _hear_of_chunk(self, message: protocol.Started | protocol.Captured | protocol.Done | protocol.Failed) -> None:
+    def _hear_of_chunk(self, message: AboutChunk) -> None:
         try:
             self._puller.hear(message)
         except protocol.ProtocolError as error:

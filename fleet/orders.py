@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from capture.faults import Fault
 from capture.protocol import FrameRange
+from fleet import events
 from fleet.errors import FleetError
 
 
@@ -16,14 +17,39 @@ class Capture:
     attempt: int
     frames: FrameRange
     todo: tuple[FrameRange, ...]
+    twin: str | None = None  # the running chunk whose missing frames these are
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trim:
+    """Have `host` leave the frames of `chunk` at or after `stop` to others; answered by ChunkTrimmed, or its end."""
+
+    host: str
+    chunk: str
+    attempt: int
+    stop: int
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Have `host` stop `chunk`, which others can end sooner; answered by ChunkFailed (cancelled) or ChunkDone."""
+    """Have `host` stop `chunk`: others have its frames, or it stands still. Answered by ChunkFailed or ChunkDone."""
 
     host: str
     chunk: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Say goodbye to `host`, which does nothing any more."""
+
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Write down what the schedule itself has found."""
+
+    event: events.RangeSized | events.HostStruck | events.Suspected | events.Disagreed
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,4 +65,4 @@ class GiveUp:
     fault: Fault | None = None
 
 
-Order = Capture | Cancel | Finish | GiveUp
+Order = Capture | Trim | Cancel | Release | Say | Finish | GiveUp

@@ -10,6 +10,12 @@ WINDOW_S = 2.0
 MEMORY_S = 20.0
 # Launching browsers and loading the page: silence that long before the first frame says nothing of the speed.
 WARM_UP_S = 8.0
+# No frame for that long, and for eight times what is usual on this host, is no slow frame any more. Before a chunk's
+# first frame a host may launch browsers and load the page, each for a minute, before its agent gives up by itself.
+FROZEN_S = 20.0
+FROZEN_GAPS = 8
+FROZEN_COLD_S = 150.0
+GAPS_KEPT = 40
 # A guess per unit of capacity for the first orders, when nobody has been measured: one worker, a light 1080p page.
 GUESS_FRAMES_PER_S = 5.0
 
@@ -22,20 +28,41 @@ class Pace:
     frames_per_s: float | None = None
     begun_s: float = 0.0
     window_s: float = 0.0
-    count: int = 0  # verified since the window opened
-    total: int = 0  # verified since the chunk began
+    count: float = 0  # verified since the window opened, in average frames
+    total: float = 0  # since the chunk began
     is_busy: bool = False
+    is_warm: bool = False  # its browsers have delivered a frame
+    is_stepping: bool = False
+    heard_s: float = 0.0  # the last sign of a frame, or of a chunk's beginning
+    gaps_s: tuple[float, ...] = ()  # between the last such signs
 
-    def begun(self, now_s: float) -> "Pace":
-        """The host got a chunk, or its browsers are up: what came before is no work on frames."""
-        return replace(self, begun_s=now_s, window_s=now_s, count=0, total=0, is_busy=True)
+    def begun(self, now_s: float, *, is_stepping: bool = False) -> "Pace":
+        """The host got a chunk, or its browsers are up: what came before is no work on frames.
 
-    def verified(self, count: int, now_s: float) -> "Pace":
-        """`count` more frames of this host are verified."""
+        One that is stepping goes through all frames before its first one, which takes as long as it takes.
+        """
+        return replace(
+            self, begun_s=now_s, window_s=now_s, count=0, total=0, is_busy=True, heard_s=now_s, is_stepping=is_stepping
+        )
+
+    def heard(self, now_s: float) -> "Pace":
+        """The host says that it has captured frames, or some have arrived."""
+        gaps_s = (*self.gaps_s[1 - GAPS_KEPT :], now_s - self.heard_s) if self.total else self.gaps_s
+        return replace(self, heard_s=now_s, gaps_s=gaps_s)
+
+    def is_frozen(self, now_s: float, patience: float = 1.0) -> bool:
+        """Whether it has been silent for much longer than it ever is between frames, `patience` times over."""
+        p95_s = sorted(self.gaps_s)[int(0.95 * len(self.gaps_s))] if self.gaps_s else 0.0
+        limit_s = max(FROZEN_S, FROZEN_GAPS * p95_s) if self.total else FROZEN_COLD_S
+        is_patient = self.is_stepping and not self.total
+        return self.is_busy and not is_patient and now_s - self.heard_s > patience * limit_s
+
+    def verified(self, count: float, now_s: float) -> "Pace":
+        """Frames of this host are verified that cost as much as `count` average ones."""
         if not self.is_busy or count == 0:
             return self
         if self.total == 0:  # the first burst ends the warm-up: the window counts from there
-            return replace(self, window_s=now_s, count=0, total=count)
+            return replace(self, window_s=now_s, count=0, total=count, is_warm=True)
         grown = replace(self, count=self.count + count, total=self.total + count)
         return grown._folded(now_s) if now_s - self.window_s >= WINDOW_S else grown
 
@@ -48,11 +75,13 @@ class Pace:
             return replace(idle._folded(now_s), is_busy=False)
         if self.frames_per_s is None and self.total and now_s > self.begun_s:
             return replace(idle, frames_per_s=self.total / (now_s - self.begun_s))
+        if self.frames_per_s is None and (most := self.ceiling(now_s)) < math.inf:
+            return replace(idle, frames_per_s=most)  # not one frame in all that time says enough
         return idle
 
     def ceiling(self, now_s: float) -> float:
         """The most that the present silence allows to believe, in frames per second."""
-        silent_s = now_s - self.window_s - (0.0 if self.total else WARM_UP_S)
+        silent_s = now_s - self.window_s - (0.0 if self.total or self.is_warm else WARM_UP_S)
         return max(self.count, 1) / silent_s if self.is_busy and silent_s >= WINDOW_S else math.inf
 
     def _folded(self, now_s: float) -> "Pace":

@@ -49,6 +49,12 @@ class Screen(Protocol):
         """Leaves the last state, and a usable terminal."""
 
 
+def explain(record: Record) -> None:
+    """Says why a host got its range, on stderr; other events are not for this reader."""
+    if isinstance(record.event, events.RangeSized):
+        sys.stderr.write(f"{sentences.why(record.event)}\n")
+
+
 @contextlib.contextmanager
 def readers(*, as_json: bool, events: str | None, hosts: tuple[str, ...] = ()) -> Iterator[list[Reader]]:
     """Who reads this run's events: a screen on stderr, fit for what stderr is, and `--events`.

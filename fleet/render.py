@@ -18,12 +18,15 @@ from fleet import (
     events,
     findings,
     measure,
+    memory,
     programs,
     report,
     resume,
     rundir,
+    sentences,
     stills,
     transports,
+    usefulness,
     video,
 )
 from fleet import plan as planning
@@ -93,10 +96,12 @@ def prepare(request: Request) -> Prepared:
     return Prepared(composition=compiled, bundle=bundled, stills=extracted.stills, agent=agent, plan=plan)
 
 
-def preview(request: Request, prepared: Prepared) -> dict[str, Any]:
-    """What `run` would do, with no host touched: the plan, the hosts, the findings."""
+def preview(request: Request, prepared: Prepared, *, more_hosts: int | None = None) -> dict[str, Any]:
+    """What `run` would do, with no host touched: the plan, the hosts, the findings; the time with `more_hosts`."""
     plan = prepared.plan
+    prediction = {} if more_hosts is None else {"prediction": _prediction(request, plan, more_hosts)}
     return {
+        **prediction,
         "composition": prepared.composition.name,
         "output": str(request.output),
         "format": plan.format,
@@ -115,6 +120,18 @@ def preview(request: Request, prepared: Prepared) -> dict[str, Any]:
         "hosts": [host.name for host in request.hosts],
         "findings": [f"{finding.severity.value}: {finding.message}" for finding in prepared.composition.findings],
     }
+
+
+def _prediction(request: Request, plan: Plan, more: int) -> str:
+    """Predicted capture times in one line for people, from what earlier runs of the composition measured."""
+    known = memory.read(memory.path(rundir.cache_root(), plan), plan.frames)
+    speeds = [known.speeds[host.name] for host in request.hosts if host.name in known.speeds]
+    if not speeds:
+        return "no prediction: no host's speed is known yet, render this composition once"
+    now_s, then_s = (usefulness.with_more(len(plan.frames), speeds, count) for count in (0, more))
+    now, then = sentences.duration(now_s), sentences.duration(then_s)
+    measured = f"{sentences.plural(len(speeds), 'host')}, {sum(speeds):.1f} frames/s together"
+    return f"capture: {now} with {measured}; {then} with {more:+d} average ones"
 
 
 async def run(request: Request, prepared: Prepared, readers: Sequence[Reader]) -> dict[str, Any]:
@@ -171,6 +188,9 @@ async def _render(
                 history=history,
             )
             await dispatch.run(resume.fixed_browser(history))
+            remembered = memory.path(rundir.cache_root(), plan)
+            known = memory.read(remembered, plan.frames)
+            memory.write(remembered, rundir.read_events(directory.events), schedule.speeds, known)
     except BaseExceptionGroup as error:
         raise cause_of(error) from error
     finally:
@@ -260,10 +280,14 @@ def _success(request: Request, delivered: assemble.Delivered) -> events.RunFinis
 
 
 def _schedule(request: Request, plan: Plan, directory: RunDirectory, history: list[events.Record]) -> Schedule:
+    known = memory.read(memory.path(rundir.cache_root(), plan), plan.frames)
     return Schedule.replay(
         history,
         plan.frames,
         hosts=[host.name for host in request.hosts],
         chunk_frames=request.chunk_frames,
+        curve=known.curve,
+        speeds=known.speeds,
+        hosts_max=request.hosts_max,
         absent=resume.absent_frames(directory.chunks, plan, history),
     )

@@ -13,6 +13,10 @@ from fleet import events, frameset
 from fleet.frameset import FrameSet
 
 VERSION = 1
+_HostEvent = events.HostReady | events.HostRefused | events.HostLost | events.HostDraining | events.BundlePushed
+_ChunkEvent = (
+    events.ChunkOrdered | events.ChunkStarted | events.ChunkTrimmed | events.ChunkDone | events.ChunkFailed
+)  # fmt: skip
 
 
 def fold(records: Iterable[events.Record]) -> dict[str, Any]:
@@ -34,6 +38,7 @@ class _Order:
     verified: int = 0
     workers: int = 0
     why: str = ""
+    todo: int = 0
     outcome: str = "running"
     fault: Fault | None = None
 
@@ -67,6 +72,7 @@ class _Tally:
     hosts: dict[str, _Host] = field(default_factory=dict)
     orders: list[_Order] = field(default_factory=list)
     warnings: list[dict[str, str]] = field(default_factory=list)
+    evidence: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, record: events.Record) -> None:
         event, now_s = record.event, record.elapsed_s
@@ -77,9 +83,15 @@ class _Tally:
             case events.RunFinished():
                 self.end = event
                 self._end_orders(None, now_s, "interrupted")
-            case events.HostReady() | events.HostRefused() | events.HostLost() | events.BundlePushed():
+            case (
+                events.HostReady() | events.HostRefused() | events.HostLost() | events.HostDraining()
+                | events.BundlePushed()
+            ):  # fmt: skip
                 self._add_host(event, now_s)
-            case events.ChunkOrdered() | events.ChunkStarted() | events.ChunkDone() | events.ChunkFailed():
+            case (
+                events.ChunkOrdered() | events.ChunkStarted() | events.ChunkTrimmed() | events.ChunkDone()
+                | events.ChunkFailed()
+            ):  # fmt: skip
                 self._add_chunk(event, now_s)
             case events.FramesVerified():
                 self._count(event, now_s)
@@ -87,7 +99,9 @@ class _Tally:
                 self._add_output(event, now_s)
             case events.SteppingFixed():
                 self.stepping = event
-            case events.FramesCaptured() | events.PageLoaded():
+            case events.HostStruck() | events.Suspected() | events.Disagreed():
+                self._add_evidence(event, now_s)
+            case events.FramesCaptured() | events.PageLoaded() | events.RangeSized():
                 pass
             case _:
                 assert_never(event)
@@ -97,9 +111,7 @@ class _Tally:
         self.start, self.end = event, None
         self.started_at = self.started_at or record.at
 
-    def _add_host(
-        self, event: events.HostReady | events.HostRefused | events.HostLost | events.BundlePushed, now_s: float
-    ) -> None:
+    def _add_host(self, event: _HostEvent, now_s: float) -> None:
         host = self.hosts.setdefault(event.host, _Host())
         match event:
             case events.HostReady():
@@ -110,14 +122,14 @@ class _Tally:
             case events.HostLost():
                 host.state, host.message, host.losses = "lost", event.message, host.losses + 1
                 self._end_orders(event.host, now_s, "lost")
+            case events.HostDraining():
+                host.state = "drained" if event.is_over else "draining"
             case events.BundlePushed():
                 host.pushed_bytes += event.size_bytes
 
-    def _add_chunk(
-        self, event: events.ChunkOrdered | events.ChunkStarted | events.ChunkDone | events.ChunkFailed, now_s: float
-    ) -> None:
+    def _add_chunk(self, event: _ChunkEvent, now_s: float) -> None:
         if isinstance(event, events.ChunkOrdered):
-            self.orders.append(_Order(event, now_s))
+            self.orders.append(_Order(event, now_s, todo=sum(map(len, event.todo))))
             return
         order = self._order(event.chunk, event.host, event.attempt)
         if order is None or order.ended_s is not None:
@@ -125,11 +137,18 @@ class _Tally:
         match event:
             case events.ChunkStarted():
                 order.started_s, order.workers, order.why = now_s, event.workers, event.why
+            case events.ChunkTrimmed():
+                order.todo = sum(max(0, min(part.stop, event.stop) - part.start) for part in order.event.todo)
             case events.ChunkDone():
                 order.end(now_s, "done")
             case events.ChunkFailed():
                 is_cancelled = event.fault.code is FaultCode.CANCELLED
                 order.end(now_s, "cancelled" if is_cancelled else "failed", event.fault)
+
+    def _add_evidence(self, event: events.HostStruck | events.Suspected | events.Disagreed, now_s: float) -> None:
+        """Against hosts, or against the composition: what went wrong where, with both sides of it."""
+        kind = events.name_of(event)
+        self.evidence.append({"at_s": _rounded(now_s), "type": kind, **wire.to_plain(event)})
 
     def _count(self, event: events.FramesVerified, now_s: float) -> None:
         arrived = frameset.of(protocol.ranges_of(file.index for file in event.frames))
@@ -141,7 +160,7 @@ class _Tally:
         if order is not None:
             order.verified += fresh
             # The last chunk of a run is complete before its host says so: nobody waits for that.
-            if order.ended_s is None and order.verified == sum(map(len, order.event.todo)):
+            if order.ended_s is None and order.verified == order.todo:
                 order.end(now_s, "done")
 
     def _add_output(
@@ -187,6 +206,7 @@ class _Tally:
             "hosts": [self._host(name, host) for name, host in self.hosts.items()],
             "chunks": [_chunk(order) for order in self.orders],
             "warnings": self.warnings,
+            "evidence": self.evidence,
         }
 
     def _times(self) -> dict[str, float | None]:
@@ -260,7 +280,7 @@ def _chunk(order: _Order) -> dict[str, Any]:
         "attempt": event.attempt,
         "host": event.host,
         "frames": str(event.frames),
-        "todo": sum(map(len, event.todo)),
+        "todo": order.todo,
         "verified": order.verified,
         "workers": order.workers,
         "ordered_s": _rounded(order.ordered_s),

@@ -43,6 +43,7 @@ class Request:
     workers: int | None = None
     page_limit_s: float = PAGE_LIMIT_S  # for a page to get ready, and for one frame
     chunk_frames: int | None = None
+    hosts_max: int | None = None
     substitute_fonts: bool = False
     busy: Busy = busy.SKIP
     resume: bool = False
@@ -128,6 +129,14 @@ def read_placeholders(pairs: Iterable[str]) -> dict[str, str]:
             raise ConfigError(f"--set: `{pair}` is not KEY=VALUE", remedy="type it like `--set VIDEO_DURATION=12`")
         values[match[1] or match[2]] = value
     return values
+
+
+def read_what_if(text: str) -> int:
+    """How many hosts more, or fewer, a prediction is asked for."""
+    match = re.fullmatch(r"hosts=([+-][0-9]{1,4})", text)
+    if match is None:
+        raise ConfigError(f"--what-if: `{text}` is not hosts=+N", remedy="type it like `--what-if hosts=+2`")
+    return int(match[1])
 
 
 def _json_object(text: str, where: str) -> dict[str, Any]:

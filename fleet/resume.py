@@ -16,6 +16,7 @@ T = TypeVar("T", bound=events.Event)
 def absent_frames(chunks: Path, plan: Plan, history: list[events.Record]) -> FrameSet:
     """Frames that the log says are verified and whose file is missing, or no longer what was verified."""
     ranges: dict[str, FrameRange] = {}
+    homes: dict[int, str] = {}  # the chunk whose file of the frame counts; later ones were captured for comparison
     gone: set[int] = set()
     kept: set[int] = set()
     for record in history:
@@ -24,6 +25,8 @@ def absent_frames(chunks: Path, plan: Plan, history: list[events.Record]) -> Fra
             ranges[event.chunk] = event.frames
         elif isinstance(event, events.FramesVerified):
             for frame in event.frames:
+                if homes.setdefault(frame.index, event.chunk) != event.chunk:
+                    continue
                 name = protocol.frame_name(frame.index - ranges[event.chunk].start, plan.image)
                 try:
                     ingest.verify(chunks / event.chunk / name, frame, plan)

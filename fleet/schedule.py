@@ -1,42 +1,40 @@
 """Which host captures which frames. Events in, orders out. Pure: no I/O; time is an argument.
 
 Pending frames go out lowest first: a lost host's frames come before those that nobody had yet, and segments complete
-in order. `ledger` says where each frame is, `pace` how fast each host is, `verdict` when a failure is nobody's host.
+in order. `ledger` says where each frame is, `standing` what is known of each host, `sizing` how much one gets, `aid`
+what idle ones do for busy ones, `witness` what to believe, `verdict` when a failure is nobody's host.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import assert_never
+from collections.abc import Iterable, Mapping
+from typing import Any, assert_never
 
 from capture import protocol
 from capture.faults import Blame
 from capture.protocol import FrameRange
-from fleet import events, frameset, orders, pace, sizing, verdict
-from fleet.errors import FleetLost
+from fleet import costs, events, frameset, orders, sizing, verdict
+from fleet.aid import Aid
+from fleet.costs import Curve
+from fleet.doubts import Doubts
 from fleet.frameset import FrameSet
 from fleet.ledger import Chunk, Cut, Ledger
-from fleet.pace import Pace
+from fleet.standing import Standings
 
-# One failure is an accident, two may be; after three in a row the host is wasting the others' time.
-STRIKES_MAX = 3
-# A frame may be taken away from hosts this often; without an end to it slow hosts could play catch with it for ever.
-STEALS_MAX = 3
+# A host that stands still is cancelled when it has been silent for this many times what is called frozen.
+KILL_PATIENCE = 2.0
+# Frames alone change what idle hosts can do for others only little by little.
+LOOK_S = 0.5
 
-_ChunkEvent = events.ChunkOrdered | events.ChunkStarted | events.FramesVerified | events.ChunkDone | events.ChunkFailed
-
-
-@dataclass(slots=True)
-class _Host:
-    pace: Pace
-    is_alive: bool = True
-    chunk: str | None = None
-    strikes: int = 0
+_ChunkEvent = (
+    events.ChunkOrdered | events.ChunkStarted | events.ChunkTrimmed | events.FramesVerified | events.ChunkDone
+    | events.ChunkFailed
+)  # fmt: skip
 
 
 class Schedule:
     """Decides; whoever carries its orders out tells it what happened, and calls `handle` once a second besides.
 
-    `hosts` are those who may yet become ready; fewer than `hosts_min` usable ones, and it gives up.
+    `hosts` are those who may yet become ready; fewer than `hosts_min` usable ones, and it gives up. `curve` says what
+    frames cost, `speeds` what hosts did before, in average frames per second.
     """
 
     def __init__(
@@ -46,23 +44,34 @@ class Schedule:
         hosts: Iterable[str],
         chunk_frames: int | None = None,
         hosts_min: int = 1,
+        curve: Curve = costs.FLAT,
+        speeds: Mapping[str, float] | None = None,
+        hosts_max: int | None = None,
     ) -> None:
         self._ledger = Ledger(frameset.of([frames]) if isinstance(frames, FrameRange) else frames)
         self._expected = set(hosts)  # neither ready nor refused yet
         self._chunk_frames = chunk_frames
         self._hosts_min = max(1, hosts_min)
-        self._hosts: dict[str, _Host] = {}
-        self._troubles: dict[str, str] = {}  # why a host is of no use, or what it last failed with
+        self._curve = curve
+        self._hosts = Standings(speeds or {})
+        self._hosts_max = hosts_max
         self._failures: list[verdict.Failure] = []
-        self._stolen = [FrameSet()] * STEALS_MAX  # frames taken away at least once, at least twice, ...
         self._is_sequential = False
         self._end: orders.Finish | orders.GiveUp | None = None
+        self._looked_s = -LOOK_S
+        self._said: list[orders.Order] = []
+        self._doubts = Doubts(self._ledger)
         self._stories: dict[str, list[str]] = {}
 
     @property
     def verified(self) -> FrameSet:
         """Frames that count."""
         return self._ledger.verified
+
+    @property
+    def speeds(self) -> dict[str, float]:
+        """What hosts were measured at, in average frames per second."""
+        return self._hosts.measured()
 
     @property
     def stored(self) -> dict[str, tuple[FrameRange, FrameSet]]:
@@ -79,7 +88,8 @@ class Schedule:
             return ()
         for event in happened:
             self._apply(event, now_s)
-        return tuple(self._decide(now_s))
+        is_news = not all(isinstance(event, events.FramesVerified | events.FramesCaptured) for event in happened)
+        return tuple(self._decide(now_s, is_news=is_news))
 
     @classmethod
     def replay(
@@ -88,15 +98,15 @@ class Schedule:
         frames: FrameRange,
         *,
         hosts: Iterable[str],
-        chunk_frames: int | None = None,
-        hosts_min: int = 1,
         absent: FrameSet = FrameSet(),  # noqa: B008  immutable
+        **terms: Any,
     ) -> "Schedule":
         """The schedule that goes on where the log ends: verified frames count, except `absent`, whose files are gone.
 
-        Hosts start without strikes and failures without memory: mending them is why one resumes.
+        Hosts start without strikes and failures without memory: mending them is why one resumes. `terms` are those of
+        the constructor.
         """
-        schedule = cls(frames, hosts=(), chunk_frames=chunk_frames, hosts_min=hosts_min)
+        schedule = cls(frames, hosts=(), **terms)
         for record in records:
             schedule._apply(record.event, record.elapsed_s)
         schedule._start_over()
@@ -107,7 +117,7 @@ class Schedule:
     def check(self) -> None:
         """Asserts that every frame is in exactly one place, and that hosts and chunks agree."""
         self._ledger.check()
-        held = {name: host.chunk for name, host in self._hosts.items() if host.chunk is not None}
+        held = {name: host.chunk for name, host in self._hosts.hosts.items() if host.chunk is not None}
         assert held == {chunk.host: chunk.name for chunk in self._ledger.running}, "a host and its chunk disagree"
         assert all(self._hosts[name].is_alive for name in held), "a lost host holds a chunk"
 
@@ -117,31 +127,31 @@ class Schedule:
         match event:
             case events.RunStarted():
                 self._start_over()
-            case events.HostReady() | events.HostLost() | events.HostRefused():
-                self._apply_to_host(event, now_s)
-            case (
-                events.ChunkOrdered() | events.ChunkStarted() | events.FramesVerified()
-                | events.ChunkDone() | events.ChunkFailed()
-            ):  # fmt: skip
-                self._apply_to_chunk(event, now_s)
-            case events.SteppingFixed():
-                self._is_sequential = event.sequential
-            case (
-                events.ModeFixed() | events.PageLoaded() | events.BundlePushed() | events.FramesCaptured()
-                | events.SegmentEncoded() | events.AudioMixed() | events.Warned() | events.RunFinished()
-            ):  # fmt: skip
-                pass
-            case _:
-                assert_never(event)
-
-    def _apply_to_host(self, event: events.HostReady | events.HostLost | events.HostRefused, now_s: float) -> None:
-        match event:
             case events.HostReady():
                 self._meet(event, now_s)
             case events.HostLost():
                 self._lose(event, now_s)
             case events.HostRefused():
                 self._lose(events.HostLost(event.host, event.message), now_s)
+            case (
+                events.ChunkOrdered() | events.ChunkStarted() | events.ChunkTrimmed() | events.FramesVerified()
+                | events.ChunkDone() | events.ChunkFailed()
+            ):  # fmt: skip
+                self._apply_to_chunk(event, now_s)
+            case events.SteppingFixed():
+                self._is_sequential = event.sequential
+            case events.FramesCaptured():
+                self._hosts.hear(event.host, event.chunk, now_s)
+            case events.HostDraining():
+                self._hosts.drain(event.host)
+            case (
+                events.ModeFixed() | events.PageLoaded() | events.BundlePushed()
+                | events.SegmentEncoded() | events.AudioMixed() | events.Warned() | events.RunFinished()
+                | events.RangeSized() | events.HostStruck() | events.Suspected() | events.Disagreed()
+            ):  # fmt: skip
+                pass
+            case _:
+                assert_never(event)
 
     def _apply_to_chunk(self, event: _ChunkEvent, now_s: float) -> None:
         match event:
@@ -149,6 +159,8 @@ class Schedule:
                 self._note_order(event, now_s)
             case events.ChunkStarted():
                 self._begin(event, now_s)
+            case events.ChunkTrimmed():
+                self._shorten(event, now_s)
             case events.FramesVerified():
                 self._count(event, now_s)
             case events.ChunkDone():
@@ -159,50 +171,62 @@ class Schedule:
     def _start_over(self) -> None:
         for chunk in self._ledger.running:
             self._ledger.end(chunk.name)
-        self._hosts.clear()
-        self._troubles.clear()
+        self._hosts = Standings(self._hosts.remembered)
         self._failures.clear()
-        self._stolen = [FrameSet()] * STEALS_MAX
+        self._doubts.forget()
+        self._said.clear()
         self._end = None
 
     def _meet(self, event: events.HostReady, now_s: float) -> None:
         self._expected.discard(event.host)
-        known = self._hosts.get(event.host)
-        if known is None:
-            self._hosts[event.host] = _Host(Pace(capacity=event.capacity))
-            return
-        self._release(event.host, now_s)
-        known.is_alive = True
+        if self._hosts.meet(event.host, event.capacity):
+            self._release(event.host, now_s)
+            self._doubts.put_on_probation(event.host)
 
     def _lose(self, event: events.HostLost, now_s: float) -> None:
         (self._expected.add if event.is_expected_back else self._expected.discard)(event.host)
-        host = self._hosts.get(event.host)
+        host = self._hosts.hosts.get(event.host)
         if host is not None and host.is_alive:
-            # A host that goes away again and again before its first frame is as useless as one that fails.
-            host.strikes += host.chunk is not None and host.pace.total == 0
+            is_fruitless = host.chunk is not None and host.pace.total == 0
             self._release(event.host, now_s, f"lost with {event.host}: {event.message}")
             host.is_alive = False
-        self._troubles[event.host] = event.message
+            if is_fruitless:  # again and again before its first frame: as useless as one that fails
+                self._strike(event.host, event.message, now_s)
+        self._hosts.troubles[event.host] = event.message
 
     def _note_order(self, event: events.ChunkOrdered, now_s: float) -> None:
         known = self._ledger.chunks.get(event.chunk)
         if known is not None and known.attempt >= event.attempt:
             return  # our own order, coming back as an event
-        self._hosts.setdefault(event.host, _Host(Pace(capacity=1.0)))
+        self._hosts.meet(event.host, 1.0)
         self._release(event.host, now_s)
-        self._give(Cut(event.chunk, event.attempt, event.frames, frameset.of(event.todo)), event.host, now_s)
+        cut = Cut(event.chunk, event.attempt, event.frames, frameset.of(event.todo), event.twin)
+        self._give(cut, event.host, now_s)
 
     def _begin(self, event: events.ChunkStarted, now_s: float) -> None:
         if self._held(event) is not None:
             self._tell(event.chunk, now_s, f"started with {event.workers} workers: {event.why}")
             host = self._hosts[event.host]
-            host.pace = host.pace.begun(now_s)
+            host.pace = host.pace.begun(now_s, is_stepping=self._is_sequential)
+
+    def _shorten(self, event: events.ChunkTrimmed, now_s: float) -> None:
+        chunk = self._held(event)
+        if chunk is not None:
+            chunk.is_taken = event.stop > chunk.asked_stop
+            chunk.asked_s, chunk.helpers = None, ()
+            self._ledger.trim(event.chunk, event.stop)
+            self._tell(event.chunk, now_s, f"ends at {event.stop}")
 
     def _count(self, event: events.FramesVerified, now_s: float) -> None:
         fresh = self._ledger.count(event.chunk, protocol.ranges_of(file.index for file in event.frames))
-        host = self._hosts.get(event.host)
-        if host is not None and host.chunk == event.chunk:
-            host.pace = host.pace.verified(len(fresh), now_s)
+        self._hosts.hear(event.host, event.chunk, now_s, self._curve.of(fresh))
+        for differing, struck in self._doubts.compare(event):
+            self._said.append(orders.Say(differing))
+            if struck is not None:
+                self._strike(struck, f"frame {differing.frame} is not what another host drew", now_s, is_certain=True)
+        chunk = self._ledger.chunks[event.chunk]
+        if fresh and not chunk.missing and event.host in self._hosts.hosts:
+            self._said += map(orders.Say, self._doubts.judge(chunk, event.host, self._hosts, now_s))
 
     def _complete(self, event: events.ChunkDone, now_s: float) -> None:
         chunk = self._held(event)
@@ -211,7 +235,7 @@ class Schedule:
         was_cancelled = chunk.is_cancelled
         left = self._release(event.host, now_s, "done")
         if left and not was_cancelled:
-            self._strike(event.host, f"said chunk {event.chunk} was done, but frames {left} are missing")
+            self._strike(event.host, f"said chunk {event.chunk} was done, but frames {left} are missing", now_s)
         elif not left:
             self._hosts[event.host].strikes = 0
 
@@ -223,15 +247,17 @@ class Schedule:
         left = self._release(event.host, now_s, f"failed on {event.host}: {fault.code.value}: {fault.message}")
         if not left or fault.code.blame is Blame.USER:
             return
-        self._strike(event.host, f"{fault.code.value}: {fault.message}")
+        self._strike(event.host, f"{fault.code.value}: {fault.message}", now_s)
         failure = verdict.Failure(event.host, fault, left)
-        is_alone = not (self._expected | set(self._usable()) - {event.host})
+        is_alone = not (self._expected | set(self._hosts.usable(now_s)) - {event.host})
         earlier = verdict.same(failure, self._failures, is_alone=is_alone, verified=self.verified)
         if earlier is not None:
             self._end = orders.GiveUp(verdict.error(earlier, failure), fault)
         self._failures.append(failure)
 
-    def _held(self, event: events.ChunkStarted | events.ChunkDone | events.ChunkFailed) -> Chunk | None:
+    def _held(
+        self, event: events.ChunkStarted | events.ChunkTrimmed | events.ChunkDone | events.ChunkFailed
+    ) -> Chunk | None:
         """The chunk that `event` is about, unless it speaks of an order that is over."""
         chunk = self._ledger.chunks.get(event.chunk)
         is_current = chunk is not None and (chunk.host, chunk.attempt) == (event.host, event.attempt)
@@ -242,114 +268,130 @@ class Schedule:
         if host.chunk is None:
             return FrameSet()
         left = self._ledger.end(host.chunk)
+        self._doubts.ended(host.chunk, name)
         self._tell(host.chunk, now_s, f"{why or f'left by {name}'}; missing {left}")
         host.chunk, host.pace = None, host.pace.ended(now_s)
         return left
 
-    def _strike(self, name: str, trouble: str) -> None:
-        host = self._hosts[name]
-        host.strikes += 1
-        self._troubles[name] = (
-            trouble if host.strikes < STRIKES_MAX else f"left out after {host.strikes} failures: {trouble}"
-        )
+    def _strike(self, name: str, trouble: str, now_s: float, *, is_certain: bool = False) -> None:
+        self._said.append(orders.Say(self._hosts.strike(name, trouble, now_s, is_certain=is_certain)))
 
-    def _give(self, cut: Cut, name: str, now_s: float) -> None:
+    def _give(self, cut: Cut, name: str, now_s: float) -> orders.Order:
         self._ledger.give(cut, name)
         host = self._hosts[name]
-        host.chunk, host.pace = cut.chunk, host.pace.begun(now_s)
-        self._tell(cut.chunk, now_s, f"attempt {cut.attempt} to {name}: {cut.frames}, todo {cut.todo}")
+        host.chunk, host.pace, host.is_in_use = cut.chunk, host.pace.begun(now_s, is_stepping=self._is_sequential), True
+        twin = f", beside {cut.twin}" if cut.twin else ""
+        self._tell(cut.chunk, now_s, f"attempt {cut.attempt} to {name}: {cut.frames}, todo {cut.todo}{twin}")
+        return orders.Capture(
+            host=name, chunk=cut.chunk, attempt=cut.attempt, frames=cut.frames, todo=cut.todo.ranges, twin=cut.twin
+        )
 
     def _tell(self, chunk: str, now_s: float, line: str) -> None:
         self._stories.setdefault(chunk, []).append(f"{now_s:.1f} s: {line}")
 
-    # What to do.
+    def _decide(self, now_s: float, *, is_news: bool) -> list[orders.Order]:
+        given = self._recheck(now_s)
+        self._end = self._end or self._ending(now_s)
+        if self._end is None:
+            given += [self._cancel(one) for one in self._ledger.running if one.is_beaten and not one.is_cancelled]
+            given += self._thaw(now_s)
+            given += self._drain(now_s)
+            if (is_news or now_s - self._looked_s >= LOOK_S) and self._hosts.has_idle(now_s):
+                given += self._employ(now_s)
+        said, self._said = self._said, []
+        return [*said, *given, *([self._end] if self._end else [])]
 
-    def _decide(self, now_s: float) -> list[orders.Order]:
-        self._end = self._end or self._ending()
-        if self._end is not None:
-            return [self._end]
-        speeds = pace.estimates({name: self._hosts[name].pace for name in self._usable()}, now_s)
-        given = self._assign(speeds, now_s, is_picky=True)
-        if not given and not self._ledger.running:
-            given = self._assign(speeds, now_s, is_picky=False)
-        return given + self._steal(speeds)
-
-    def _ending(self) -> orders.Finish | orders.GiveUp | None:
+    def _ending(self, now_s: float) -> orders.Finish | orders.GiveUp | None:
         if self._ledger.verified == self._ledger.frames:
-            return orders.Finish()
-        usable = self._usable()
+            return None if self._doubts.are_being_checked else orders.Finish()
+        usable = self._hosts.usable(now_s)
         if len(usable) + len(self._expected) >= self._hosts_min:
             return None
-        what = (
-            "no usable host is left" if self._hosts_min == 1 else f"fewer than {self._hosts_min} usable hosts are left"
-        )
-        whys = [f"{name}: {why}" for name, why in sorted(self._troubles.items()) if name not in usable]
+        whys = {name: why for name, why in self._hosts.troubles.items() if name not in usable}
         kept = f"{len(self._ledger.verified)} of {len(self._ledger.frames)} frames are kept"
-        remedy = f"mend a host (`fleetrender hosts check`), then go on with `--resume`: {kept}"
-        return orders.GiveUp(FleetLost(f"{what}: {'; '.join(whys) or 'none was given'}", remedy=remedy))
+        return orders.GiveUp(verdict.nobody(whys, self._hosts_min, kept))
 
-    def _usable(self) -> list[str]:
-        return [name for name, host in self._hosts.items() if host.is_alive and host.strikes < STRIKES_MAX]
+    def _cancel(self, chunk: Chunk) -> orders.Cancel:
+        assert chunk.host is not None
+        chunk.is_cancelled = True
+        return orders.Cancel(chunk.host, chunk.name)
 
-    def _idle(self, speeds: dict[str, float]) -> list[str]:
-        return sorted(
-            (name for name in speeds if self._hosts[name].chunk is None), key=lambda name: (-speeds[name], name)
-        )
+    def _recheck(self, now_s: float) -> list[orders.Order]:
+        """Has frames that are in doubt captured again, each on one host that may do it and idles."""
+        if not self._doubts.open:
+            return []
+        idle = [name for name in self._hosts.usable(now_s) if self._hosts[name].chunk is None]
+        return [self._give(cut, name, now_s) for cut, name in self._doubts.checks(idle)]
 
-    def _assign(self, speeds: dict[str, float], now_s: float, *, is_picky: bool) -> list[orders.Order]:
-        """A chunk for each idle host; a picky one leaves frames it failed at, and would not hold up the end."""
+    def _thaw(self, now_s: float) -> list[orders.Order]:
+        """Stops who stands still; that others capture the same meanwhile has been tried before."""
         given: list[orders.Order] = []
-        sizes = self._sizes(speeds)
-        for name in self._idle(speeds):
+        for chunk in self._ledger.running:
+            if chunk.host is None or chunk.is_cancelled or chunk.is_beaten:
+                continue
+            pace = self._hosts[chunk.host].pace
+            if pace.is_frozen(now_s, KILL_PATIENCE):
+                self._strike(chunk.host, f"no frame of {chunk.name} for {now_s - pace.heard_s:.0f} s", now_s)
+                given.append(self._cancel(chunk))
+        return given
+
+    def _drain(self, now_s: float) -> list[orders.Order]:
+        """Hosts that are wanted elsewhere end what their workers have begun, and go."""
+        given: list[orders.Order] = []
+        for name in self._hosts.draining():
+            host = self._hosts[name]
+            chunk = self._ledger.chunks[host.chunk] if host.chunk is not None else None
+            if chunk is None:
+                host.is_alive = False
+                self._hosts.troubles[name] = "drained"
+                given.append(orders.Release(name))
+            elif chunk.asked_s is None and not chunk.is_taken and chunk.missing:
+                given.append(self._trim(chunk, chunk.missing.ranges[0].start + 1, (), now_s))
+        return given
+
+    def _trim(self, chunk: Chunk, stop: int, helpers: tuple[str, ...], now_s: float) -> orders.Trim:
+        assert chunk.host is not None
+        chunk.asked_s, chunk.asked_stop, chunk.helpers = now_s, stop, helpers
+        return orders.Trim(host=chunk.host, chunk=chunk.name, attempt=chunk.attempt, stop=stop)
+
+    def _employ(self, now_s: float) -> list[orders.Order]:
+        """Gives idle hosts what is pending, or something of what others have."""
+        self._looked_s = now_s
+        speeds = self._hosts.speeds(now_s)
+        aid = Aid(self._ledger, self._hosts, self._curve, speeds=speeds, now_s=now_s, hosts_max=self._hosts_max)
+        given = self._assign(aid, speeds, now_s)
+        if not self._is_sequential and self._chunk_frames is None:
+            # Helpers of a sequential render would first step through all that its owner has been through.
+            for theft in aid.thefts():
+                given.append(self._trim(self._ledger.chunks[theft.load.chunk], theft.stop, theft.helpers, now_s))
+        if stopped := aid.too_slow():
+            return given + [self._cancel(self._ledger.chunks[name]) for name in stopped]
+        copies = aid.copies(frozen_only=self._is_sequential)
+        return given + [self._give(self._ledger.copy(chunk), name, now_s) for chunk, name in copies]
+
+    def _assign(self, aid: Aid, speeds: Mapping[str, float], now_s: float) -> list[orders.Order]:
+        """A chunk of what is pending for each idle host; when nothing else moves, whoever it is."""
+        if not self._ledger.pending:
+            return []
+        given = self._assign_to(aid, speeds, now_s, is_picky=True)
+        return given if given or self._ledger.running else self._assign_to(aid, speeds, now_s, is_picky=False)
+
+    def _assign_to(self, aid: Aid, speeds: Mapping[str, float], now_s: float, *, is_picky: bool) -> list[orders.Order]:
+        """A picky host leaves frames that it failed at, and would not hold up the end."""
+        given: list[orders.Order] = []
+        left, idle = aid.left(), aid.idle()
+        size = sizing.shares if self._is_sequential else sizing.work
+        pending = self._curve.of(self._ledger.pending)
+        work = size(pending, left - pending, idle, speeds, len(self._expected))
+        for name in aid.wanted(idle):
             available = self._ledger.pending
             if is_picky:
                 available -= verdict.avoided(name, self._failures)
-            if not available or (is_picky and self._would_hold_up(name, speeds)):
+            if not available or (is_picky and sizing.would_hold_up(left, name, speeds)):
                 continue
-            cut = self._ledger.cut(available, sizes[name])
-            self._give(cut, name, now_s)
-            given.append(
-                orders.Capture(host=name, chunk=cut.chunk, attempt=cut.attempt, frames=cut.frames, todo=cut.todo.ranges)
-            )
+            count = self._chunk_frames or self._curve.count(available, work[name])
+            cut = self._ledger.cut(available, min(count, sizing.CHUNK_FRAMES_MAX))
+            if not self._hosts[name].is_in_use:
+                self._said.append(orders.Say(aid.explained(cut, name)))
+            given.append(self._give(cut, name, now_s))
         return given
-
-    def _sizes(self, speeds: dict[str, float]) -> dict[str, int]:
-        idle = self._idle(speeds)
-        if self._chunk_frames is not None:
-            return dict.fromkeys(idle, self._chunk_frames)
-        size = sizing.shares if self._is_sequential else sizing.chunk_sizes
-        return size(len(self._ledger.pending), self._owned(), idle, speeds, len(self._expected))
-
-    def _would_hold_up(self, name: str, speeds: dict[str, float]) -> bool:
-        return sizing.would_hold_up(len(self._ledger.pending) + self._owned(), name, speeds)
-
-    def _owned(self) -> int:
-        return sum(len(chunk.missing) for chunk in self._ledger.running)
-
-    def _steal(self, speeds: dict[str, float]) -> list[orders.Order]:
-        """Cancels the chunk that would end last, when idle hosts and its owner together end it well before."""
-        help_speed = sum(speeds[name] for name in self._idle(speeds))
-        running = self._ledger.running
-        # Helpers of a sequential render would first step through all that its owner has been through.
-        if (
-            self._is_sequential
-            or self._chunk_frames is not None
-            or not help_speed
-            or any(chunk.is_cancelled for chunk in running)
-        ):
-            return []
-        owned = [
-            (len(chunk.missing) / speeds[chunk.host], chunk.host, chunk)
-            for chunk in running
-            if chunk.host in speeds and chunk.missing and not chunk.missing & self._stolen[-1]
-        ]
-        if not owned:
-            return []
-        _, owner, chunk = max(owned, key=lambda triple: triple[0])
-        if not sizing.is_worth_stealing(len(chunk.missing), speeds[owner], help_speed):
-            return []
-        chunk.is_cancelled = True
-        again = chunk.missing
-        for times, stolen in enumerate(self._stolen):
-            self._stolen[times], again = stolen | again, stolen & again
-        return [orders.Cancel(owner, chunk.name)]

@@ -42,8 +42,14 @@ def plural(count: float, word: str) -> str:
 
 def of(event: events.Event) -> str | None:
     """One line about `event`, cleaned; None for what happens too often to be told one by one."""
-    text = _of_run(event) or _of_host(event) or _of_chunk(event)
+    text = _of_run(event) or _of_host(event) or _of_chunk(event) or _of_evidence(event)
     return clean(text) if text else None
+
+
+def why(event: events.RangeSized) -> str:
+    """Why a host's first range is as large as it is, for those who ask."""
+    part = f"{plural(event.frames, 'frame')}, {event.share:.0%} of the work"
+    return clean(f"{event.host}: {part}, for {event.frames_per_s:.1f} frames/s {event.source}")
 
 
 def _of_run(event: events.Event) -> str | None:
@@ -79,6 +85,11 @@ def _of_host(event: events.Event) -> str | None:
         case events.HostLost():
             end = ", reconnecting" if event.is_expected_back else ""
             return f"{event.host}: lost{end}: {_without_name(event.message, event.host)}"
+        case events.HostDraining():
+            what = (
+                "drained, it has gone" if event.is_over else "draining: it ends what its workers have begun, then goes"
+            )
+            return f"{event.host}: {what}"
         case events.BundlePushed(blobs=0):
             return f"{event.host}: has the bundle already"
         case events.BundlePushed():
@@ -87,10 +98,30 @@ def _of_host(event: events.Event) -> str | None:
             return None
 
 
+def _of_evidence(event: events.Event) -> str | None:
+    match event:
+        case events.HostStruck(aside_s=0):
+            return f"{event.host}: failure {event.strikes} in a row: {event.reason}"
+        case events.HostStruck():
+            return (
+                f"{event.host}: put aside for {duration(event.aside_s)} after {event.strikes} failures: {event.reason}"
+            )
+        case events.Suspected():
+            return f"{event.host}: chunk {event.chunk} is hard to believe: {event.reason}"
+        case events.Disagreed():
+            first, second = (f"{host} ({digest[:12]})" for host, digest in zip(event.hosts, event.digests, strict=True))
+            return f"frame {event.frame} differs between {first} and {second}: a host, or the composition, is not exact"
+        case _:
+            return None
+
+
 def _of_chunk(event: events.Event) -> str | None:
     match event:
         case events.ChunkOrdered():
-            return f"{event.host}: chunk {event.chunk} ordered, {_todo(event.frames, event.todo, event.attempt)}"
+            twin = f", beside {event.twin}" if event.twin else ""
+            return f"{event.host}: chunk {event.chunk} ordered, {_todo(event.frames, event.todo, event.attempt)}{twin}"
+        case events.ChunkTrimmed():
+            return f"{event.host}: chunk {event.chunk} ends at frame {event.stop}, others capture the rest"
         case events.ChunkStarted():
             return f"{event.host}: chunk {event.chunk} started, {plural(event.workers, 'worker')}: {event.why}"
         case events.ChunkDone():

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from capture import protocol
 from capture.faults import Fault, FaultCode
-from capture.protocol import FrameFile
+from capture.protocol import FrameFile, FrameRange
 from fleet import events, ingest, orders, sentences
 from fleet.errors import ConfigError
 from fleet.model import Plan
@@ -36,6 +36,8 @@ PULL_ATTEMPTS = 3
 # The only name under which a failing page's picture is fetched, whatever the host calls it.
 SCREENSHOT = "failure.png"
 
+AboutChunk = protocol.Started | protocol.Captured | protocol.Trimmed | protocol.Done | protocol.Failed
+
 
 @dataclass(kw_only=True)
 class Delivery:
@@ -49,6 +51,7 @@ class Delivery:
     failed_pulls: int = 0
     is_begun: bool = False
     end: protocol.Done | protocol.Failed | None = None
+    asked_stop: int | None = None  # where it was asked to end, until that is answered
 
     def announce(self, frames: tuple[FrameFile, ...], now_s: float, limit_bytes: int) -> int:
         """Takes announced frames in, says how many are news; ProtocolError for one not ordered, or too large."""
@@ -70,6 +73,16 @@ class Delivery:
         frames = sorted(self.announced.values(), key=lambda frame: frame.index)
         sums = itertools.accumulate(frame.size_bytes for frame in frames)
         return [frame for frame, total in zip(frames, sums, strict=True) if frame is frames[0] or total <= BATCH_BYTES]
+
+    def trim(self, host: str, stop: int) -> events.ChunkTrimmed | None:
+        """Nothing at or after `stop` will come, but for what was announced; None when nobody asked for that."""
+        if self.asked_stop is None:
+            return None
+        stop = max([stop, self.asked_stop, *(frame + 1 for frame in (*self.announced, *self.arrived))])
+        stop = min(stop, self.order.todo[-1].stop)
+        todo = tuple(FrameRange(part.start, min(part.stop, stop)) for part in self.order.todo if part.start < stop)
+        self.order, self.asked_stop = dataclasses.replace(self.order, todo=todo), None
+        return events.ChunkTrimmed(chunk=self.order.chunk, host=host, attempt=self.order.attempt, stop=stop)
 
     def is_due(self, now_s: float) -> bool:
         """Whether a pull is worth its fixed cost now."""
@@ -101,7 +114,13 @@ class Puller:
         """A new order begins; its frames will appear in `directory` on the host."""
         self._deliveries[order.chunk] = Delivery(order=order, directory=directory)
 
-    def hear(self, message: protocol.Started | protocol.Captured | protocol.Done | protocol.Failed) -> None:
+    def ask(self, order: orders.Trim) -> None:
+        """An order is about to be asked to end sooner."""
+        delivery = self._deliveries.get(order.chunk)
+        if delivery is not None and delivery.order.attempt == order.attempt:
+            delivery.asked_stop = order.stop
+
+    def hear(self, message: AboutChunk) -> None:
         """Takes in what the agent says of an order; words about one that has ended, or never was, are no news.
 
         ProtocolError when it announces what nobody ordered.
@@ -115,6 +134,9 @@ class Puller:
             limit_bytes = ingest.frame_limit(self._plan)
             if count := delivery.announce(message.frames, time.monotonic(), limit_bytes):
                 self._emit(events.FramesCaptured(chunk=message.chunk, host=self._host, count=count))
+        elif isinstance(message, protocol.Trimmed):
+            if trimmed := delivery.trim(self._host, message.stop):
+                self._emit(trimmed)
         else:
             delivery.end = delivery.end or message
         self._news.set()

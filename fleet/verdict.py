@@ -1,13 +1,13 @@
 """When failures on hosts are the composition's: the same one, twice, where a host cannot be the reason. Pure."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from capture import protocol
 from capture.faults import Blame, Fault, FaultCode
 from fleet import events, frameset, sentences
-from fleet.errors import CompositionError
+from fleet.errors import CompositionError, FleetLost
 from fleet.frameset import FrameSet
 
 # Taken for the host's fault at first, yet a page can cause them; a full disk or a missing browser it cannot.
@@ -70,6 +70,14 @@ def error(old: Failure, new: Failure) -> CompositionError:
     if fault.code in LATE:
         remedy = "mend the composition, or give its page more seconds: `--page-timeout 300`"
     return CompositionError("\n".join(lines), remedy=remedy)
+
+
+def nobody(whys: Mapping[str, str], hosts_min: int, kept: str) -> FleetLost:
+    """The end of a run without hosts: why each one is of no use, and what is kept."""
+    what = "no usable host is left" if hosts_min == 1 else f"fewer than {hosts_min} usable hosts are left"
+    reasons = "; ".join(f"{name}: {why}" for name, why in sorted(whys.items()))
+    remedy = f"mend a host (`fleetrender hosts check`), then go on with `--resume`: {kept}"
+    return FleetLost(f"{what}: {reasons or 'none was given'}", remedy=remedy)
 
 
 def unlike(first: events.PageLoaded, second: events.PageLoaded) -> CompositionError | None:

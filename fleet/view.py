@@ -15,6 +15,10 @@ RATE_WINDOW_S = 15.0
 # An ETA from the first burst is worse than none.
 ETA_AFTER_S = 3.0
 MESSAGES_MAX = 3
+TROUBLES = (
+    events.Warned, events.HostRefused, events.HostLost, events.ChunkFailed, events.HostStruck, events.Suspected,
+    events.Disagreed,
+)  # fmt: skip
 
 
 class HostState(enum.Enum):
@@ -28,6 +32,7 @@ class HostState(enum.Enum):
     LOST = "lost"
     REFUSED = "left out"
     DONE = "done"
+    DRAINED = "drained"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,7 @@ class HostView:
     chunk: str | None = None
     frames: FrameRange | None = None
     todo: int = 0
+    ranges: tuple[FrameRange, ...] = ()  # of the order, as it was given
     done: int = 0
     total: int = 0
     workers: int = 0
@@ -113,21 +119,28 @@ def fold(view: View, record: events.Record) -> View:
             return _start(view, event)
         case events.RunFinished():
             return replace(view, end=event, hosts=tuple(_at_rest(host) for host in view.hosts))
-        case events.HostReady() | events.HostRefused() | events.HostLost() | events.BundlePushed():
+        case (
+            events.HostReady() | events.HostRefused() | events.HostLost() | events.HostDraining()
+            | events.BundlePushed()
+        ):  # fmt: skip
             return _told(_fold_host(view, event), event)
-        case events.ChunkOrdered() | events.ChunkStarted() | events.ChunkDone() | events.ChunkFailed():
+        case (
+            events.ChunkOrdered() | events.ChunkStarted() | events.ChunkTrimmed() | events.ChunkDone()
+            | events.ChunkFailed()
+        ):  # fmt: skip
             return _told(_fold_chunk(view, event), event)
         case events.FramesVerified():
             return _count(view, event)
         case events.SegmentEncoded():
             return replace(view, segments=view.segments + 1)
-        case events.Warned():
+        case events.Warned() | events.HostStruck() | events.Suspected() | events.Disagreed():
             return _told(view, event)
         case (
             events.ModeFixed()
             | events.SteppingFixed()
             | events.PageLoaded()
             | events.FramesCaptured()
+            | events.RangeSized()
             | events.AudioMixed()
         ):
             return view
@@ -152,7 +165,8 @@ def _start(view: View, event: events.RunStarted) -> View:
 
 
 def _fold_host(
-    view: View, event: events.HostReady | events.HostRefused | events.HostLost | events.BundlePushed
+    view: View,
+    event: events.HostReady | events.HostRefused | events.HostLost | events.HostDraining | events.BundlePushed,
 ) -> View:
     match event:
         case events.HostReady():
@@ -162,13 +176,18 @@ def _fold_host(
         case events.HostLost():
             state = HostState.RECONNECTING if event.is_expected_back else HostState.LOST
             return _gone(view, event.host, state, event.message)
+        case events.HostDraining():
+            return _with(view, event.host, state=HostState.DRAINED) if event.is_over else view
         case events.BundlePushed():
             return view
 
 
 def _fold_chunk(
-    view: View, event: events.ChunkOrdered | events.ChunkStarted | events.ChunkDone | events.ChunkFailed
+    view: View,
+    event: events.ChunkOrdered | events.ChunkStarted | events.ChunkTrimmed | events.ChunkDone | events.ChunkFailed,
 ) -> View:
+    if isinstance(event, events.ChunkTrimmed):
+        return _shorten(view, event)
     if isinstance(event, events.ChunkOrdered):
         host = _host(view, event.host)
         todo = sum(map(len, event.todo))
@@ -180,6 +199,7 @@ def _fold_chunk(
             chunk=event.chunk,
             frames=event.frames,
             todo=todo,
+            ranges=event.todo,
             done=0,
             meter=host.meter.begun(view.elapsed_s),
         )
@@ -189,6 +209,18 @@ def _fold_chunk(
         why = sentences.clean(event.why)
         return _with(view, event.host, state=HostState.CAPTURING, workers=event.workers, why=why)
     return _with(view, event.host, state=HostState.READY, chunk=None)
+
+
+def _shorten(view: View, event: events.ChunkTrimmed) -> View:
+    host = _host(view, event.host)
+    if host.chunk != event.chunk or host.frames is None:
+        return view
+    todo = sum(max(0, min(part.stop, event.stop) - part.start) for part in host.ranges)
+    stop = min(max(event.stop, host.frames.start + 1), host.frames.stop)
+    frames = FrameRange(host.frames.start, stop)
+    if host.done == todo:
+        return _with(view, event.host, state=HostState.READY, chunk=None, frames=frames, todo=todo)
+    return _with(view, event.host, frames=frames, todo=todo)
 
 
 def _count(view: View, event: events.FramesVerified) -> View:
@@ -212,7 +244,7 @@ def _gone(view: View, name: str, state: HostState, message: str) -> View:
 
 def _told(view: View, event: events.Event) -> View:
     """Keeps the last few things that went wrong where they can be read."""
-    if not isinstance(event, events.Warned | events.HostRefused | events.HostLost | events.ChunkFailed):
+    if not isinstance(event, TROUBLES):
         return view
     if isinstance(event, events.ChunkFailed) and event.fault.code is FaultCode.CANCELLED:
         return view
@@ -221,7 +253,7 @@ def _told(view: View, event: events.Event) -> View:
 
 
 def _at_rest(host: HostView) -> HostView:
-    is_gone = host.state in {HostState.LOST, HostState.REFUSED, HostState.RECONNECTING}
+    is_gone = host.state in {HostState.LOST, HostState.REFUSED, HostState.RECONNECTING, HostState.DRAINED}
     return replace(host, state=host.state if is_gone else HostState.DONE, chunk=None)
 
 

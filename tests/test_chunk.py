@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from capture import chunk as chunks
 from capture.chunk import Action, Chunk, Dismiss, Give, Hire, Inspect, Tell
 from capture.faults import Fault, FaultCode, Retry
-from capture.protocol import Captured, Done, Failed, FrameFile, FrameRange, Note
+from capture.protocol import Captured, Done, Failed, FrameFile, FrameRange, Note, Trimmed
 
 FRAMES = FrameRange(50, 82)
 
@@ -348,3 +348,47 @@ class Simulation:
                 case Tell(message):
                     self.last = message if not isinstance(message, Note) else self.last
         assert len([block for block in self.blocks.values() if block]) <= 6
+
+
+def test_a_trimmed_chunk_ends_where_it_was_asked_to_and_says_so() -> None:
+    chunk = running()
+    assert chunk.trim(70, 1.0) == [Tell(Trimmed("c1", 1, 70))]
+    assert write(chunk, 1, FrameRange(50, 58)) == [Give(1, FrameRange(66, 70))]
+    assert write(chunk, 2, FrameRange(58, 66)) == []
+    assert write(chunk, 1, FrameRange(66, 70)) == [Inspect()]
+    assert chunk.order.todo == (FrameRange(50, 70),)
+    assert chunk.inspected([], 2.0)[-1] == Tell(Done("c1", 1))
+
+
+def test_what_workers_have_taken_is_not_trimmed() -> None:
+    chunk = running()
+    assert chunk.trim(52, 1.0) == [Tell(Trimmed("c1", 1, 66))]
+    assert write(chunk, 1, FrameRange(50, 58)) == []
+    assert write(chunk, 2, FrameRange(58, 66)) == [Inspect()]
+
+
+def test_a_chunk_that_no_worker_has_begun_keeps_its_first_frame() -> None:
+    chunk = make()
+    chunk.start([], {}, 0.0)
+    assert chunk.trim(50, 1.0)[0] == Tell(Trimmed("c1", 1, 51))
+    assert chunk.ready(1, 1.0) == [Give(1, FrameRange(50, 51))]
+
+
+def test_where_frames_are_slow_a_worker_takes_few_of_them_at_a_time() -> None:
+    chunk = make(workers=1)
+    chunk.start([], {}, 0.0)
+    chunk.ready(1, 0.0)
+    for index in range(50, 58):
+        chunk.wrote(1, file(index), (index - 49) * 0.4)
+    assert chunk.finished(1, FrameRange(50, 58), 3.2) == [Give(1, FrameRange(58, 60))]
+
+
+def test_announced_frames_say_how_long_they_took() -> None:
+    chunk = make(workers=1)
+    chunk.start([], {}, 0.0)
+    chunk.ready(1, 10.0)
+    chunk.wrote(1, file(50), 10.4)
+    (told,) = chunk.flush(11.0)
+    assert isinstance(told, Tell)
+    assert isinstance(told.message, Captured)
+    assert [frame.took_ms for frame in told.message.frames] == [400]

@@ -8,7 +8,7 @@ import pytest
 
 from capture import protocol
 from capture.faults import FaultCode
-from capture.protocol import Ack, Cancel, Done, Failed, FrameRange, Note, Started
+from capture.protocol import Ack, Cancel, Done, Failed, FrameRange, Note, Started, Trim, Trimmed
 
 
 def prepare(coordinator: support.Coordinator, **changes: object) -> tuple[Path, str]:
@@ -154,3 +154,16 @@ def test_progress_is_said_at_most_four_times_a_second(tmp_path: Path) -> None:
         coordinator.ask(support.order(bundle, 0, 400), Done)
         assert 2 <= len(coordinator.of(protocol.Captured)) <= 40
         assert sorted(coordinator.captured()) == list(range(400))
+
+
+def test_the_tail_that_a_chunk_is_asked_to_leave_is_not_captured_and_the_rest_is(tmp_path: Path) -> None:
+    with support.agent(tmp_path, {"frame_s": 0.02}) as coordinator:
+        workspace, bundle = prepare(coordinator, **two_workers())
+        coordinator.say(support.order(bundle, 50, 950), support.order(bundle, 950, 990, chunk="c2"))
+        coordinator.hear(protocol.Captured)
+        coordinator.say(Trim("c2", 1, 960), Trim("c1", 1, 150), Trim("c1", 7, 60), Trim("unknown", 1, 5))
+        stops = {said.chunk: said.stop for said in (coordinator.hear(Trimmed), coordinator.hear(Trimmed))}
+        assert stops == {"c1": max(150, stops["c1"]), "c2": 960}
+        assert [coordinator.hear(Done).chunk for _ in range(2)] == ["c1", "c2"]
+        assert sorted(coordinator.captured()) == [*range(50, stops["c1"]), *range(950, 960)]
+        assert len(support.digests(workspace / "runs/r1/c1")) == stops["c1"] - 50

@@ -8,10 +8,12 @@ from capture import protocol
 from capture.faults import Fault, FaultCode
 from capture.protocol import FrameFile, FrameRange
 from fleet import events, frameset
+from fleet.costs import Curve
 from fleet.errors import CompositionError, ExitCode, FleetLost
 from fleet.events import Event, Record
-from fleet.orders import Cancel, Capture, Finish, GiveUp, Order
+from fleet.orders import Cancel, Capture, Finish, GiveUp, Order, Release, Say, Trim
 from fleet.schedule import Schedule
+from fleet.standing import Standings
 
 
 def ready(host: str, capacity: float = 2.0) -> events.HostReady:
@@ -23,9 +25,9 @@ def ordered(order: Order) -> events.ChunkOrdered:
     return events.ChunkOrdered(**{field.name: getattr(order, field.name) for field in dataclasses.fields(order)})
 
 
-def verified(order: Order, start: int, stop: int) -> events.FramesVerified:
+def verified(order: Order, start: int, stop: int, digest: str | None = None) -> events.FramesVerified:
     assert isinstance(order, Capture)
-    files = tuple(FrameFile(index, 1000, "ab" * 32) for index in range(start, stop))
+    files = tuple(FrameFile(index, 1000, digest or f"{index:064x}") for index in range(start, stop))
     return events.FramesVerified(chunk=order.chunk, host=order.host, frames=files)
 
 
@@ -40,8 +42,10 @@ def failed(order: Order, code: FaultCode, frame: int | None = None) -> events.Ch
     return events.ChunkFailed(chunk=order.chunk, host=order.host, attempt=order.attempt, fault=fault)
 
 
-def capture(host: str, chunk: str, frames: FrameRange, *todo: FrameRange, attempt: int = 1) -> Capture:
-    return Capture(host=host, chunk=chunk, attempt=attempt, frames=frames, todo=todo or (frames,))
+def capture(
+    host: str, chunk: str, frames: FrameRange, *todo: FrameRange, attempt: int = 1, twin: str | None = None
+) -> Capture:
+    return Capture(host=host, chunk=chunk, attempt=attempt, frames=frames, todo=todo or (frames,), twin=twin)
 
 
 def only(given: tuple[Order, ...]) -> Order:
@@ -49,18 +53,26 @@ def only(given: tuple[Order, ...]) -> Order:
     return order
 
 
+def told(schedule: Schedule, *happened: Event, now_s: float) -> tuple[Order, ...]:
+    """The orders for hosts, without what the schedule says itself."""
+    return tuple(order for order in schedule.handle(*happened, now_s=now_s) if not isinstance(order, Say))
+
+
 class Fed:
-    """A schedule that is checked after every call."""
+    """A schedule that is checked after every call; what it says itself is kept apart."""
 
     def __init__(self, count: int, *hosts: str, chunk_frames: int | None = None, hosts_min: int = 1) -> None:
         self.schedule = Schedule(FrameRange(0, count), hosts=hosts, chunk_frames=chunk_frames, hosts_min=hosts_min)
         self.now_s = 0.0
+        self.said: list[Event] = []
 
     def __call__(self, *happened: Event, after_s: float = 1.0) -> tuple[Order, ...]:
         self.now_s += after_s
         given = self.schedule.handle(*happened, now_s=self.now_s)
         self.schedule.check()
-        return given
+        said = (order.event for order in given if isinstance(order, Say))
+        self.said += [event for event in said if not isinstance(event, events.RangeSized)]
+        return tuple(order for order in given if not isinstance(order, Say))
 
 
 def test_a_host_that_is_alone_takes_everything() -> None:
@@ -71,15 +83,15 @@ def test_a_host_that_is_alone_takes_everything() -> None:
 def test_hosts_that_become_ready_together_share_fairly_by_capacity_fastest_first() -> None:
     feed = Fed(660, "a", "b")
     assert feed(ready("a", 2), ready("b", 4)) == (
-        capture("b", "c0001", FrameRange(0, 220)),
-        capture("a", "c0002", FrameRange(220, 330)),
+        capture("b", "c0001", FrameRange(0, 440)),
+        capture("a", "c0002", FrameRange(440, 660)),
     )
 
 
 def test_a_host_that_is_still_expected_is_left_its_share() -> None:
     feed = Fed(660, "a", "b")
-    assert feed(ready("a")) == (capture("a", "c0001", FrameRange(0, 165)),)
-    assert feed(ready("b")) == (capture("b", "c0002", FrameRange(165, 289)),)
+    assert feed(ready("a")) == (capture("a", "c0001", FrameRange(0, 330)),)
+    assert feed(ready("b")) == (capture("b", "c0002", FrameRange(330, 660)),)
 
 
 def test_a_short_render_is_shared_by_all_rather_than_filling_the_smallest_chunk() -> None:
@@ -100,7 +112,7 @@ def test_explicit_chunk_frames_win() -> None:
 
 def test_a_render_may_start_anywhere() -> None:
     schedule = Schedule(FrameRange(50, 150), hosts=["a"])
-    assert schedule.handle(ready("a"), now_s=0) == (capture("a", "c0001", FrameRange(50, 150)),)
+    assert told(schedule, ready("a"), now_s=0) == (capture("a", "c0001", FrameRange(50, 150)),)
 
 
 def test_it_finishes_once_when_every_frame_is_verified() -> None:
@@ -111,16 +123,78 @@ def test_it_finishes_once_when_every_frame_is_verified() -> None:
     assert feed(done(order)) == ()
 
 
-def test_a_host_that_finishes_early_gets_more_by_measured_speed() -> None:
-    feed = Fed(1000, "a", "b")
+def trimmed(order: Order, stop: int) -> events.ChunkTrimmed:
+    assert isinstance(order, Trim)
+    return events.ChunkTrimmed(chunk=order.chunk, host=order.host, attempt=order.attempt, stop=stop)
+
+
+def uneven(feed: Fed) -> tuple[Order, Order]:
+    """a has captured its half of 1000 frames at 50 frames/s, b 50 of its own at 5."""
     first, second = feed(ready("a"), ready("b"))
-    for second_s in range(5):  # a: 50 frames/s, b: 5
-        feed(
-            verified(first, 50 * second_s, 50 * second_s + 50), verified(second, 250 + 5 * second_s, 255 + 5 * second_s)
-        )
+    for at_s in range(10):
+        feed(verified(first, 50 * at_s, 50 * at_s + 50), verified(second, 500 + 5 * at_s, 505 + 5 * at_s))
+    return first, second
+
+
+def test_an_idle_host_is_given_the_tail_of_a_chunk_once_its_owner_has_let_go_of_it() -> None:
+    feed = Fed(1000, "a", "b")
+    first, _ = uneven(feed)
     order = only(feed(done(first), after_s=0))
-    # 500 are left; a does 50 of 55 frames/s, and gets half of that share.
-    assert order == capture("a", "c0003", FrameRange(500, 728))
+    # 450 frames are left of b's. It keeps what it captures in the time in which a captures the others, and a bit.
+    assert order == Trim(host="b", chunk="c0002", attempt=1, stop=596)
+    assert feed(after_s=1) == ()
+    assert feed(trimmed(order, 596), after_s=0.1) == (capture("a", "c0003", FrameRange(596, 1000)),)
+    assert feed.schedule.story("c0002")[-1] == "12.1 s: ends at 596"
+
+
+def test_frames_that_workers_had_taken_stay_with_the_owner_and_nobody_asks_again() -> None:
+    feed = Fed(1000, "a", "b")
+    first, _ = uneven(feed)
+    order = only(feed(done(first), after_s=0))
+    assert feed(trimmed(order, 990), after_s=0.1) == (capture("a", "c0003", FrameRange(990, 1000)),)
+    given = feed(verified(capture("a", "c0003", FrameRange(990, 1000)), 990, 1000), after_s=0.1)
+    assert given == ()
+    again = only(feed(done(capture("a", "c0003", FrameRange(990, 1000)))))
+    assert again == capture("a", "c0004", FrameRange(550, 990), twin="c0002")
+
+
+def test_a_tail_whose_owner_is_lost_before_it_answers_comes_back_whole() -> None:
+    feed = Fed(1000, "a", "b")
+    first, _ = uneven(feed)
+    assert isinstance(only(feed(done(first), after_s=0)), Trim)
+    assert feed(events.HostLost("b", "gone")) == (
+        capture("a", "c0002", FrameRange(500, 1000), FrameRange(550, 1000), attempt=2),
+    )
+
+
+def test_an_owner_that_does_not_answer_has_its_frames_captured_by_another_too() -> None:
+    feed = Fed(1000, "a", "b")
+    first, second = uneven(feed)
+    assert isinstance(only(feed(done(first), after_s=0)), Trim)
+    for _ in range(4):
+        assert feed() == ()
+    copy = only(feed())
+    assert copy == capture("a", "c0003", FrameRange(550, 1000), twin="c0002")
+    assert feed(verified(copy, 550, 999)) == ()
+    assert feed(verified(second, 550, 555)) == ()
+    assert feed(verified(second, 999, 1000)) == (Finish(),)
+
+
+def test_who_was_beaten_by_its_twin_is_stopped() -> None:
+    feed = Fed(1500, "a", "b", "c")
+    first, second, third = feed(ready("a"), ready("b"), ready("c"))
+    for at_s in range(10):
+        feed(
+            verified(first, 50 * at_s, 50 * at_s + 50),
+            verified(second, 500 + 5 * at_s, 505 + 5 * at_s),
+            verified(third, 1000 + 49 * at_s, 1049 + 49 * at_s),
+        )
+    asked = only(feed(done(first), after_s=0))
+    copy = only(feed(trimmed(asked, 1000), after_s=0.1))
+    assert copy == capture("a", "c0004", FrameRange(550, 1000), twin="c0002")
+    assert feed(verified(second, 550, 560), verified(copy, 550, 560)) == ()
+    assert feed(verified(copy, 560, 1000)) == (Cancel("b", "c0002"),)
+    assert feed(failed(second, FaultCode.CANCELLED), verified(third, 1490, 1500)) == (Finish(),)
 
 
 def test_a_lost_hosts_missing_frames_go_first_under_their_own_chunk() -> None:
@@ -142,8 +216,8 @@ def test_a_lost_hosts_large_remainder_is_shared_as_new_chunks() -> None:
     only(feed(ready("a"), events.HostRefused("b", "no", "x"), events.HostRefused("c", "no", "x")))
     feed(events.HostLost("a", "gone", is_expected_back=True))
     assert feed(ready("b"), ready("c"), events.HostLost("a", "gone for good")) == (
-        capture("b", "c0002", FrameRange(0, 75)),
-        capture("c", "c0003", FrameRange(75, 150)),
+        capture("b", "c0002", FrameRange(0, 150)),
+        capture("c", "c0001", FrameRange(0, 300), FrameRange(150, 300), attempt=2),
     )
 
 
@@ -323,27 +397,6 @@ def test_a_host_that_is_lost_again_and_again_before_its_first_frame_is_left_out(
     assert isinstance(only(feed(ready("a"))), GiveUp)
 
 
-def test_an_idle_host_takes_over_what_a_slow_one_would_end_much_later() -> None:
-    feed = Fed(200, "a", "b")
-    first, second = feed(ready("a"), ready("b"))
-    for start in range(0, 50, 10):
-        feed(verified(first, start, start + 10))
-    third = only(feed(done(first)))
-    assert isinstance(third, Capture)
-    given: tuple[Order, ...] = ()
-    for start in range(third.frames.start, third.frames.stop, 10):
-        given = feed(verified(third, start, min(start + 10, third.frames.stop)))
-        assert given == ()
-    fourth = only(feed(done(third)))
-    assert isinstance(fourth, Capture)
-    while isinstance(fourth, Capture):
-        files = verified(fourth, fourth.frames.start, fourth.frames.stop)
-        (fourth,) = feed(files, done(fourth), after_s=len(files.frames) / 10)
-    assert fourth == Cancel("b", "c0002")
-    shares = feed(failed(second, FaultCode.CANCELLED))
-    assert [order.host for order in shares if isinstance(order, Capture)] == ["a"]
-
-
 def test_our_own_orders_may_come_back_as_events() -> None:
     feed = Fed(100, "a")
     order = only(feed(ready("a")))
@@ -376,13 +429,13 @@ def test_resume_is_replay_and_orders_only_what_is_missing_under_the_same_names()
     )
     schedule = Schedule.replay(log, FrameRange(0, 120), hosts=["z"])
     schedule.check()
-    order = only(schedule.handle(ready("z"), now_s=0))
+    order = only(told(schedule, ready("z"), now_s=0))
     assert order == capture("z", "c0002", FrameRange(50, 100), FrameRange(50, 60), FrameRange(70, 100), attempt=2)
     assert schedule.stored == {
         "c0001": (FrameRange(0, 50), frameset.of([FrameRange(0, 50)])),
         "c0002": (FrameRange(50, 100), frameset.of([FrameRange(60, 70)])),
     }
-    tail = only(schedule.handle(verified(order, 50, 60), verified(order, 70, 100), done(order), now_s=9))
+    tail = only(told(schedule, verified(order, 50, 60), verified(order, 70, 100), done(order), now_s=9))
     assert tail == capture("z", "c0003", FrameRange(100, 120))
 
 
@@ -392,7 +445,7 @@ def test_resume_captures_again_what_has_vanished_from_disk() -> None:
     absent = frameset.of(protocol.ranges_of([3, 4, 40]))
     schedule = Schedule.replay(log, FrameRange(0, 50), hosts=["a"], absent=absent)
     schedule.check()
-    assert schedule.handle(ready("a"), now_s=0) == (
+    assert told(schedule, ready("a"), now_s=0) == (
         capture("a", "c0001", FrameRange(0, 50), FrameRange(3, 5), FrameRange(40, 41), attempt=2),
     )
 
@@ -414,7 +467,7 @@ def test_a_log_that_was_resumed_before_can_be_resumed_again() -> None:
         verified(again, 10, 20),
     )
     schedule = Schedule.replay(log, FrameRange(0, 50), hosts=["a"])
-    assert schedule.handle(ready("a"), now_s=0) == (
+    assert told(schedule, ready("a"), now_s=0) == (
         capture("a", "c0001", FrameRange(0, 50), FrameRange(20, 50), attempt=3),
     )
 
@@ -423,3 +476,122 @@ def test_resuming_a_complete_run_finishes_without_a_host() -> None:
     order = capture("a", "c0001", FrameRange(0, 50))
     schedule = Schedule.replay(logged(ordered(order), verified(order, 0, 50)), FrameRange(0, 50), hosts=["a"])
     assert schedule.handle(now_s=0) == (Finish(),)
+
+
+def test_a_host_put_aside_comes_back_after_a_while_and_then_stays_away_for_longer() -> None:
+    hosts = Standings()
+    hosts.meet("a", 1.0)
+    struck = [hosts.strike("a", "it broke", 10.0) for _ in range(3)]
+    assert [(event.strikes, event.aside_s) for event in struck] == [(1, 0), (2, 0), (3, 120)]
+    assert (hosts.usable(129.0), hosts.usable(130.0)) == ([], ["a"])
+    assert hosts.strike("a", "it broke", 130.0).aside_s == 240
+    assert (hosts.usable(369.0), hosts.usable(370.0)) == ([], ["a"])
+    assert [hosts.strike("a", "it broke", 370.0).aside_s for _ in range(2)] == [480, 480]
+    assert hosts.troubles["a"] == "left out after 3 failures: it broke"
+
+
+def test_a_host_that_delivers_no_more_frames_is_cancelled_and_struck() -> None:
+    feed = Fed(1000, "a", chunk_frames=1000)
+    order = only(feed(ready("a")))
+    for start in range(0, 50, 10):
+        feed(verified(order, start, start + 10))
+    for _ in range(40):
+        assert feed() == ()
+    assert only(feed()) == Cancel("a", "c0001")
+    assert feed.said == [events.HostStruck(host="a", strikes=1, reason="no frame of c0001 for 41 s")]
+
+
+def test_a_host_that_says_it_captures_is_not_frozen_however_slow_its_link_is() -> None:
+    feed = Fed(1000, "a", chunk_frames=1000)
+    order = only(feed(ready("a")))
+    feed(verified(order, 0, 10))
+    for _ in range(100):
+        assert feed(events.FramesCaptured(chunk="c0001", host="a", count=1)) == ()
+
+
+def test_a_frame_that_two_hosts_draw_differently_is_reported_and_the_first_counts() -> None:
+    feed = Fed(1000, "a", "b")
+    first, second = uneven(feed)
+    asked = only(feed(done(first), after_s=0))
+    copy = only(feed(trimmed(asked, 1000)))
+    feed(verified(second, 550, 552), verified(copy, 550, 551, "cd" * 32), verified(copy, 551, 552))
+    disagreed = events.Disagreed(frame=550, hosts=("b", "a"), digests=(f"{550:064x}", "cd" * 32))
+    assert feed.said == [disagreed]
+
+
+def test_a_host_that_comes_back_first_draws_a_frame_that_another_drew() -> None:
+    feed = Fed(100, "a", "b", chunk_frames=50)
+    _, second = feed(ready("a"), ready("b"))
+    feed(verified(second, 50, 60), events.HostLost("a", "reset", is_expected_back=True))
+    check = only(feed(ready("a")))
+    assert check == capture("a", "c0003", FrameRange(50, 51))
+    assert feed(verified(check, 50, 51)) == ()
+    assert only(feed(done(check))) == capture("a", "c0001", FrameRange(0, 50), attempt=2)
+
+
+def test_a_host_that_comes_back_with_other_pixels_is_put_aside() -> None:
+    feed = Fed(100, "a", "b", chunk_frames=50)
+    _, second = feed(ready("a"), ready("b"))
+    feed(verified(second, 50, 60), events.HostLost("a", "reset", is_expected_back=True))
+    check = only(feed(ready("a")))
+    assert feed(verified(check, 50, 51, "cd" * 32), done(check)) == ()
+    assert [type(event).__name__ for event in feed.said[1:]] == ["Disagreed", "HostStruck"]
+    assert feed(after_s=15) == ()
+
+
+def test_equal_frames_beside_a_different_one_are_captured_again_elsewhere() -> None:
+    feed = Fed(100, "a", "b", chunk_frames=50)
+    first, second = feed(ready("a"), ready("b"))
+    feed(verified(first, 0, 50), done(first))
+    given = feed(verified(second, 50, 100, "00" * 32))
+    frames = (FrameRange(50, 51), FrameRange(75, 76), FrameRange(99, 100))
+    assert given == (capture("a", "c0003", FrameRange(50, 100), *frames),)
+    assert isinstance(feed.said[0], events.Suspected)
+    assert feed(verified(only(given), 50, 51), verified(only(given), 75, 76)) == ()
+    assert only(feed(done(only(given)))) == Finish()
+    assert [event.host for event in feed.said if isinstance(event, events.HostStruck)] == ["b"]
+
+
+def test_a_still_scene_is_not_suspicious() -> None:
+    feed = Fed(100, "a", "b", chunk_frames=50)
+    first, second = feed(ready("a"), ready("b"))
+    assert feed(verified(first, 0, 50, "00" * 32), done(first)) == ()
+    assert feed(verified(second, 50, 100, "00" * 32)) == (Finish(),)
+
+
+def test_a_drained_host_ends_what_its_workers_have_begun_and_goes() -> None:
+    feed = Fed(1000, "a", "b")
+    first, _ = feed(ready("a"), ready("b"))
+    feed(verified(first, 0, 10))
+    asked = only(feed(events.HostDraining("a")))
+    assert asked == Trim(host="a", chunk="c0001", attempt=1, stop=11)
+    assert feed(trimmed(asked, 24)) == ()
+    assert feed(verified(first, 10, 24)) == ()
+    assert feed(done(first)) == (Release("a"),)
+    assert feed(events.HostDraining("a", is_over=True)) == ()
+
+
+def test_no_more_hosts_are_used_than_allowed_until_one_of_them_is_lost() -> None:
+    schedule = Schedule(FrameRange(0, 1000), hosts=["a", "b", "c"], hosts_max=2)
+    given = schedule.handle(ready("a"), ready("b", 4.0), ready("c"), now_s=1)
+    assert [order.host for order in given if isinstance(order, Capture)] == ["b", "a"]
+    given = schedule.handle(events.HostLost("b", "gone"), now_s=2)
+    assert [order.host for order in given if isinstance(order, Capture)] == ["c"]
+
+
+def test_a_hosts_first_range_is_explained() -> None:
+    schedule = Schedule(FrameRange(0, 900), hosts=["a", "b"], speeds={"a": 20.0})
+    given = schedule.handle(ready("a"), ready("b", 1.0), now_s=1)
+    assert [order.event for order in given if isinstance(order, Say)] == [
+        events.RangeSized(host="a", chunk="c0001", frames=600, share=0.6667, frames_per_s=20.0, source="remembered"),
+        events.RangeSized(
+            host="b", chunk="c0002", frames=300, share=0.3333, frames_per_s=10.0, source="guessed from its cores"
+        ),
+    ]
+
+
+def test_ranges_are_sized_by_cost_where_it_is_known() -> None:
+    curve = Curve(300, (3.0, 1.0, 1.0))
+    schedule = Schedule(FrameRange(0, 900), hosts=["a", "b"], curve=curve)
+    given = schedule.handle(ready("a"), ready("b"), now_s=1)
+    assert [order.frames for order in given if isinstance(order, Capture)] == [FrameRange(0, 250), FrameRange(250, 900)]

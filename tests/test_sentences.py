@@ -7,7 +7,7 @@ from events_support import RUN
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet import sentences
+from fleet import events, sentences
 
 
 def test_a_run_told_line_by_line() -> None:
@@ -70,3 +70,12 @@ def test_durations(seconds: float, expected: str) -> None:
 )
 def test_sizes(count: int, expected: str) -> None:
     assert sentences.size(count) == expected
+
+
+def test_a_range_is_explained_in_a_line_that_fits_a_terminal() -> None:
+    sized = events.RangeSized(
+        host="studio-07", chunk="c1", frames=1234, share=0.333, frames_per_s=12.34, source="guessed from its cores"
+    )
+    line = sentences.why(sized)
+    assert line == "studio-07: 1234 frames, 33% of the work, for 12.3 frames/s guessed from its cores"
+    assert sentences.of(sized) is None

@@ -46,6 +46,8 @@ from capture.protocol.messages import (
     Stopping,
     ToAgent,
     ToWorker,
+    Trim,
+    Trimmed,
     decode,
     encode,
 )
@@ -118,6 +120,8 @@ __all__ = [
     "Stopping",
     "ToAgent",
     "ToWorker",
+    "Trim",
+    "Trimmed",
     "decode",
     "encode",
     "frame_name",

@@ -99,6 +99,15 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Trim:
+    """Asks to leave a chunk's frames at or after `stop` to others. Answered by Trimmed, unless the chunk is over."""
+
+    chunk: str
+    attempt: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ack:
     """These absolute frames are verified and stored here: their files may go."""
 
@@ -227,6 +236,15 @@ class Captured:
 
 
 @dataclass(frozen=True, slots=True)
+class Trimmed:
+    """Answers Trim: frames at or after `stop` will not come. Later than asked where workers had taken more."""
+
+    chunk: str
+    attempt: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """Every frame of the order has been announced."""
 
@@ -328,10 +346,10 @@ class BlockFailed:
     fault: Fault
 
 
-ToAgent = Hello | Acquire | Prepare | Offer | Probe | Examine | Capture | Cancel | Ack | Clean | Ping | Bye
+ToAgent = Hello | Acquire | Prepare | Offer | Probe | Examine | Capture | Cancel | Trim | Ack | Clean | Ping | Bye
 FromAgent = (
     Facts | Granted | Denied | Missing | Prepared | Probed | Examined | Loaded
-    | Cleaned | Started | Captured | Done | Failed | Note | Pong | Stopping
+    | Cleaned | Started | Captured | Trimmed | Done | Failed | Note | Pong | Stopping
 )  # fmt: skip
 ToWorker = Setup | Block
 FromWorker = Ready | Stepped | FrameWritten | BlockDone | BlockFailed | Note
@@ -340,9 +358,9 @@ Message = ToAgent | FromAgent | ToWorker | FromWorker
 _KINDS: dict[str, type[Message]] = {
     kind.__name__.lower(): kind
     for kind in (
-        Hello, Acquire, Prepare, Offer, Probe, Examine, Capture, Cancel, Ack, Clean, Ping, Bye,
+        Hello, Acquire, Prepare, Offer, Probe, Examine, Capture, Cancel, Trim, Ack, Clean, Ping, Bye,
         Facts, Granted, Denied, Missing, Prepared, Probed, Examined, Loaded,
-        Cleaned, Started, Captured, Done, Failed, Note, Pong, Stopping,
+        Cleaned, Started, Captured, Trimmed, Done, Failed, Note, Pong, Stopping,
         Setup, Block, Ready, Stepped, FrameWritten, BlockDone, BlockFailed,
     )
 }  # fmt: skip

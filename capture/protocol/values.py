@@ -3,7 +3,7 @@
 import enum
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 CORES_MAX = 8192  # what Linux itself can be built for
@@ -111,6 +111,7 @@ class FrameFile:
     index: int
     size_bytes: int
     sha256: str
+    took_ms: int = field(default=0, compare=False)  # since the worker's frame before it; 0 is unknown
 
     def __post_init__(self) -> None:
         if self.index < 0 or self.size_bytes < 0 or not _DIGEST.fullmatch(self.sha256):

@@ -1,0 +1,105 @@
+"""Frames that are verified and hard to believe: which are captured again, where, and what follows. Pure.
+
+A check is a chunk of frames that count already. A host that comes back is checked in the same way, with one frame that
+another host delivered, before it is given more.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from capture.protocol import FrameRange
+from fleet import events, witness
+from fleet.frameset import FrameSet
+from fleet.ledger import Chunk, Cut, Ledger
+from fleet.standing import Standings
+from fleet.witness import Witness
+
+# One cause makes many frames differ: the first ones tell all that there is to tell.
+DISAGREEMENTS_MAX = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Frames to capture again on `only`, or on anyone but `suspect`, who is struck when they differ."""
+
+    frames: tuple[FrameRange, ...]
+    suspect: str | None
+    only: str | None = None
+
+
+class Doubts:
+    """What is in doubt, what is being checked, and who waits for that."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.open: list[Doubt] = []
+        self._ledger = ledger
+        self._witness = Witness()
+        self._checking: dict[str, Doubt] = {}  # by chunk
+        self._fast: set[str] = set()  # hosts that were doubted for their speed once
+        self._disagreements = 0
+
+    @property
+    def are_being_checked(self) -> bool:
+        """Whether a check is under way."""
+        return bool(self._checking)
+
+    def forget(self) -> None:
+        """Nothing is in doubt any more; what was delivered is still known."""
+        self.open.clear()
+        self._checking.clear()
+
+    def put_on_probation(self, host: str) -> None:
+        """The host came back: before it does more, it draws a frame that is known from another."""
+        frame = self._witness.known_frame(host)
+        if frame is not None:
+            self.open.append(Doubt((FrameRange(frame, frame + 1),), host, host))
+
+    def compare(self, event: events.FramesVerified) -> list[tuple[events.Disagreed, str | None]]:
+        """Verified frames arrived: those that differ from what was there, and the host whose check it was."""
+        differing = self._witness.hear(event.host, event.frames)[: DISAGREEMENTS_MAX - self._disagreements]
+        self._disagreements += len(differing)
+        # One check convicts once, however many of its frames differ.
+        doubt = self._checking.get(event.chunk)
+        struck = doubt.suspect if doubt is not None and differing else None
+        if doubt is not None and differing:
+            self._checking[event.chunk] = replace(doubt, suspect=None)
+        return [(one, struck if one is differing[0] else None) for one in differing]
+
+    def judge(self, chunk: Chunk, host: str, hosts: Standings, now_s: float) -> list[events.Suspected]:
+        """All of `chunk` is here: whether that is hard to believe."""
+        reason = self._reason(chunk, host, hosts, now_s)
+        if not reason:
+            return []
+        self.open.append(Doubt(witness.sample(chunk.stored), host))
+        return [events.Suspected(chunk=chunk.name, host=host, reason=reason)]
+
+    def checks(self, idle: Sequence[str]) -> list[tuple[Cut, str]]:
+        """What to capture again now, and where; what nobody but the suspect could check is let go."""
+        given: list[tuple[Cut, str]] = []
+        free = list(idle)
+        for doubt in list(self.open):
+            able = [name for name in free if (name == doubt.only if doubt.only else name != doubt.suspect)]
+            if able:
+                runner = able[0]
+                free.remove(runner)
+                self.open.remove(doubt)
+                cut = self._ledger.again(FrameSet(doubt.frames))
+                self._checking[cut.chunk] = doubt
+                given.append((cut, runner))
+        return given
+
+    def ended(self, chunk: str, host: str) -> None:
+        """Nobody holds `chunk` any more; who is gone need not be on probation."""
+        self._checking.pop(chunk, None)
+        self.open = [doubt for doubt in self.open if doubt.only != host]
+
+    def _reason(self, chunk: Chunk, host: str, hosts: Standings, now_s: float) -> str:
+        if self._witness.are_equal_beside_another(host, chunk.stored):
+            return f"all of its {len(chunk.stored)} frames are equal, and the one beside them is not"
+        pace = hosts[host].pace
+        others = sum(other.pace.frames_per_s or 0.0 for name, other in hosts.hosts.items() if name != host)
+        took_s = now_s - pace.begun_s
+        if host not in self._fast and witness.is_implausibly_fast(pace.total, took_s, others):
+            self._fast.add(host)
+            return f"{pace.total:.0f} frames in {took_s:.1f} s, when all others do {others:.1f} a second"
+        return ""

@@ -1,0 +1,114 @@
+"""Each host as the schedule knows it: there or not, busy or not, how fast, and what it has done wrong. Pure.
+
+Three failures in a row put a host aside for a while, the next ones for longer, never for ever: what ails a host passes
+more often than not, and a render may last hours.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fleet import events, pace
+from fleet.pace import Pace
+
+# One failure is an accident, two may be; after three in a row the host is wasting the others' time.
+STRIKES_MAX = 3
+QUARANTINES_S = (120.0, 240.0, 480.0)
+FROZEN = 1e-6  # frames/s
+
+
+@dataclass(slots=True)
+class Standing:
+    """One host; `chunk` is what it holds."""
+
+    pace: Pace
+    is_alive: bool = True
+    chunk: str | None = None
+    strikes: int = 0  # since it last did a chunk well
+    quarantines: int = 0
+    barred_until_s: float = 0.0
+    is_draining: bool = False
+    is_in_use: bool = False  # was given frames
+    source: str = "guessed from its cores"  # of its speed, until it is measured
+
+    def is_usable(self, now_s: float) -> bool:
+        """Whether it may be given frames."""
+        return self.is_alive and not self.is_draining and now_s >= self.barred_until_s
+
+
+@dataclass(slots=True)
+class Standings:
+    """All hosts that were ready once; `troubles` also tells why others are of no use."""
+
+    remembered: Mapping[str, float] = field(default_factory=dict)  # average frames/s, from earlier runs
+    hosts: dict[str, Standing] = field(default_factory=dict)
+    troubles: dict[str, str] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Standing:
+        return self.hosts[name]
+
+    def meet(self, name: str, capacity: float) -> bool:
+        """A host is ready, for the first time or, returns True, again."""
+        is_back = name in self.hosts
+        known = self.hosts.setdefault(name, Standing(Pace(capacity=capacity, frames_per_s=self.remembered.get(name))))
+        known.is_alive = True
+        if name in self.remembered:
+            known.source = "remembered"
+        known.pace = dataclasses.replace(known.pace, is_warm=False)
+        return is_back
+
+    def source(self, name: str) -> str:
+        """Where the host's speed is from."""
+        host = self.hosts[name]
+        return "measured" if host.pace.is_warm else host.source
+
+    def measured(self) -> dict[str, float]:
+        """Speeds of hosts that captured in this run."""
+        return {
+            name: host.pace.frames_per_s
+            for name, host in self.hosts.items()
+            if host.pace.is_warm and host.pace.frames_per_s is not None
+        }
+
+    def hear(self, name: str, chunk: str, now_s: float, verified: float = 0.0) -> None:
+        """The host says that it captured frames of the chunk, or some that cost so much are verified."""
+        host = self.hosts.get(name)
+        if host is not None and host.chunk == chunk:
+            host.pace = host.pace.heard(now_s).verified(verified, now_s)
+
+    def drain(self, name: str) -> None:
+        """The host is wanted elsewhere: it gets nothing more."""
+        if name in self.hosts:
+            self.hosts[name].is_draining = True
+
+    def draining(self) -> list[str]:
+        """Hosts that are to go, and have not gone."""
+        return [name for name, host in self.hosts.items() if host.is_draining and host.is_alive]
+
+    def usable(self, now_s: float) -> list[str]:
+        """Hosts that may be given frames now."""
+        return [name for name, host in self.hosts.items() if host.is_usable(now_s)]
+
+    def has_idle(self, now_s: float) -> bool:
+        """Whether a usable host has nothing to do."""
+        return any(host.chunk is None and host.is_usable(now_s) for host in self.hosts.values())
+
+    def speeds(self, now_s: float) -> dict[str, float]:
+        """Average frames per second to expect of each usable host; of one that stands still, hardly any."""
+        speeds = pace.estimates({name: self.hosts[name].pace for name in self.usable(now_s)}, now_s)
+        return {name: FROZEN if self.hosts[name].pace.is_frozen(now_s) else speed for name, speed in speeds.items()}
+
+    def strike(self, name: str, trouble: str, now_s: float, *, is_certain: bool = False) -> events.HostStruck:
+        """The host did something wrong, or has proved to: it may be put aside for a while."""
+        host = self.hosts[name]
+        host.strikes = STRIKES_MAX if is_certain else host.strikes + 1
+        self.troubles[name] = trouble
+        if host.strikes < STRIKES_MAX:
+            return events.HostStruck(host=name, strikes=host.strikes, reason=trouble)
+        self.troubles[name] = f"left out after {host.strikes} failures: {trouble}"
+        aside_s = QUARANTINES_S[min(host.quarantines, len(QUARANTINES_S) - 1)]
+        host.quarantines += 1
+        host.barred_until_s = now_s + aside_s
+        struck = events.HostStruck(host=name, strikes=host.strikes, reason=trouble, aside_s=aside_s)
+        host.strikes = STRIKES_MAX - 1  # one more failure after that is enough
+        return struck

@@ -1,0 +1,35 @@
+"""An order on its way home that is asked to end sooner."""
+
+from capture.protocol import FrameFile, FrameRange
+from fleet import orders
+from fleet.transfer import Delivery
+
+
+def delivery(asked_stop: int | None) -> Delivery:
+    frames = FrameRange(10, 100)
+    order = orders.Capture(
+        host="a", chunk="c1", attempt=1, frames=frames, todo=(FrameRange(10, 40), FrameRange(50, 100))
+    )
+    return Delivery(order=order, directory="/x", asked_stop=asked_stop)
+
+
+def test_frames_that_were_left_to_others_are_not_missed() -> None:
+    one = delivery(60)
+    trimmed = one.trim("a", 62)
+    assert trimmed is not None
+    assert trimmed.stop == 62
+    assert one.order.todo == (FrameRange(10, 40), FrameRange(50, 62))
+    assert one.lacking == [*range(10, 40), *range(50, 62)]
+
+
+def test_a_host_cannot_leave_more_than_it_was_asked_for_nor_what_it_has_announced() -> None:
+    one = delivery(60)
+    one.announce((FrameFile(70, 1, "ab" * 32),), 0.0, 1000)
+    trimmed = one.trim("a", 0)
+    assert trimmed is not None
+    assert trimmed.stop == 71
+    assert delivery(None).trim("a", 20) is None
+    again = delivery(60)
+    assert again.trim("a", 10**9) is not None
+    assert again.trim("a", 20) is None
+    assert again.order.todo[-1].stop == 100
