@@ -3,6 +3,7 @@
 Chunks are `foreman.py`'s; here are hello, lock, bundle, probe, and the certainty that all ends with the connection.
 """
 
+import collections
 import contextlib
 import datetime as dt
 import json
@@ -126,8 +127,8 @@ class _Conversation:
                 self._outbox.send(protocol.Pong(sequence))
             case protocol.Bye():
                 self._life.end(EXIT_BYE, "bye", finish=self._clear_up)
-            case protocol.Acquire():
-                self._acquire()
+            case protocol.Acquire() | protocol.Clean():
+                self._take(event)
             case _:
                 self._work(event)
 
@@ -169,8 +170,15 @@ class _Conversation:
             with contextlib.suppress(OSError):  # not empty: another agent holds the lock and works for this run
                 self._workspace.run(self._hello.run).rmdir()
 
+    def _take(self, order: protocol.Acquire | protocol.Clean) -> None:
+        """Orders that take the host's lock themselves."""
+        if isinstance(order, protocol.Clean):
+            self._clean(order)
+        else:
+            self._acquire()
+
     def _acquire(self) -> None:
-        if owner := self._lock.acquire(_owner(self._hello.run)):
+        if owner := self._lock.acquire(_owner(self._hello)):
             self._outbox.send(protocol.Denied(owner))
             return
         if stale := tree.sweep(str(self._workspace.path)):
@@ -228,6 +236,25 @@ class _Conversation:
             return _Answer(protocol.Note("warning", "agent", f"cannot tidy up the workspace: {error}"))
         text = f"deleted {len(gone)} old runs and bundles"
         return _Answer(protocol.Note("info", "agent", text) if gone else None)
+
+    def _clean(self, order: protocol.Clean) -> None:
+        owner = None if order.is_trial else self._lock.acquire(_owner(self._hello))
+        if owner is not None:
+            self._outbox.send(protocol.Denied(owner))
+            return
+        self._chores.put(lambda: self._cleaned(order))
+
+    def _cleaned(self, order: protocol.Clean) -> _Answer:
+        try:
+            found = collector.leftovers(self._workspace, older_than_s=order.older_than_s, max_bytes=order.max_bytes)
+            for each in () if order.is_trial else found:
+                each.delete()
+        except OSError as error:
+            return _Answer(Failed("", 0, store.fault(error, "tidy up the workspace")))
+        kinds = collections.Counter(each.kind for each in found)
+        freed_bytes = sum(each.size_bytes for each in found)
+        runs, bundles, blobs, agents = (kinds[kind] for kind in ("run", "bundle", "blob", "agent"))
+        return _Answer(protocol.Cleaned(runs=runs, bundles=bundles, blobs=blobs, agents=agents, size_bytes=freed_bytes))
 
     def _do_chores(self) -> None:
         """What takes longer than a heartbeat may wait, one after the other, away from the main thread."""
@@ -301,10 +328,11 @@ def _environment(workspace: store.Workspace, run: str) -> dict[str, str]:
     return {tree.RUN_VARIABLE: run, tree.WORKSPACE_VARIABLE: str(workspace.path)}
 
 
-def _owner(run: str) -> str:
+def _owner(hello: protocol.Hello) -> str:
     client = os.environ.get("SSH_CONNECTION", "").partition(" ")[0] or "this machine"
     since = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return f"run {run} from {client} since {since} (pid {os.getpid()})"
+    whose = f" of {hello.owner}" if hello.owner else ""
+    return f"run {hello.run}{whose} from {client} since {since} (pid {os.getpid()})"
 
 
 def _failed(code: FaultCode, message: str) -> Failed:

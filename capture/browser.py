@@ -50,7 +50,8 @@ PLAYWRIGHT_PATTERNS = (
 # Decide pixels. SwiftShader everywhere, never a GPU; no GPU compositing, because on SwiftShader it re-presents stale
 # layers (HyperFrames #3049, crbug 535256667); Skia without run-time CPU dispatch, so that hosts with different CPUs
 # agree: it does change the pixels of blurs, and costs 15 % CPU on a page full of them, nothing on others. Text without
-# hinting, subpixel order or the desktop's scale.
+# hinting, subpixel order or the desktop's scale. Tiles drawn whole: where only the part that changed is drawn again,
+# edges are smoothed differently, and whether that is done depends on a race for the tile's memory.
 PIXEL_FLAGS = (
     "--use-gl=angle",
     "--use-angle=swiftshader",
@@ -58,6 +59,7 @@ PIXEL_FLAGS = (
     "--ignore-gpu-blocklist",
     "--disable-gpu-compositing",
     "--disable-skia-runtime-opts",
+    "--disable-partial-raster",
     "--font-render-hinting=none",
     "--disable-lcd-text",
     "--force-color-profile=srgb",

@@ -35,6 +35,7 @@ class FaultCode(enum.Enum):
     DISK_FULL = "disk_full"
     FRAME_TIMEOUT = "frame_timeout"
     FRAME_DAMAGED = "frame_damaged"
+    FRAME_REJECTED = "frame_rejected"  # said by the coordinator: what came is not what was announced
     NO_PROGRESS = "no_progress"
     PAGE_NOT_READY = "page_not_ready"
     SCRIPT_ENDLESS = "script_endless"
@@ -64,6 +65,7 @@ _TABLE: dict[FaultCode, tuple[Blame, Retry]] = {
     FaultCode.DISK_FULL: (Blame.HOST, Retry.NEVER),
     FaultCode.FRAME_TIMEOUT: (Blame.COMPOSITION, Retry.HALVE),
     FaultCode.FRAME_DAMAGED: (Blame.HOST, Retry.REPLACE),
+    FaultCode.FRAME_REJECTED: (Blame.HOST, Retry.NEVER),
     FaultCode.NO_PROGRESS: (Blame.HOST, Retry.NEVER),
     FaultCode.PAGE_NOT_READY: (Blame.COMPOSITION, Retry.REPLACE),
     # It has had its whole time; the coordinator gives it to another host, or once more to this one.

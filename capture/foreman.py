@@ -169,6 +169,7 @@ class Foreman:
             explicit=self._site.workers,
             warm=len(warm),
             ceiling=self._ceiling,
+            pixels=order.spec.width * order.spec.height * order.spec.scale**2,
         )
         capturing = Chunk(order, workers=sizing.workers, numbers=self._numbers, page_limit_s=self._site.page_limit_s)
         active = self._active = _Active(capturing, journal, self._site.oom_kills())

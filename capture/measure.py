@@ -1,9 +1,9 @@
-"""How long a composition lasts, asked of its page: one browser, one load, no frame.
+"""What only a composition's page can tell: how long it lasts, how loud its scripts make it. One load, no frame.
 
-For compositions whose root does not say; the coordinator asks once, before it plans, and writes the answer down.
+For roots that do not say their length, and for scripts that name a volume; asked once each, before anything is planned.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -28,6 +28,17 @@ class Asked:
     chromium_args: tuple[str, ...] = ()
     sandbox: bool = True
     page_limit_s: float = PAGE_LIMIT_S
+    duration_s: Fraction = Fraction(0)  # 0: it is the page that says
+    is_listening: bool = False
+    listening_limit_s: float = PAGE_LIMIT_S  # after the page is ready
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """A media element by its render id, and (second, gain) wherever its gain changes, ascending."""
+
+    id: str
+    points: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +46,7 @@ class Measured:
     """What the page says of itself, or `problem`: why it said nothing."""
 
     duration_s: float = 0.0
+    volumes: tuple[Volume, ...] = ()
     adapters: tuple[str, ...] = ()
     problem: str = ""
     console: tuple[str, ...] = ()
@@ -70,11 +82,13 @@ def _ask(started: browser.Browser, asked: Asked) -> Measured:
         # It is asked once, so an endless script must be named at once; nothing is drawn that could become slow.
         watches_scripts=True,
     )
+    config = replace(page.config(spec, limit_s=limit_s), is_listening=asked.is_listening)
     try:
-        ready = session.open(page.source(page.config(spec, limit_s=limit_s)))
+        ready = session.open(page.source(config))
+        heard = session.ask("__fleet.volumes()", timeout_s=asked.listening_limit_s) if asked.is_listening else None
     except CaptureError as error:
         return Measured(problem=error.message, console=session.console())
-    return Measured(duration_s=_seconds(ready), adapters=_names(ready.get("adapters")))
+    return Measured(duration_s=_seconds(ready), adapters=_names(ready.get("adapters")), volumes=_volumes(heard))
 
 
 def _seconds(ready: dict[str, object]) -> float:
@@ -86,6 +100,15 @@ def _names(found: object) -> tuple[str, ...]:
     return tuple(str(name) for name in found) if isinstance(found, list) else ()
 
 
+def _volumes(found: object) -> tuple[Volume, ...]:
+    if not isinstance(found, dict):
+        return ()
+    return tuple(
+        Volume(id=str(name), points=tuple((float(at), float(gain)) for at, gain in points))
+        for name, points in found.items()
+    )
+
+
 def _spec(asked: Asked) -> RenderSpec:
     return RenderSpec(
         bundle="",
@@ -93,7 +116,7 @@ def _spec(asked: Asked) -> RenderSpec:
         height=asked.height,
         fps=FPS,
         frame_count=1,
-        duration_s=Fraction(0),
+        duration_s=asked.duration_s,
         image=ImageFormat.PNG,
         jpeg_quality=95,
         mode=CaptureMode.SCREENSHOT,

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 MIB = 1024 * 1024
 # A 1080p worker was measured at 135-242 MB (PSS); pages with large images and WebGL need room above that.
 WORKER_MEMORY_BYTES = 600 * MIB
+# Larger pictures need more of everything that holds one: 152 MB at 1080p were 325 MB at 4K, 28 bytes for each pixel
+# beyond, and pages with layers have more of them.
+USUAL_PIXELS = 1920 * 1080
+PIXEL_MEMORY_BYTES = 64
 # For the page cache that holds fresh frames until they are pulled, and for whoever else uses the host.
 RESERVE_MEMORY_BYTES = 512 * MIB
 # Starting a browser and a page costs about as much as capturing 15 frames.
@@ -43,17 +47,18 @@ def decide(
     explicit: int | None = None,
     warm: int = 0,
     ceiling: int = WORKERS_MAX,
+    pixels: int = USUAL_PIXELS,
 ) -> Sizing:
     """How many workers capture `frames` frames; always between 1 and WORKERS_MAX.
 
     `warm` workers run already: they need no start-up, and `memory_available_bytes` no longer counts theirs.
-    `ceiling` is the number that an earlier chunk proved to be enough for this host.
+    `ceiling` is the number that an earlier chunk proved to be enough for this host. `pixels` are those of one frame.
     """
     if explicit is not None:
         workers = max(1, min(WORKERS_MAX, explicit))
         return Sizing(workers, Bound.EXPLICIT, f"{explicit} asked for")
     by_cpu = round_half_up(cores)
-    by_memory = warm + max(0, memory_available_bytes - RESERVE_MEMORY_BYTES) // WORKER_MEMORY_BYTES
+    by_memory = warm + max(0, memory_available_bytes - RESERVE_MEMORY_BYTES) // worker_memory_bytes(pixels)
     by_frames = max(warm, frames // FRAMES_PER_WORKER)
     choices = (
         Sizing(by_cpu, Bound.CPU, f"{cores:g} cores"),
@@ -63,6 +68,11 @@ def decide(
     )
     least = min(choices, key=lambda choice: choice.workers)
     return Sizing(max(1, least.workers), least.bound_by, least.why)
+
+
+def worker_memory_bytes(pixels: int) -> int:
+    """What one worker may come to need that captures frames of so many pixels."""
+    return WORKER_MEMORY_BYTES + max(0, pixels - USUAL_PIXELS) * PIXEL_MEMORY_BYTES
 
 
 def round_half_up(cores: float) -> int:

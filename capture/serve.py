@@ -20,6 +20,9 @@ PASSED_SCHEMES = ("data:", "blob:", "about:")
 BODY_BYTES_MAX = 64 << 20
 # Media elements ask for "from here to the end" and come back for the rest.
 RANGE_BYTES_MAX = 8 << 20
+# A script that stands before the page's own: the parser waits for it, and it is answered once fonts are there.
+GATE = f"{ORIGIN}/__fleet_fonts.js"
+_GATE_SCRIPT = b"document.currentScript.remove()"  # the page is as its author wrote it
 URL_SHOWN = 200
 _STILL = re.compile(re.escape(ORIGIN) + r"/__fleet_stills/([0-9a-f]{64})(\.jpg|\.png)")
 # Not the mimetypes module: it reads the host's own tables, and two hosts may disagree.
@@ -112,12 +115,27 @@ class Server:
         self._tab: str | None = None
         self._is_shown = False
         self.departure = ""  # where the page was kept from leaving for, last
+        self._waiting: list[tuple[str, str | None]] = []  # requests for the gate, and their sessions
+        self._is_open = False
         connection.on("Fetch.requestPaused", self._paused)
 
     def serve(self, tab: str, *, timeout_s: float) -> None:
         """Takes over all requests, of the tab whose frame is `tab` and of its frames and workers."""
         self._tab = tab
         self._connection.call("Fetch.enable", {"patterns": [{"urlPattern": "*"}]}, timeout_s=timeout_s)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the page waits at the gate: its parser, or what looks ahead of that."""
+        return bool(self._waiting)
+
+    def open_gate(self) -> None:
+        """Lets the page go on to its scripts."""
+        self._is_open = True
+        script = Answer(status=200, headers=(("Content-Type", TYPES[".js"]),), body=_GATE_SCRIPT)
+        for request_id, session in self._waiting:
+            self._fulfil(request_id, session, GATE, script)
+        self._waiting.clear()
 
     def _paused(self, params: cdp.Params, session: str | None) -> None:
         request, request_id = params["request"], params["requestId"]
@@ -127,6 +145,10 @@ class Server:
             self.departure = shown(url)
             # Aborted leaves the page as it is; every other reason replaces it by an error page.
             self._refuse(request_id, session, "Aborted", f"kept the page from leaving for {shown(url)}")
+        elif url == GATE:
+            self._waiting.append((request_id, session))
+            if self._is_open:
+                self.open_gate()
         elif url.startswith(ORIGIN + "/"):
             self._is_shown = self._is_shown or is_tab
             self._fulfil(request_id, session, url, self._files.answer(url, request))
@@ -159,9 +181,12 @@ def answer(directory: Path, url: str, request: dict[str, Any], *, content_type: 
         return Answer(status=405, problem=f"refused a {request['method']} request")
     path = file_of(directory, url)
     try:
-        if path is None or not path.is_file():
+        # A bundle holds no links, so one that leads out of it is not ours.
+        if path is None or not path.is_file() or not path.resolve().is_relative_to(directory.resolve()):
             return Answer(status=404, problem="not in the bundle")
         headers = {name.lower(): str(value) for name, value in request.get("headers", {}).items()}
+        if "service-worker" in headers:  # it would stand between the page and us, and outlive a navigation
+            return Answer(status=403, problem="refused a service worker")
         kind = content_type or TYPES.get(PurePosixPath(path.name).suffix.lower(), "application/octet-stream")
         return _with_file(path, kind, headers.get("range", ""), is_head=request.get("method") == "HEAD")
     except OSError as error:

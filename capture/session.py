@@ -84,15 +84,22 @@ class Session:
             self._attach()
             self._prepare(runtime)
             self._command("Page.navigate", {"url": self._server.document_url})
-            self._await_document(deadline)
+            self._wait_for_document(deadline)
             reply = self._camera.reply(self._evaluate("__fleet.ready()"), deadline)
             told = _value(reply, FaultCode.PAGE_NOT_READY)
+            # Layers remember where they were first drawn. A page that took its time was drawn while it got ready.
+            self._camera.commit(deadline)
         ready: dict[str, Any] = told if isinstance(told, dict) else {}
         warnings = ready.get("warnings", [])
         for warning in warnings:
             self._notes.add(Note("warning", "page", clean(f"{warning.get('code')}: {warning.get('message')}")))
         self.warnings = tuple(sorted({clean(str(warning.get("code")))[:WARNING_CHARS] for warning in warnings}))
         return ready
+
+    def ask(self, call: str, *, timeout_s: float) -> Any:
+        """What a promise of the page resolves to, once it is ready. Raises as `open`."""
+        with self._page_errors():
+            return _value(self._camera.reply(self._evaluate(call), time.monotonic() + timeout_s), FaultCode.SEEK_FAILED)
 
     def capture(self, frames: Iterable[int]) -> Iterator[tuple[int, bytes]]:
         """Absolute frames, ascending and after `last`, each with its picture.
@@ -136,23 +143,30 @@ class Session:
             return None
         return shutter.decode(data) or None
 
-    def _await_document(self, deadline: float) -> None:
-        connection, server = self._connection, self._server
-        connection.wait_until(lambda: self._has_document or bool(server.departure), deadline, PARSED)
-        # Some ways to leave stop the parser for good, although they come to nothing.
-        patience = time.monotonic() + self._limit_s / DEPARTURE_SHARE
-        with suppress(cdp.TimedOut):
-            connection.wait_until(lambda: self._has_document, min(deadline, patience), PARSED)
-            return
-        if server.departure and time.monotonic() < deadline:
-            text = f"the page stopped loading when it tried to leave for {server.departure}"
-            raise CaptureError(FaultCode.PAGE_NOT_READY, text)
-        connection.wait_until(lambda: self._has_document, deadline, PARSED)
-
     @property
     def _camera(self) -> shutter.Shutter:
         assert self._shutter is not None
         return self._shutter
+
+    def _wait_for_document(self, deadline: float) -> None:
+        self._wait_while_loading(lambda: self._has_document or self._server.is_waiting, deadline)
+        if self._server.is_waiting:
+            self._camera.reply(self._evaluate("__fleet.fonts()"), deadline)
+            self._server.open_gate()
+            self._wait_while_loading(lambda: self._has_document, deadline)
+
+    def _wait_while_loading(self, is_met: Callable[[], bool], deadline: float) -> None:
+        """Some ways to leave stop the parser for good, although they come to nothing."""
+        connection, server = self._connection, self._server
+        connection.wait_until(lambda: is_met() or bool(server.departure), deadline, PARSED)
+        patience = min(deadline, time.monotonic() + self._limit_s / DEPARTURE_SHARE)
+        try:
+            connection.wait_until(is_met, patience, PARSED)
+        except cdp.TimedOut as error:
+            if patience == deadline:
+                raise
+            text = f"the page stopped loading when it tried to leave for {server.departure}"
+            raise CaptureError(FaultCode.PAGE_NOT_READY, text) from error
 
     def _attach(self) -> None:
         size = {"width": self._spec.width, "height": self._spec.height}

@@ -158,9 +158,10 @@ class Lock:
 def sha256_of(path: Path) -> str:
     """Digest of a regular file; OSError for anything else, a symbolic link included."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # asked before Python opens it, which fails for a folder
+        os.close(descriptor)
+        raise OSError(f"not a regular file: {path}")
     with os.fdopen(descriptor, "rb", buffering=0) as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(f"not a regular file: {path}")
         digest = hashlib.sha256()
         while piece := file.read(_READ_BYTES):
             digest.update(piece)

@@ -6,12 +6,20 @@ Pure: no I/O. Knows scalars, enums, Fraction, tuples, optional values and nested
 import dataclasses
 import enum
 import functools
+import math
+import re
 import types
 import typing
 from fractions import Fraction
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+# What other JSON readers hold exactly. Larger numbers are nobody's, and arithmetic on them can take for ever.
+INTEGER_MAX = 2**53
+# Fraction would happily compute 10 to the power of a billion.
+_FRACTION = re.compile(r"-?[0-9]{1,30}(/[0-9]{1,30})?")
+_SHOWN = 80
 
 
 class WireError(ValueError):
@@ -38,7 +46,7 @@ def from_plain(kind: type[T], plain: object, where: str = "") -> T:
     if not isinstance(plain, dict):
         raise WireError(f"{where}: expected an object, got {type(plain).__name__}")
     if unknown := plain.keys() - hints.keys():
-        raise WireError(f"{where}: unknown field {min(map(str, unknown))!r}")
+        raise WireError(f"{where}: unknown field {_show(min(map(str, unknown)))}")
     if missing := required - plain.keys():
         raise WireError(f"{where}: missing field {min(missing)!r}")
     values = {name: _convert(hints[name], item, f"{where}.{name}") for name, item in plain.items()}
@@ -72,7 +80,7 @@ def _convert(hint: Any, plain: object, where: str) -> Any:
         try:
             return hint(plain)
         except ValueError:
-            raise WireError(f"{where}: {plain!r} is none of {[member.value for member in hint]}") from None
+            raise WireError(f"{where}: {_show(plain)} is none of {[member.value for member in hint]}") from None
     if hint is Fraction:
         return _convert_fraction(plain, where)
     return _convert_scalar(hint, plain, where)
@@ -97,20 +105,30 @@ def _convert_tuple(hint: Any, plain: object, where: str) -> tuple[Any, ...]:
 
 
 def _convert_fraction(plain: object, where: str) -> Fraction:
+    if type(plain) not in (str, int):
+        raise WireError(f"{where}: expected a fraction, got {type(plain).__name__}")
+    if not _FRACTION.fullmatch(str(plain)[: 2 * _SHOWN]):
+        raise WireError(f"{where}: {_show(plain)} is not a fraction")
     try:
-        return Fraction(typing.cast("str", plain)) if isinstance(plain, str | int) else _refuse(plain, where)
-    except (ValueError, ZeroDivisionError) as error:
-        raise WireError(f"{where}: {plain!r} is not a fraction") from error
+        return Fraction(str(plain))
+    except ZeroDivisionError as error:
+        raise WireError(f"{where}: {_show(plain)} is not a fraction") from error
 
 
 def _convert_scalar(hint: Any, plain: object, where: str) -> Any:
-    if hint is float and type(plain) in (int, float):
-        return float(typing.cast("float", plain))
     # `type() is`, not isinstance: True is an int to Python and a mistake to us.
-    if type(plain) is not hint:
+    if type(plain) is not hint and (hint is not float or type(plain) is not int):
         raise WireError(f"{where}: expected {getattr(hint, '__name__', hint)}, got {type(plain).__name__}")
-    return plain
+    if type(plain) is int and abs(plain) > INTEGER_MAX:
+        raise WireError(f"{where}: an integer beyond {INTEGER_MAX}")
+    if hint is not float:
+        return plain
+    number = float(typing.cast("float", plain))
+    if not math.isfinite(number):
+        raise WireError(f"{where}: {number} is no number")
+    return number
 
 
-def _refuse(plain: object, where: str) -> typing.NoReturn:
-    raise WireError(f"{where}: expected a fraction, got {type(plain).__name__}")
+def _show(plain: object) -> str:
+    shown = repr(plain)
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."

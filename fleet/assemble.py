@@ -38,6 +38,7 @@ class Expectation:
     colour: tuple[str, str, str, str] | None = LIMITED_709  # None: whatever it says
     tick_s: Fraction | None = None  # what the container rounds times to
     sync_s: Fraction = Fraction(1, 1000)
+    keyframes: tuple[int, ...] = ()  # frames, from 0, at which every segment begins
 
     @property
     def duration_s(self) -> Fraction:
@@ -68,6 +69,7 @@ def expectation(plan: Plan, *, has_audio: bool) -> Expectation:
         colour=row.colour,
         tick_s=row.tick_s,
         sync_s=row.sound.tolerance_s if row.sound else Fraction(0),
+        keyframes=tuple(segment.start - plan.frames.start for segment in plan.segments) if not row.keeps_stills else (),
     )
 
 
@@ -175,6 +177,8 @@ def judge(media: ffprobe.Media, expected: Expectation) -> tuple[Finding, ...]:
         for code, what, found, wanted in pairs
         if found != wanted
     ]
+    if late := sorted(set(expected.keyframes) - set(video.keyframes)):
+        findings.append(_finding("keyframes", f"no keyframe where a segment begins: frame {late[0]}"))
     return (*findings, *(finding for sound in sounds for finding in _judge_sound(sound, expected)))
 
 
@@ -200,7 +204,7 @@ async def run(plan: Plan, segments: Sequence[Path], audio: Path | None, output: 
             part.mkdir()
         concat.write_text(listing([str(path.resolve()) for path in segments]), encoding="utf-8")
         await _join(plan, segments, concat, audio, part)
-        media = await _probe_folder(plan, part) if is_folder else await _probe(part)
+        media = await probe(plan, part)
         if findings := judge(media, expectation(plan, has_audio=audio is not None)):
             raise VerificationError(
                 f"{output} would be wrong: " + "; ".join(finding.message for finding in findings),
@@ -233,33 +237,50 @@ async def _join(plan: Plan, segments: Sequence[Path], concat: Path, audio: Path 
         await asyncio.to_thread(shutil.copyfile, audio, part / f"{outfolder.SOUND}{audio.suffix}")
 
 
-async def _probe_folder(plan: Plan, part: Path) -> ffprobe.Media:
-    argv = ffprobe.stills_command(programs.find_ffmpeg().ffprobe, outfolder.pattern(str(part)), plan.fps)
-    found = await _probe_with(argv, part, START_TIMEOUT_S + encode.FRAME_TIMEOUT_S * len(plan.frames))
-    sounds = [await _probe(file) for file in part.glob(f"{outfolder.SOUND}.*")]
-    return ffprobe.Media(found.duration_s, (*found.streams, *(stream for one in sounds for stream in one.streams)))
+async def probe(plan: Plan, path: Path) -> ffprobe.Media:
+    """What is in the output at `path`, read to its end; VerificationError when it cannot be read."""
+    if FORMATS[plan.format].joining is Joining.FOLDER:
+        return await _probe_folder(plan, path)
+    return await _probe_file(path)
 
 
-async def _probe(part: Path) -> ffprobe.Media:
-    timeout_s = START_TIMEOUT_S + part.stat().st_size / BYTES_PER_S_MIN
-    argv = ffprobe.command(programs.find_ffmpeg().ffprobe, f"file:{part}", count_packets=True)
-    return await _probe_with(argv, part, timeout_s)
+async def _probe_folder(plan: Plan, folder: Path) -> ffprobe.Media:
+    argv = ffprobe.stills_command(programs.find_ffmpeg().ffprobe, outfolder.pattern(str(folder)), plan.fps)
+    found = await _probe_with(argv, folder, START_TIMEOUT_S + encode.FRAME_TIMEOUT_S * len(plan.frames))
+    sounds = [await _probe_file(file) for file in folder.glob(f"{outfolder.SOUND}.*")]
+    media = ffprobe.parse(found)
+    return ffprobe.Media(media.duration_s, (*media.streams, *(stream for one in sounds for stream in one.streams)))
 
 
-async def _probe_with(argv: tuple[str, ...], part: Path, timeout_s: float) -> ffprobe.Media:
+async def _probe_file(path: Path) -> ffprobe.Media:
+    timeout_s = START_TIMEOUT_S + path.stat().st_size / BYTES_PER_S_MIN
+    program = programs.find_ffmpeg().ffprobe
+    media = ffprobe.parse(await _probe_with(ffprobe.command(program, f"file:{path}"), path, timeout_s))
+    if not media.of_kind("video"):
+        return media
+    flags = await _probe_with(ffprobe.flags_command(program, f"file:{path}"), path, timeout_s)
+    return media.counted(*ffprobe.parse_flags(flags))
+
+
+async def _probe_with(argv: tuple[str, ...], path: Path, timeout_s: float) -> bytes:
     ended = await programs.run(argv, timeout_s=timeout_s)
     if ended.code or ended.stderr:
         raise VerificationError(
-            f"{part} cannot be read back: {ended.stderr.strip()}", remedy="run again with `--resume`"
+            f"{path} cannot be read back: {ended.stderr.strip()}", remedy="run again with `--resume`"
         )
-    return ffprobe.parse(ended.stdout)
+    return ended.stdout
+
+
+def measure(path: Path) -> tuple[str, int]:
+    """sha256 and size of the file, flushed to the disk."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+        return digest, os.fstat(file.fileno()).st_size
 
 
 def _deliver(part: Path, output: Path, duration_s: Fraction) -> Delivered:
-    with part.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        os.fsync(file.fileno())
-        size_bytes = os.fstat(file.fileno()).st_size
+    digest, size_bytes = measure(part)
     part.replace(output)
     _flush_names(output.parent)
     return Delivered(digest, size_bytes, duration_s)

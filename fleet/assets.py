@@ -15,7 +15,8 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,8 @@ CONNECT_TIMEOUT_S = 15.0  # also the longest silence between two reads
 TOTAL_TIMEOUT_S = 300.0
 # A family that npm does not have is asked for in every run; asking once a day is enough.
 ABSENT_S = 24 * 3600
+# npm mostly waits for its registry; each is a process of some hundred megabytes.
+PACKS_AT_ONCE = 4
 READ_BYTES = 256 * 1024
 # Font services answer by browser: without a current one they offer TTF, or nothing.
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
@@ -59,6 +62,7 @@ class Library:
         self._cache = cache
         self._offline = offline
         self._dead_origins: dict[str, str] = {}  # origin -> why: one refusal is enough per run
+        self._failed_packs: dict[str, npm.PackageError] = {}  # archive -> why: the same
 
     def fetch(self, url: str) -> Fetched:
         """The file at `url`; Unavailable names every source that was asked."""
@@ -91,6 +95,19 @@ class Library:
             if isinstance(error.__cause__, npm.NoSuchPackage):
                 _publish(absent, b"")
             raise
+
+    def prefetch(self, packages: Iterable[npm.File]) -> None:
+        """Gets the packages that the cache lacks, some at once. What fails is told to whoever asks for a file of it."""
+        wanted = [package for package in dict.fromkeys(packages) if self._known(package.archive) is None]
+        if self._offline or len(wanted) < 2:
+            return
+        with ThreadPoolExecutor(max_workers=PACKS_AT_ONCE) as pool:
+            for _ in pool.map(self._try, wanted):
+                pass
+
+    def _try(self, package: npm.File) -> None:
+        with contextlib.suppress(Unavailable):
+            self.package_file(package)
 
     def store(self, data: bytes) -> Path:
         """Keeps `data` under its sha256; returns the file."""
@@ -131,10 +148,19 @@ class Library:
                 f"npm package {package.name}@{package.version} is not in the cache, and this run is offline"
             )
         try:
-            archive = self._known(package.archive) or self._record(package.archive, npm.pack(package))
+            archive = self._known(package.archive) or self._record(package.archive, self._pack(package))
             return npm.read_member(archive.file, package)
         except npm.PackageError as error:
             raise Unavailable(str(error)) from error
+
+    def _pack(self, package: npm.File) -> bytes:
+        if (failed := self._failed_packs.get(package.archive)) is not None:
+            raise failed
+        try:
+            return npm.pack(package)
+        except npm.PackageError as error:
+            self._failed_packs[package.archive] = error
+            raise
 
     def _download(self, url: str) -> bytes:
         host = host_of(url)

@@ -1,10 +1,17 @@
 """Mixes the sound of a composition once, to exactly as many samples as the frames last.
 
-Each track is first cut, slowed or sped up, and made stereo on its own, so that a broken one is dropped alone.
+Each track is first cut, slowed or sped up, and made stereo on its own, so that a broken one is dropped alone. What its
+loudness does over time is written out sample by sample, and multiplied with it: FFmpeg's own expressions of time hold
+for a block of samples each, and end at some hundred terms.
 Commands are values made without I/O; only `mix` starts FFmpeg.
 """
 
-from collections.abc import Mapping, Sequence
+import array
+import asyncio
+import bisect
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,11 +22,13 @@ import ffmpeg as graph
 from fleet import ffprobe, programs
 from fleet.errors import ConfigError
 from fleet.formats import FORMATS, Sound
-from fleet.model import AudioTrack, Plan
+from fleet.model import AudioTrack, Envelope, Plan
 
 SAMPLE_RATE = 48_000
 # FFmpeg decodes and filters sound hundreds of times faster than it plays; slower than it plays is a hang.
 START_TIMEOUT_S = 60
+# Samples of loudness made at once: a second of them.
+BLOCK = SAMPLE_RATE
 # atempo beyond these skips samples instead of blending them.
 TEMPO_MIN, TEMPO_MAX = Fraction(1, 2), Fraction(2)
 
@@ -28,6 +37,7 @@ TEMPO_MIN, TEMPO_MAX = Fraction(1, 2), Fraction(2)
 class Cue:
     """What one track contributes to one output, in samples."""
 
+    start: int = 0  # in the composition
     source: int  # first sample of the file
     source_stop: int
     delay: int  # from the first sample of the output
@@ -57,6 +67,7 @@ def cue(track: AudioTrack, *, offset_s: Fraction, output_s: Fraction) -> Cue | N
         return None
     source_s = track.media_start_s + (start - track.start_s) * track.rate
     return Cue(
+        start=samples(start),
         source=samples(source_s),
         source_stop=samples(source_s + (stop - start) * track.rate),
         delay=samples(start - offset_s),
@@ -73,10 +84,45 @@ def tempos(rate: Fraction) -> tuple[Fraction, ...]:
     return (*factors, rate) if rate != 1 else tuple(factors)
 
 
+def gains(envelopes: Sequence[Envelope], start: int, length: int) -> Iterator["array.array[float]"]:
+    """The product of the envelopes at each of `length` samples, from sample `start` of the composition, in blocks."""
+    corners = [[(samples(level.at_s), level.gain) for level in envelope] for envelope in envelopes]
+    for first in range(start, start + length, BLOCK):
+        stop = min(first + BLOCK, start + length)
+        lines = [_line(levels, first, stop) for levels in corners]
+        yield lines[0] if len(lines) == 1 else array.array("f", map(math.prod, zip(*lines, strict=True)))
+
+
+def _line(corners: list[tuple[int, float]], first: int, stop: int) -> "array.array[float]":
+    """One envelope at the samples from `first` to `stop`."""
+    after = bisect.bisect_right(corners, (first, math.inf))
+    until = bisect.bisect_left(corners, (stop, -math.inf))
+    begin, gain = corners[after - 1] if after else (first, corners[0][1])
+    line = array.array("f")
+    for end, goal in [*corners[after : until + 1], (stop, corners[-1][1])]:
+        count = min(end, stop) - first
+        if count > 0 and goal == gain:
+            line.extend([gain] * count)
+        elif count > 0:
+            slope = (goal - gain) / (end - begin)
+            line.extend([gain + slope * (at - begin) for at in range(first, first + count)])
+        first, begin, gain = max(first, min(end, stop)), end, goal
+    return line
+
+
 def prepare_command(
-    track: AudioTrack, part: Cue, output: str, *, channels: int, program: str = "ffmpeg"
+    track: AudioTrack,
+    part: Cue,
+    output: str,
+    *,
+    channels: int,
+    gains: str | None = None,
+    program: str = "ffmpeg",
 ) -> tuple[str, ...]:
-    """Cuts one track to exactly its cue, as 32-bit stereo at 48 kHz with its gain applied."""
+    """Cuts one track to exactly its cue, as 32-bit stereo at 48 kHz with its gain applied.
+
+    `gains` is a file of one 32-bit float per sample of the cue, by which it is multiplied as well.
+    """
     sound = graph.input(f"file:{track.file}")["a:0"]
     # Fills a late or interrupted start with silence, so that counting samples is counting time.
     sound = sound.filter("aresample", SAMPLE_RATE, **{"async": 1, "first_pts": 0})
@@ -88,6 +134,10 @@ def prepare_command(
     for tempo in tempos(track.rate):
         sound = sound.filter("atempo", float(tempo))
     sound = _exactly(sound, part.length).filter("volume", track.gain, precision="float")
+    if gains is not None:
+        levels = graph.input(f"file:{gains}", f="f32le", ar=SAMPLE_RATE, ac=1)["a:0"]
+        levels = levels.filter("channelmap", "0-FL|0-FR", "stereo")
+        sound = graph.filter([sound, levels], "amultiply")
     node = graph.output(sound, f"file:{output}", f="wav", fflags="+bitexact", **{"c:a": "pcm_f32le"})
     return _compiled(node, program)
 
@@ -167,13 +217,32 @@ async def _prepare(track: AudioTrack, part: Cue, output: Path) -> bool:
     sounds = ffprobe.parse(probed.stdout).of_kind("audio")
     if not sounds:
         return False
-    argv = prepare_command(track, part, str(output), channels=sounds[0].channels, program=tools.ffmpeg)
-    ended = await programs.run(argv, timeout_s=START_TIMEOUT_S + part.source_stop / SAMPLE_RATE)
+    levels = await asyncio.to_thread(_write_gains, track, part, output) if track.envelopes else None
+    channels = sounds[0].channels
+    argv = prepare_command(track, part, str(output), channels=channels, gains=levels, program=tools.ffmpeg)
+    try:
+        ended = await programs.run(argv, timeout_s=START_TIMEOUT_S + part.source_stop / SAMPLE_RATE)
+    finally:
+        _levels_file(output).unlink(missing_ok=True)
     if ended.code and isinstance(error := ended.error(f"audio `{track.id}`"), ConfigError):
         raise error  # the disk's fault, not the track's
     if ended.code:
         raise _Unreadable(track, ended)
     return True
+
+
+def _write_gains(track: AudioTrack, part: Cue, output: Path) -> str:
+    file = _levels_file(output)
+    with file.open("wb") as opened:
+        for block in gains(track.envelopes, part.start, part.length):
+            if sys.byteorder == "big":
+                block.byteswap()
+            block.tofile(opened)
+    return str(file)
+
+
+def _levels_file(output: Path) -> Path:
+    return output.with_suffix(".gains")
 
 
 class _Unreadable(Exception):

@@ -227,8 +227,11 @@ def root(it: Examined, facts: HostFacts) -> Finding | None:
     if not facts.is_root:
         return None
     message = "Chromium runs as root, where its sandbox cannot work"
-    remedy = "log in as an ordinary user, or render only compositions that you trust"
-    return _finding(it, Severity.WARNING, "root", message, remedy)
+    if it.host.transport == "local" or not it.host.sandbox:
+        # One's own machine, often a container: whoever is root there has chosen to be.
+        return _finding(it, Severity.WARNING, "root", message, "render only compositions that you trust")
+    remedy = "log in as an ordinary user, or set `sandbox = false` in hosts.toml and render only what you trust"
+    return _finding(it, Severity.ERROR, "root", message, remedy)
 
 
 def sandbox(it: Examined, facts: HostFacts) -> Finding | None:
@@ -238,7 +241,7 @@ def sandbox(it: Examined, facts: HostFacts) -> Finding | None:
         return None
     if not it.host.sandbox:
         message, remedy = "Chromium's sandbox is off, as hosts.toml says", "render only compositions that you trust"
-        return _finding(it, Severity.NOTE, "sandbox-off", message, remedy)
+        return _finding(it, Severity.WARNING, "sandbox-off", message, remedy)
     message = "Chromium's sandbox needs unprivileged user namespaces, which this host does not allow"
     remedy = "sysctl kernel.unprivileged_userns_clone=1, or set sandbox = false in hosts.toml for this host"
     return _finding(it, Severity.WARNING, "sandbox-impossible", message, remedy)

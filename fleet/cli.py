@@ -14,7 +14,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from capture.protocol import PAGE_LIMIT_S
-from fleet import cli_hosts, cli_inspect, formats, plan, progress, render
+from fleet import busy as busy_policy
+from fleet import cli_hosts, cli_inspect, cli_verify, formats, plan, progress, render, untrusted
 from fleet import request as requests
 from fleet.errors import ExitCode, FleetError, Interrupted, Terminated
 from fleet.model import Quality
@@ -30,6 +31,7 @@ app.add_typer(cli_hosts.app, name="hosts")
 app.command("doctor")(cli_hosts.doctor)
 app.command("inspect")(cli_inspect.inspect)
 app.command("snapshot")(cli_inspect.take_snapshot)
+app.command("verify")(cli_verify.verify_command)
 
 
 @app.command("run")
@@ -61,7 +63,9 @@ def run_command(
     crf: Annotated[
         int | None, typer.Option(metavar="N", help="0 is best, 51 worst (webm: 63).", show_default="by quality")
     ] = None,
-    bitrate: Annotated[str | None, typer.Option(metavar="RATE", help="Such as 8M, instead of --crf.")] = None,
+    bitrate: Annotated[
+        str | None, typer.Option(metavar="RATE", help="Such as 8M: the average aimed at, instead of --crf.")
+    ] = None,
     resolution: Annotated[
         str | None,
         typer.Option(metavar="WxH", help="Or 1080p, 4k, ...: whole multiples.", show_default="the composition's"),
@@ -96,6 +100,9 @@ def run_command(
     limit: Annotated[
         str | None, typer.Option(metavar="'TAG,!HOST'", help="Only these hosts: names, tags, groups.")
     ] = None,
+    busy: Annotated[
+        str, typer.Option(metavar="skip|wait=10m|fail", help="What to do about hosts that render for others.")
+    ] = "skip",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Plan, touch no host, say what would be done.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result object and nothing else.")] = False,
     events: Annotated[str | None, typer.Option(metavar="FILE|-", help="Every event as a JSON line.")] = None,
@@ -127,6 +134,7 @@ def run_command(
         page_limit_s=page_timeout,
         chunk_frames=chunk_frames,
         substitute_fonts=substitute_fonts,
+        busy=busy_policy.parse(busy),
         resume=resume,
         keep=keep,
     )
@@ -187,5 +195,5 @@ def main() -> NoReturn:
 
 
 def _fail(message: str, remedy: str, code: ExitCode) -> NoReturn:
-    typer.echo(f"error: {message}\n\nhint: {remedy}", err=True)
+    typer.echo(f"error: {untrusted.redact(message)}\n\nhint: {untrusted.redact(remedy)}", err=True)
     sys.exit(code)

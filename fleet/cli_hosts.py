@@ -12,11 +12,12 @@ from typing import Annotated
 import typer
 from rich.console import Console, RenderableType
 
-from capture import wire
-from fleet import agentzip, checks, console, errors, hosts, hosts_view, survey, transports, trust
+from capture import protocol, wire
+from fleet import agentzip, checks, cleaning, console, errors, hosts, hosts_view, survey, transports, trust
 from fleet import doctor as coordinator
 from fleet.checks import Examined
 from fleet.hostkeys import ScannedKey
+from fleet.hosts import keys
 from fleet.model import Finding, Host, Severity
 
 HOSTS_FILE = "hosts.toml"
@@ -95,6 +96,40 @@ def setup(
 
     chosen = [host for host in hosts.select(hosts.load(hosts_file), limit) if host.transport == "ssh"]
     cli_setup.run(chosen, dry_run=dry_run, yes=yes)
+
+
+@app.command()
+def clean(
+    hosts_file: HostsOption = HOSTS_FILE,
+    limit: LimitOption = "",
+    older_than: Annotated[
+        str, typer.Option("--older-than", metavar="AGE", help="Not used for so long: 90m, 24h, 7d.")
+    ] = "24h",
+    max_size: Annotated[
+        str | None, typer.Option("--max-size", metavar="SIZE", help="Also the oldest bundles above this: 10G.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+) -> None:
+    """Delete old runs, bundles and agents on the hosts. Never what is in use: a host that renders is left alone."""
+    try:
+        order = protocol.Clean(
+            older_than_s=keys.age(older_than), max_bytes=keys.size(max_size) if max_size else None, is_trial=dry_run
+        )
+    except ValueError as error:
+        raise errors.ConfigError(f"hosts clean: {error}", remedy="`fleetrender hosts clean --help`") from error
+    chosen = hosts.select(hosts.load(hosts_file), limit)
+    outcomes = asyncio.run(_clean(chosen, order))
+    for host, outcome in zip(chosen, outcomes, strict=True):
+        if isinstance(outcome, protocol.Cleaned):
+            console.result(f"{host.name}: {hosts_view.cleaned(outcome, is_trial=dry_run)}")
+    console.raise_all([outcome for outcome in outcomes if isinstance(outcome, errors.FleetError)])
+
+
+async def _clean(chosen: Sequence[Host], order: protocol.Clean) -> list[protocol.Cleaned | errors.FleetError]:
+    with tempfile.TemporaryDirectory(prefix="fleetrender-") as directory:
+        agent = agentzip.build(Path(directory))
+        async with transports.dialer(Path(directory), agent) as dialer:
+            return await cleaning.run(chosen, dialer, order)
 
 
 def doctor(

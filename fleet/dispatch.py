@@ -21,6 +21,7 @@ from fleet.errors import (
     HostLost,
     HostUnfit,
     HostUnreachable,
+    LockHeld,
     TemporaryError,
 )
 from fleet.link import Link, Order, Work
@@ -125,7 +126,7 @@ class Dispatch:
         return False
 
     async def _attend(self, host: Host) -> None:
-        """One host from dial to goodbye, reconnects included. Its failures are events, never exceptions."""
+        """One host from dial to goodbye, reconnects included. Its failures are events; `--busy fail` alone raises."""
         with self._work.directory.host_log(host.name) as log:
             await self._keep_serving(host, log)
 
@@ -136,6 +137,8 @@ class Dispatch:
                 await self._serve_once(host, log)
             except HostError as error:
                 log.warning("%s", error)
+                if isinstance(error, HostBusy) and self._work.busy.is_fatal and not self._roll.is_present(host):
+                    raise LockHeld(str(error), remedy="wait for that run, or use `--busy wait=10m`") from error
                 is_worth_it = self._roll.is_present(host) and isinstance(error, PASSING)
                 delay_s = next(delays, None) if is_worth_it else None
                 self._report(host, error, is_expected_back=delay_s is not None)
@@ -172,6 +175,11 @@ class Dispatch:
                 self._serving.discard(host.name)
 
     def _put(self, *batch: events.Event) -> None:
+        if not self._roll.is_called and all(isinstance(event, events.Warned) for event in batch):
+            # Nobody takes from the queue before all hosts have answered, and what one waits for is told while it waits.
+            for event in batch:
+                self._log.emit(event)
+            return
         self._events.put_nowait(batch)
 
 

@@ -4,7 +4,8 @@ FleetError                1     a bug of ours
 ├── ConfigError           2     a flag, hosts.toml or a manifest is wrong
 ├── CompositionError      4     the composition cannot be read or rendered, or fails the same way on two hosts
 ├── FleetLost             5     no usable host is left, or fewer than required
-│   └── HostError         5     one host: HostUnreachable, HostKeyError, HostAuthError, HostUnfit, HostBusy, HostLost
+│   └── HostError         5     one host: HostUnreachable, HostKeyError, HostAuthError, HostUnfit, HostBusy, HostLost,
+│                               HostUntrusted
 ├── VerificationError     6     digest, frame count, decode or audio does not match the plan
 ├── DeadlineError         7     out of time; the run can be resumed
 ├── LockHeld              11    another run writes this output
@@ -13,6 +14,8 @@ FleetError                1     a bug of ours
 """
 
 import enum
+
+from fleet import untrusted
 
 
 class ExitCode(enum.IntEnum):
@@ -80,7 +83,8 @@ class HostError(FleetLost):
     """One host cannot take part; the run fails only when too few are left."""
 
     def __init__(self, host: str, message: str, *, remedy: str) -> None:
-        super().__init__(f"{host}: {message}", remedy=remedy)
+        # The message may quote what the host, its shell or its SSH server said.
+        super().__init__(f"{host}: {untrusted.paragraph(message)}", remedy=remedy)
         self.host = host
 
 
@@ -106,6 +110,10 @@ class HostBusy(HostError):
 
 class HostLost(HostError):
     """It was working and went away; its frames go to others."""
+
+
+class HostUntrusted(HostError):
+    """It broke the protocol, or said what cannot be: a broken or hostile agent. Not asked again in this run."""
 
 
 class VerificationError(FleetError):

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -17,6 +17,7 @@ class Stream:
     start_s: Fraction | None = None
     duration_s: Fraction | None = None
     packets: int | None = None  # only when counted
+    keyframes: tuple[int, ...] = ()  # packets, counted from 0, at which decoding can begin; only when counted
     width: int = 0
     height: int = 0
     pixel_format: str = ""
@@ -42,6 +43,12 @@ class Media:
         """The streams of `kind`, in file order."""
         return tuple(stream for stream in self.streams if stream.kind == kind)
 
+    def counted(self, packets: int, keyframes: tuple[int, ...]) -> "Media":
+        """The same, with what was counted in its first video stream."""
+        first = self.of_kind("video")[0]
+        known = replace(first, packets=packets, keyframes=keyframes)
+        return Media(self.duration_s, tuple(known if stream is first else stream for stream in self.streams))
+
 
 def command(ffprobe: str, path: str, *, count_packets: bool = False) -> tuple[str, ...]:
     """Asks for format and streams as JSON; counting packets reads the whole file."""
@@ -55,6 +62,30 @@ def stills_command(ffprobe: str, pattern: str, fps: Fraction) -> tuple[str, ...]
         ffprobe, "-v", "error", "-count_packets", "-show_format", "-show_streams", "-of", "json",
         "-f", "image2", "-framerate", f"{fps.numerator}/{fps.denominator}", "-start_number", "1", "-i", pattern,
     )  # fmt: skip
+
+
+def flags_command(ffprobe: str, path: str) -> tuple[str, ...]:
+    """Reads the whole file and says a few letters for each packet of its first video stream."""
+    return (
+        ffprobe,
+        "-v",
+        "error",
+        "-select_streams",
+        "v:0",
+        "-show_entries",
+        "packet=flags",
+        "-of",
+        "csv=p=0",
+        "-i",
+        path,
+    )
+
+
+def parse_flags(text: bytes) -> tuple[int, tuple[int, ...]]:
+    """From what `flags_command` makes ffprobe say: how many packets there are, and which of them are keyframes."""
+    # A packet with side data has a comma after its flags.
+    packets = [line for line in text.splitlines() if line.strip(b", ")]
+    return len(packets), tuple(index for index, line in enumerate(packets) if line.startswith(b"K"))
 
 
 def parse(text: bytes) -> Media:

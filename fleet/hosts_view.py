@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from capture import wire
+from capture import protocol, wire
 from fleet import checks
 from fleet.checks import Examined
 from fleet.doctor import Coordinator
@@ -211,6 +211,14 @@ def _gl(each: Examined) -> str:
 def _end(path: str, width: int) -> str:
     """The end of a long path, which tells more than its beginning."""
     return path if len(path) <= width else "…" + path[1 - width :]
+
+
+def cleaned(found: protocol.Cleaned, *, is_trial: bool) -> str:
+    """What went, or would go, from one host."""
+    counts = (("run", found.runs), ("bundle", found.bundles), ("file", found.blobs), ("agent", found.agents))
+    what = ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for word, count in counts if count)
+    verb = "would free" if is_trial else "freed"
+    return f"{what}, {verb} {_short(found.size_bytes)}" if what else "nothing to clean"
 
 
 def _milliseconds(seconds: float) -> str:

@@ -17,6 +17,7 @@ from fleet.model import Plan
 
 # A 1080p PNG of noise is 6 MB; anything above this is not a frame.
 FRAME_LIMIT_BYTES = 64 << 20
+HEADER_BYTES = 64 << 10
 # rsync's own chatter on top of the files' bytes, per file and per transfer.
 OVERHEAD_BYTES_PER_FILE = 512
 OVERHEAD_BYTES = 256 << 10
@@ -37,6 +38,11 @@ class FrameRejected(Exception):
 def names(frames: Iterable[FrameFile], chunk: FrameRange, plan: Plan) -> list[str]:
     """File names of `frames` within `chunk`."""
     return [protocol.frame_name(frame.index - chunk.start, plan.image) for frame in frames]
+
+
+def frame_limit(plan: Plan) -> int:
+    """The most bytes that one honest frame of `plan` can take: its pixels stored as they are, and some headers."""
+    return min(FRAME_LIMIT_BYTES, plan.image_width * plan.image_height * 5 + HEADER_BYTES)
 
 
 def byte_limit(frames: Iterable[FrameFile]) -> int:
@@ -76,7 +82,7 @@ def take_screenshot(quarantine: Path, name: str, target: Path) -> bool:
 
 def verify(path: Path, frame: FrameFile, plan: Plan) -> None:
     """FrameRejected unless `path` is a plain file with the announced bytes and a whole image of the plan's size."""
-    data = _read_plain_file(path, frame.size_bytes)
+    data = _read_plain_file(path, min(frame.size_bytes, frame_limit(plan)))
     if len(data) != frame.size_bytes:
         raise FrameRejected(f"frame {frame.index}: {len(data)} bytes came, {frame.size_bytes} were announced")
     if (digest := hashlib.sha256(data).hexdigest()) != frame.sha256:
@@ -93,7 +99,8 @@ def _read_plain_file(path: Path, expected_bytes: int) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         raise FrameRejected(f"{path.name}: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # asked before Python opens it, which fails for a folder
+        os.close(descriptor)
+        raise FrameRejected(f"{path.name}: not a regular file")
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise FrameRejected(f"{path.name}: not a regular file")
         return file.read(expected_bytes + 1)

@@ -4,21 +4,26 @@ Decides nothing about frames: it carries out the schedule's orders and reports w
 """
 
 import asyncio
+import getpass
 import itertools
 import logging
+import socket
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from capture import protocol
 from capture.protocol import PAGE_LIMIT_S, FrameRange, FromAgent, RenderSpec
-from fleet import checks, events, muster, orders, sentences
-from fleet.errors import CompositionError, HostBusy, HostError, HostLost, HostUnfit, cause_of
+from fleet import busy, checks, events, muster, orders, sentences
+from fleet.busy import Busy
+from fleet.errors import CompositionError, HostBusy, HostError, HostLost, HostUnfit, HostUntrusted, cause_of
 from fleet.model import Blob, Bundle, Host, Plan, Severity
 from fleet.rundir import RunDirectory
 from fleet.stills import Stills
 from fleet.transfer import Puller
 from fleet.transports.base import Channel, Transport
+from fleet.transports.channel import UNTRUSTED_REMEDY
 
 HELLO_TIMEOUT_S = 20.0  # a slow shell start-up file was seen to take seconds
 ACQUIRE_TIMEOUT_S = 5.0
@@ -30,6 +35,9 @@ LEASE_S = 45.0  # silence after which the agent kills its own tree
 PING_S = 10.0  # four chances within a lease
 NOTE_LENGTH = 2000  # a page can put a novel into one console line
 SILENCE_S = 40.0  # pongs come every PING_S even from a busy agent
+NOTES_MAX = 20_000  # of one host in its log; a page that writes a line a frame writes fewer
+OWNER_CHARS = 100
+LOADS_MAX = 100  # different sets of warnings; a page has a dozen kinds of them
 
 # What a page warns of when its picture may not be what its author means.
 PICTURE_WARNINGS = (
@@ -58,6 +66,7 @@ class Work:
     strict: bool = False  # what the page warns of ends the run
     page_limit_s: float = PAGE_LIMIT_S  # for a page to get ready, and for one frame
     may_keep_state: bool = False  # whether it is worth examining if frames depend on each other
+    busy: Busy = busy.SKIP
 
 
 def is_of_picture(note: protocol.Note) -> bool:
@@ -90,23 +99,46 @@ class Link:
         self._pings = itertools.count(1)
         self._missing: asyncio.Queue[protocol.Missing] = asyncio.Queue()
         self._is_listening = False  # `_listen` takes in what the host says
+        self._is_missing_asked = False
+        self._notes = 0
+        self._loads: set[tuple[str, ...]] = set()
         self._brought: set[str] = set()  # stills that this host is known to have
 
     async def muster(self) -> muster.Mustered:
         """Hello, facts, lock, probe; HostError with a remedy when the host cannot take part."""
         await self._channel.send(self._hello())
-        facts = (await self._expect(protocol.Facts, HELLO_TIMEOUT_S)).facts
+        answer = await self._expect(protocol.Facts, HELLO_TIMEOUT_S)
+        if answer.version != protocol.VERSION:
+            raise self._untrusted(f"it speaks protocol {answer.version}, not {protocol.VERSION}")
+        facts = answer.facts
         for finding in checks.judge(checks.Examined(host=self.host, facts=facts)):
             if finding.severity is Severity.ERROR:
                 raise HostUnfit(self.host.name, finding.message, remedy=finding.remedy)
             if finding.severity is Severity.WARNING:
                 self._emit(events.Warned(self.host.name, finding.message))
         self._workspace = facts.workspace
-        await self._channel.send(protocol.Acquire())
-        await self._expect(protocol.Granted, ACQUIRE_TIMEOUT_S)
+        await self._acquire()
         await self._channel.send(protocol.Probe())
         browser = (await self._expect(protocol.Probed, PROBE_TIMEOUT_S)).browser
         return muster.Mustered(host=self.host, facts=facts, browser=browser)
+
+    async def _acquire(self) -> None:
+        """Takes the host's lock; HostBusy, naming who holds it, when it is not free in time."""
+        deadline_s = time.monotonic() + self._work.busy.wait_s
+        is_told = False
+        while True:
+            await self._channel.send(protocol.Acquire())
+            answer = await self._expect((protocol.Granted, protocol.Denied), ACQUIRE_TIMEOUT_S)
+            if not isinstance(answer, protocol.Denied):
+                return
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0:
+                self._hear_aside(answer)
+            if not is_told:
+                text = f"is rendering for {answer.owner}; waiting up to {sentences.duration(left_s)} for it"
+                self._emit(events.Warned(self.host.name, text))
+                is_told = True
+            await asyncio.sleep(min(busy.POLL_S, left_s))
 
     async def bring_bundle(self) -> None:
         """Pushes the blobs that the host lacks, none when it has seen this composition before."""
@@ -119,7 +151,7 @@ class Link:
                 break
             wanted = [blobs[digest] for digest in answer.digests if digest in blobs]
             if not wanted or len(pushed) > 2 * len(blobs):
-                raise self._lost("the host does not accept the bundle that was pushed")
+                raise self._untrusted("the host does not accept the bundle that was pushed")
             await self._transport.push(wanted, f"{self._workspace}/incoming")
             pushed += [blob.size_bytes for blob in wanted]
         self._emit(events.BundlePushed(host=self.host.name, blobs=len(pushed), size_bytes=sum(pushed)))
@@ -174,10 +206,11 @@ class Link:
             if missing:
                 await self._transport.push(missing, f"{self._workspace}/incoming")
                 if await self._lacked(some):
-                    raise self._lost("the host does not accept the stills of videos that were pushed")
+                    raise self._untrusted("the host does not accept the stills of videos that were pushed")
             self._brought.update(blob.sha256 for blob in some)
 
     async def _lacked(self, blobs: Sequence[Blob]) -> list[Blob]:
+        self._is_missing_asked = True
         await self._channel.send(protocol.Offer(tuple(blob.sha256 for blob in blobs)))
         if self._is_listening:
             answer = await self._heard_missing()
@@ -197,24 +230,30 @@ class Link:
             message = await self._next(SILENCE_S)
             if isinstance(message, protocol.Failed) and not message.chunk:
                 self._hear_aside(message)  # it cannot even take in what a chunk needs
-            elif isinstance(message, protocol.Captured | protocol.Done | protocol.Failed):
-                self._puller.hear(message)
+            elif isinstance(message, protocol.Started | protocol.Captured | protocol.Done | protocol.Failed):
+                self._hear_of_chunk(message)
             elif isinstance(message, protocol.Loaded):
-                self._emit(events.PageLoaded(self.host.name, message.warnings))
+                self._hear_loaded(message)
             elif isinstance(message, protocol.Missing):
-                self._missing.put_nowait(message)
-            elif isinstance(message, protocol.Started):
-                self._emit(
-                    events.ChunkStarted(
-                        chunk=message.chunk,
-                        host=self.host.name,
-                        attempt=message.attempt,
-                        workers=message.workers,
-                        why=message.why,
-                    )
-                )
+                if self._is_missing_asked:  # else nobody will take it out
+                    self._is_missing_asked = False
+                    self._missing.put_nowait(message)
             else:
                 self._hear_aside(message)
+
+    def _hear_of_chunk(self, message: protocol.Started | protocol.Captured | protocol.Done | protocol.Failed) -> None:
+        try:
+            self._puller.hear(message)
+        except protocol.ProtocolError as error:
+            raise self._untrusted(str(error)) from error
+
+    def _hear_loaded(self, message: protocol.Loaded) -> None:
+        if message.warnings in self._loads:
+            return
+        self._loads.add(message.warnings)
+        if len(self._loads) > LOADS_MAX:
+            raise self._untrusted(f"its pages got ready in more than {LOADS_MAX} ways")
+        self._emit(events.PageLoaded(self.host.name, message.warnings))
 
     async def _ping(self) -> None:
         while True:
@@ -240,6 +279,7 @@ class Link:
             chromium=self.host.chromium,
             chromium_args=self.host.chromium_args,
             sandbox=self.host.sandbox,
+            owner=f"{getpass.getuser()}@{socket.gethostname()}"[:OWNER_CHARS],
             page_limit_s=self._work.page_limit_s,
         )
 
@@ -260,12 +300,10 @@ class Link:
             raise self._lost("the agent ended") from None
         except TimeoutError:
             raise self._lost(f"the agent said nothing for {timeout_s:.0f} s") from None
-        except protocol.ProtocolError as error:
-            raise self._lost(f"the agent broke the protocol: {error}") from error
 
     def _hear_aside(self, message: FromAgent) -> None:
         if isinstance(message, protocol.Denied):
-            remedy = "wait for that run, or leave the host out with `--limit '!" + self.host.name + "'`"
+            remedy = f"wait for that run with `--busy wait=10m`, or leave it out with `--limit '!{self.host.name}'`"
             raise HostBusy(self.host.name, f"is rendering for {message.owner}", remedy=remedy)
         if isinstance(message, protocol.Failed):
             remedy = f"look at the host: `fleetrender hosts check --limit {self.host.name}`"
@@ -275,8 +313,18 @@ class Link:
         if isinstance(message, protocol.Note):
             if self._work.strict and is_of_picture(message):
                 raise CompositionError(sentences.clean(message.text, NOTE_LENGTH), remedy=STRICT_REMEDY)
-            level = _LEVELS.get(message.level.upper(), logging.INFO)
-            self._log.log(level, "%s: %s", sentences.clean(message.source), sentences.clean(message.text, NOTE_LENGTH))
+            self._note(message)
+
+    def _note(self, note: protocol.Note) -> None:
+        self._notes += 1
+        if self._notes == NOTES_MAX:
+            self._log.warning("more than %d notes: those that follow are left out", NOTES_MAX)
+        if self._notes < NOTES_MAX:
+            level = _LEVELS.get(note.level.upper(), logging.INFO)
+            self._log.log(level, "%s: %s", sentences.clean(note.source), sentences.clean(note.text, NOTE_LENGTH))
+
+    def _untrusted(self, message: str) -> HostUntrusted:
+        return HostUntrusted(self.host.name, f"the agent broke the protocol: {message}", remedy=UNTRUSTED_REMEDY)
 
     def _lost(self, message: str) -> HostLost:
         remedy = f"look at the host: `fleetrender hosts check --limit {self.host.name}`"

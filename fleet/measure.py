@@ -1,7 +1,7 @@
-"""The length of a composition that does not say it, asked of its page on this machine before anything is planned.
+"""What a composition does not say itself, asked of its page on this machine before anything is planned.
 
-One process of the agent's, one browser, no frame. What the page answers is what its timelines and media add up to, so
-it is the same each time.
+The length that its timelines and media add up to, and what its scripts do to volumes: the same each time. One process
+of the agent's per question, one browser, no frame.
 """
 
 import contextlib
@@ -21,18 +21,21 @@ from typing import Any
 from capture.protocol import PAGE_LIMIT_S
 from fleet.agentzip import AgentZip
 from fleet.errors import CompositionError
-from fleet.model import Asset, Host
+from fleet.model import Asset, Envelope, Host, Level
 
 # For a browser's start and end, on top of the page's own time.
 BROWSER_S = 60.0
 DOCUMENT = "index.html"
+# A second of film is 60 seeks of its timelines.
+LISTENING_LIMIT = Fraction(2)
+VOLUME_REMEDY = "write the volume down, as `data-volume` or `data-automation`"
 REMEDY = 'add the length in seconds to the root element, as in `data-duration="5"`'
 CONSOLE_LINES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Ruler:
-    """Measures with one agent and one browser; called once per composition at most."""
+    """Measures with one agent and one browser; asked each question once per composition at most."""
 
     agent: AgentZip
     chromium: str | None = None  # None: the one that a host would choose
@@ -50,6 +53,20 @@ class Ruler:
 
     def __call__(self, document: str, assets: Iterable[Asset], width: int, height: int) -> Fraction:
         """Seconds, to the microsecond. CompositionError when the page has no length, or cannot say it in time."""
+        return seconds(self._ask(document, assets, width=width, height=height))
+
+    def volumes(
+        self, document: str, assets: Iterable[Asset], width: int, height: int, duration_s: Fraction
+    ) -> dict[str, Envelope]:
+        """What scripts make of the volume of each media element, by render id. CompositionError as above."""
+        asked = {
+            "duration_s": f"{duration_s.numerator}/{duration_s.denominator}",
+            "is_listening": True,
+            "listening_limit_s": self.page_limit_s + float(duration_s * LISTENING_LIMIT),
+        }
+        return envelopes(self._ask(document, assets, width=width, height=height, **asked))
+
+    def _ask(self, document: str, assets: Iterable[Asset], **question: Any) -> dict[str, Any]:
         # A browser that was killed may still be closing its profile.
         with tempfile.TemporaryDirectory(
             prefix=f"fleetrender-measure-{os.getpid()}-", ignore_cleanup_errors=True
@@ -59,27 +76,42 @@ class Ruler:
             asked = {
                 "bundle": str(bundle),
                 "profile": str(Path(folder, "profile")),
-                "width": width,
-                "height": height,
                 "chromium": self.chromium,
                 "chromium_args": self.chromium_args,
                 "sandbox": self.sandbox,
                 "page_limit_s": self.page_limit_s,
+                **question,
             }
             command = [sys.executable, "-ISE", str(self.agent.path), "measure", json.dumps(asked)]
-            return seconds(_answer(command, BROWSER_S + self.page_limit_s))
+            return _answer(command, BROWSER_S + self.page_limit_s + question.get("listening_limit_s", 0.0))
+
+
+def envelopes(told: dict[str, Any]) -> dict[str, Envelope]:
+    """The levels that the page told, by render id."""
+    if problem := told.get("problem"):
+        raise CompositionError(_complaint("volumes cannot be measured", problem, told), remedy=VOLUME_REMEDY)
+    found = {volume["id"]: volume["points"] for volume in told.get("volumes", [])}
+    return {name: tuple(Level(_micros(at), gain) for at, gain in points) for name, points in found.items() if points}
+
+
+def _complaint(what: str, problem: object, told: dict[str, Any]) -> str:
+    lines = [str(problem), *(f"page console: {line}" for line in told.get("console", [])[-CONSOLE_LINES:])]
+    return f"{what}: " + "\n".join(lines)
+
+
+def _micros(number: float) -> Fraction:
+    # A timeline's length is a sum of binary fractions; the millionth is far below a frame and far above their errors.
+    return Fraction(round(number * 1_000_000), 1_000_000)
 
 
 def seconds(told: dict[str, Any]) -> Fraction:
     """The length that the page told, as a number that an attribute can hold."""
     if problem := told.get("problem"):
-        lines = [str(problem), *(f"page console: {line}" for line in told.get("console", [])[-CONSOLE_LINES:])]
-        raise CompositionError("the length cannot be measured: " + "\n".join(lines), remedy=REMEDY)
+        raise CompositionError(_complaint("the length cannot be measured", problem, told), remedy=REMEDY)
     length = told.get("duration_s")
     if not isinstance(length, int | float) or not math.isfinite(length) or length <= 0:
         raise CompositionError(f"the page says that it lasts {length!r} s", remedy=REMEDY)
-    # A timeline's length is a sum of binary fractions; the millionth is far below a frame and far above their errors.
-    return Fraction(round(length * 1_000_000), 1_000_000)
+    return _micros(length)
 
 
 def _lay_out(bundle: Path, document: str, assets: Iterable[Asset]) -> None:

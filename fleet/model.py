@@ -42,9 +42,21 @@ class Asset:
     file: str
 
 
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A linear gain at a moment of the composition."""
+
+    at_s: Fraction
+    gain: float
+
+
+# Ascending and not empty: straight between two levels, held before the first and after the last.
+Envelope = tuple[Level, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioTrack:
-    """One sounding element, all times in seconds of the composition; `gain` is linear."""
+    """One sounding element, all times in seconds of the composition; it is as loud as `gain` times every envelope."""
 
     id: str
     file: str
@@ -53,6 +65,7 @@ class AudioTrack:
     media_start_s: Fraction = Fraction(0)
     rate: Fraction = Fraction(1)
     gain: float = 1.0
+    envelopes: tuple[Envelope, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,13 +57,15 @@ def prepare(request: Request) -> Prepared:
     cache = rundir.cache_root()
     programs.find_ffmpeg()
     agent = agentzip.build(cache / "agents")
+    ruler = measure.Ruler.among(agent, request.hosts, page_limit_s=request.page_limit_s)
     compiled = composition.read(
         request.composition,
         variables=request.variables,
         placeholders=request.placeholders,
         cache=cache,
         substitute_fonts=request.substitute_fonts,
-        measure=measure.Ruler.among(agent, request.hosts, page_limit_s=request.page_limit_s),
+        measure=ruler,
+        listen=ruler.volumes,
     )
     plan = planning.make(
         compiled,
@@ -150,6 +152,7 @@ async def _render(
         stills=prepared.stills,
         directory=directory,
         workers=request.workers,
+        busy=request.busy,
         strict=request.strict,
         page_limit_s=request.page_limit_s,
         may_keep_state=prepared.composition.may_keep_state,

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from capture.protocol import PAGE_LIMIT_S, FrameRange
-from fleet import formats, hosts, outfolder, resolution
+from fleet import busy, formats, hosts, outfolder, resolution
+from fleet.busy import Busy
 from fleet.errors import ConfigError
 from fleet.model import Host, Quality
 
@@ -43,6 +44,7 @@ class Request:
     page_limit_s: float = PAGE_LIMIT_S  # for a page to get ready, and for one frame
     chunk_frames: int | None = None
     substitute_fonts: bool = False
+    busy: Busy = busy.SKIP
     resume: bool = False
     keep: bool = False
 

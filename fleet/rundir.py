@@ -18,8 +18,8 @@ from pathlib import Path
 
 import platformdirs
 
-from fleet import events
-from fleet.errors import LockHeld
+from fleet import events, untrusted
+from fleet.errors import ConfigError, LockHeld
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class RunDirectory:
         self.path = path
         self.name = path.name
         for directory in (path, self.chunks, self.segments, self.quarantine, self.logs):
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_private(directory)
 
     @property
     def plan(self) -> Path:
@@ -108,6 +108,19 @@ class RunDirectory:
             shutil.rmtree(directory, ignore_errors=True)
 
 
+def _make_private(directory: Path) -> None:
+    """Makes `directory`, its new parents too, for this user alone; ConfigError when others may write into it."""
+    for each in (*reversed(directory.parents), directory):
+        if not each.exists():
+            each.mkdir(mode=0o700, exist_ok=True)
+    found = directory.stat()
+    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise ConfigError(
+            f"{directory} belongs to another user, or others may write into it",
+            remedy=f"`chmod go-w {directory}`, or name another place in $FLEETRENDER_STATE",
+        )
+
+
 def _publish(path: Path, text: str) -> None:
     part = path.with_suffix(".part")
     part.write_text(text, encoding="utf-8")
@@ -168,7 +181,9 @@ class EventLog:
     def emit(self, event: events.Event) -> None:
         """Records that `event` happened now."""
         at = dt.datetime.now().astimezone().isoformat(timespec="seconds")
-        record = events.Record(at, self.now_s(), event)
+        # What a run starts as is compared when it is resumed, and is the user's own.
+        kept = event if isinstance(event, events.RunStarted) else untrusted.redacted(event)
+        record = events.Record(at, self.now_s(), kept)
         self._file.write(events.to_line(record) + "\n")
         self._file.flush()
         for reader in self._readers:
@@ -183,7 +198,7 @@ class EventLog:
 def output_lock(root: Path, output: Path) -> Iterator[None]:
     """Holds the lock of one output file; LockHeld names its holder. The kernel frees it when we die."""
     directory = root / "locks"
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_private(directory)
     path = directory / hashlib.sha256(str(output.resolve()).encode()).hexdigest()[:32]
     with path.open("a+", encoding="utf-8") as file:
         try:

@@ -1,28 +1,15 @@
 """What happened, as one line of text for people. Pure: no I/O.
 
-Text from hosts and pages is untrusted; `clean` is the one place where it is made fit for a terminal and a log.
+Text from hosts and pages is untrusted; `untrusted.clean` makes it fit for a terminal and a log.
 """
 
-import re
-import unicodedata
 from fractions import Fraction
 
 from capture.faults import Fault, FaultCode
 from capture.protocol import FrameRange
-from fleet import events
+from fleet import events, untrusted
 
-# Whole sequences, so that no `[31m` stays behind; whatever is no known sequence loses its escape character below.
-_ESCAPE = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
-TEXT_MAX = 300  # a page can put a novel into one console line
-
-
-def clean(text: str, limit: int = TEXT_MAX) -> str:
-    """`text` on one line without anything that moves a cursor, changes colours or reorders what stands beside it."""
-    text = _ESCAPE.sub("", text)
-    # Cc: escape sequences start there. Cf: bidi overrides and invisible marks. Cs: cannot be encoded at all.
-    kept = "".join(" " if unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"} else char for char in text)
-    short = " ".join(kept.split())
-    return short if len(short) <= limit else short[: limit - 1] + "…"
+clean = untrusted.clean
 
 
 def duration(seconds: float) -> str:

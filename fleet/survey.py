@@ -32,6 +32,7 @@ _CODES: tuple[tuple[type[errors.FleetError], str], ...] = (
     (errors.HostUnfit, "unfit"),
     (errors.HostBusy, "busy"),
     (errors.HostLost, "lost"),
+    (errors.HostUntrusted, "untrusted"),
     (errors.ConfigError, "configuration"),
 )
 

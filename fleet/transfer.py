@@ -5,6 +5,8 @@ Batches, retries and quarantine live here; what makes a frame count is in `inges
 
 import asyncio
 import dataclasses
+import itertools
+import shutil
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -14,7 +16,8 @@ from pathlib import Path
 from capture import protocol
 from capture.faults import Fault, FaultCode
 from capture.protocol import FrameFile
-from fleet import events, ingest, orders
+from fleet import events, ingest, orders, sentences
+from fleet.errors import ConfigError
 from fleet.model import Plan
 from fleet.rundir import RunDirectory
 from fleet.transports.base import Transport
@@ -23,6 +26,11 @@ from fleet.transports.base import Transport
 PULL_FRAMES = 64
 PULL_BYTES = 32 << 20
 PULL_AGE_S = 1.5
+BATCH_BYTES = 4 * PULL_BYTES
+# What segments, sound and the file itself need beside the frames; and how long to wait for somebody to make room.
+DISK_FREE_MIN_BYTES = 256 << 20
+DISK_WAIT_S = 60.0
+DISK_LOOK_S = 1.0
 # A frame that comes damaged this often is captured again instead.
 PULL_ATTEMPTS = 3
 # The only name under which a failing page's picture is fetched, whatever the host calls it.
@@ -39,17 +47,29 @@ class Delivery:
     arrived: set[int] = field(default_factory=set)
     announced_at_s: float = 0.0
     failed_pulls: int = 0
+    is_begun: bool = False
     end: protocol.Done | protocol.Failed | None = None
 
-    def announce(self, frames: tuple[FrameFile, ...], now_s: float) -> None:
-        """Takes announced frames in; ProtocolError for one that was not ordered."""
+    def announce(self, frames: tuple[FrameFile, ...], now_s: float, limit_bytes: int) -> int:
+        """Takes announced frames in, says how many are news; ProtocolError for one not ordered, or too large."""
         if not self.announced:
             self.announced_at_s = now_s
+        count = 0
         for frame in frames:
             if not any(frame.index in part for part in self.order.todo):
                 raise protocol.ProtocolError(f"frame {frame.index} was announced and not ordered")
+            if frame.size_bytes > limit_bytes:
+                raise protocol.ProtocolError(f"frame {frame.index} has {frame.size_bytes} bytes, {limit_bytes} at most")
             if frame.index not in self.arrived:
+                count += frame.index not in self.announced
                 self.announced[frame.index] = frame
+        return count
+
+    def batch(self) -> list[FrameFile]:
+        """The announced frames to pull now, ascending: no more than fits into one quarantine."""
+        frames = sorted(self.announced.values(), key=lambda frame: frame.index)
+        sums = itertools.accumulate(frame.size_bytes for frame in frames)
+        return [frame for frame, total in zip(frames, sums, strict=True) if frame is frames[0] or total <= BATCH_BYTES]
 
     def is_due(self, now_s: float) -> bool:
         """Whether a pull is worth its fixed cost now."""
@@ -81,18 +101,34 @@ class Puller:
         """A new order begins; its frames will appear in `directory` on the host."""
         self._deliveries[order.chunk] = Delivery(order=order, directory=directory)
 
-    def hear(self, message: protocol.Captured | protocol.Done | protocol.Failed) -> None:
-        """Takes in what the agent says of an order; words about an order that has ended are old news."""
+    def hear(self, message: protocol.Started | protocol.Captured | protocol.Done | protocol.Failed) -> None:
+        """Takes in what the agent says of an order; words about one that has ended, or never was, are no news.
+
+        ProtocolError when it announces what nobody ordered.
+        """
         delivery = self._deliveries.get(message.chunk)
         if delivery is None or delivery.order.attempt != message.attempt:
             return
-        if isinstance(message, protocol.Captured):
-            delivery.announce(message.frames, time.monotonic())
-            count = len(message.frames)
-            self._emit(events.FramesCaptured(chunk=message.chunk, host=self._host, count=count))
+        if isinstance(message, protocol.Started):
+            self._begin(delivery, message)
+        elif isinstance(message, protocol.Captured):
+            limit_bytes = ingest.frame_limit(self._plan)
+            if count := delivery.announce(message.frames, time.monotonic(), limit_bytes):
+                self._emit(events.FramesCaptured(chunk=message.chunk, host=self._host, count=count))
         else:
-            delivery.end = message
+            delivery.end = delivery.end or message
         self._news.set()
+
+    def _begin(self, delivery: Delivery, started: protocol.Started) -> None:
+        if delivery.is_begun:
+            return
+        delivery.is_begun = True
+        order = delivery.order
+        self._emit(
+            events.ChunkStarted(
+                chunk=order.chunk, host=self._host, attempt=order.attempt, workers=started.workers, why=started.why
+            )
+        )
 
     async def run(self, transport: Transport, send: Callable[[protocol.Ack], Awaitable[None]]) -> None:
         """Pulls what is due, oldest order first, and acknowledges what counts, until cancelled."""
@@ -112,10 +148,11 @@ class Puller:
 
     async def _pull(self, transport: Transport, delivery: Delivery) -> list[int]:
         order = delivery.order
-        frames = sorted(delivery.announced.values(), key=lambda frame: frame.index)
+        frames = delivery.batch()
         names = ingest.names(frames, order.frames, self._plan)
         quarantine = self._quarantine(order.chunk)
         limit_bytes = ingest.byte_limit(frames)
+        await self._room(limit_bytes)
         await transport.pull(delivery.directory, names, quarantine, limit_bytes=limit_bytes)
         result = await asyncio.to_thread(
             ingest.ingest, quarantine, frames, chunk=order.frames, plan=self._plan, to=self.chunk_directory(order.chunk)
@@ -129,6 +166,19 @@ class Puller:
             self._reject(delivery, result.rejected)
         return [frame.index for frame in result.verified]
 
+    async def _room(self, size_bytes: int) -> None:
+        """Waits while this machine's disk is too full: frames stay on their hosts. ConfigError when it remains so."""
+        deadline_s = time.monotonic() + DISK_WAIT_S
+        is_told = False
+        while (free_bytes := shutil.disk_usage(self._directory.path).free) < size_bytes + DISK_FREE_MIN_BYTES:
+            shortage = f"only {sentences.size(free_bytes)} are free for frames in {self._directory.path}"
+            if time.monotonic() >= deadline_s:
+                raise ConfigError(shortage, remedy="free some space, then add `--resume` to the same command")
+            if not is_told:
+                self._emit(events.Warned("", f"{shortage}: they wait on their hosts for up to {DISK_WAIT_S:.0f} s"))
+                is_told = True
+            await asyncio.sleep(DISK_LOOK_S)
+
     def _reject(self, delivery: Delivery, rejected: tuple[tuple[FrameFile, str], ...]) -> None:
         delivery.failed_pulls += 1
         for _, reason in rejected[:3]:
@@ -136,7 +186,7 @@ class Puller:
         if delivery.failed_pulls >= PULL_ATTEMPTS:
             first, reason = rejected[0]
             fault = Fault(
-                code=FaultCode.FRAME_DAMAGED,
+                code=FaultCode.FRAME_REJECTED,
                 message=reason,
                 frame=first.index,
                 local_frame=first.index - delivery.order.frames.start,
@@ -157,7 +207,7 @@ class Puller:
             fault = await self._with_evidence(transport, delivery, delivery.end.fault)
         elif lacking := delivery.lacking:
             message = f"the host said done, but {len(lacking)} frames never came, the first is {lacking[0]}"
-            fault = Fault(code=FaultCode.FRAME_DAMAGED, message=message, frame=lacking[0])
+            fault = Fault(code=FaultCode.FRAME_REJECTED, message=message, frame=lacking[0])
         else:
             return events.ChunkDone(chunk=order.chunk, host=self._host, attempt=order.attempt)
         return events.ChunkFailed(chunk=order.chunk, host=self._host, attempt=order.attempt, fault=fault)

@@ -67,15 +67,15 @@ class Coordinator:
         self.process.stdin.write(data)
         self.process.stdin.flush()
 
-    def hear(self, kind: type[T], timeout_s: float = TIMEOUT_S) -> T:
+    def hear(self, kind: type[T] | tuple[type[T], ...], timeout_s: float = TIMEOUT_S) -> T:
         """The next message of `kind`; everything before it is kept in `heard`."""
         deadline = time.monotonic() + timeout_s
         while True:
             try:
                 line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
-                raise AssertionError(f"no {kind.__name__} within {timeout_s} s; heard {self.heard[-5:]}") from None
-            assert line, f"the agent ended before {kind.__name__}; heard {self.heard[-5:]}"
+                raise AssertionError(f"no {kind} within {timeout_s} s; heard {self.heard[-5:]}") from None
+            assert line, f"the agent ended before {kind}; heard {self.heard[-5:]}"
             message = protocol.decode(line)
             self.heard.append(message)
             if isinstance(message, kind):

@@ -1,6 +1,7 @@
 """The agent's conversation: what it answers, what it refuses, and that nothing of it outlives the connection."""
 
 import contextlib
+import dataclasses
 import json
 import signal
 import stat
@@ -95,6 +96,23 @@ def test_the_lock_names_its_owner_and_is_free_once_the_owner_is_killed(tmp_path:
             assert time.monotonic() < deadline, message
             time.sleep(0.05)
             second.say(protocol.Acquire())
+
+
+def test_cleaning_needs_the_lock_and_a_trial_deletes_nothing(tmp_path: Path) -> None:
+    order = protocol.Clean(older_than_s=0.0, max_bytes=None, is_trial=True)
+    with support.agent(tmp_path) as first, support.agent(tmp_path) as second:
+        workspace = support.open_workspace(first, run="first")
+        support.push_bundle(first, workspace, {"index.html": b"<html>"})
+        second.ask(support.hello(run="second"), Facts)
+        trial = second.ask(order, protocol.Cleaned)
+        assert (trial.runs, trial.bundles, trial.blobs) == (1, 1, 2)
+        assert "run first" in second.ask(dataclasses.replace(order, is_trial=False), protocol.Denied).owner
+        assert (workspace / "runs" / "first").is_dir()
+    with support.agent(tmp_path) as coordinator:
+        coordinator.ask(support.hello(run="third"), Facts)
+        done = coordinator.ask(dataclasses.replace(order, is_trial=False), protocol.Cleaned)
+        assert (done.runs, done.bundles, done.blobs, done.size_bytes) == (1, 1, 2, trial.size_bytes)
+        assert [list((workspace / name).iterdir()) for name in ("runs", "bundles", "blobs")] == [[], [], []]
 
 
 def test_a_bundle_is_pushed_once_and_verified_blob_by_blob(tmp_path: Path) -> None:

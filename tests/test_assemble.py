@@ -23,6 +23,7 @@ from fleet.model import AudioTrack, Plan
 VIDEO = Stream(
     kind="video", codec="h264", start_s=Fraction(0), duration_s=Fraction(3), packets=90, width=64, height=36,
     pixel_format="yuv420p", colour=("tv", "bt709", "bt709", "bt709"), rate=Fraction(30), average_rate=Fraction(30),
+    keyframes=(0, 60),
 )  # fmt: skip
 SOUND = Stream(kind="audio", codec="aac", start_s=Fraction(0), duration_s=Fraction(3), channels=2, sample_rate=48_000)
 EXPECTED = assemble.expectation(media.make_plan(90), has_audio=True)
@@ -85,6 +86,7 @@ def test_the_promised_file_has_no_findings() -> None:
         ({"duration_s": Fraction(89, 30)}, "duration of the video is 89/30 instead of 3"),
         ({"start_s": Fraction(1, 30)}, "start of the video is 1/30 instead of 0"),
         ({"pixel_format": "yuv444p"}, "pixel format is yuv444p instead of yuv420p"),
+        ({"keyframes": (0, 61)}, "no keyframe where a segment begins: frame 60"),
     ],
 )
 def test_every_difference_is_found(change: dict[str, object], message: str) -> None:

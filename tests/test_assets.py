@@ -177,3 +177,29 @@ def test_a_cdn_that_cannot_be_reached_is_replaced_by_the_npm_client() -> None:
     assert b"GSAP 3.14.2" in fetched.read()[:200]
     package = json.loads(library.package_file(npm.File(name="gsap", version="3.14.2", path="package.json")).read())
     assert package["version"] == "3.14.2"
+
+
+# Stands in for the npm client: packs nothing until a second one runs beside it, and knows no `absent`.
+NPM = """#!/bin/sh
+echo "$2" >> "{folder}/asked"
+case "$2" in absent*) echo "npm error code E404" >&2; exit 1;; esac
+for _ in 1 2 3 4 5 6 7 8 9 10; do [ "$(wc -l < "{folder}/asked")" -ge 2 ] && break; sleep 0.5; done
+[ "$(wc -l < "{folder}/asked")" -ge 2 ] || exit 2
+for word; do case "$word" in --pack-destination=*) cp "{folder}/package.tgz" "${{word#*=}}/";; esac; done
+"""
+
+
+def test_packages_are_fetched_side_by_side_and_a_refusal_is_asked_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive(tmp_path / "package.tgz", {"package.json": b"{}"})
+    (tmp_path / "npm").write_text(NPM.format(folder=tmp_path))
+    (tmp_path / "npm").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    wanted = [npm.File(name=name, version="1", path="package.json") for name in ("one", "two", "absent", "one")]
+    library = assets.Library(tmp_path / "cache")
+    library.prefetch(wanted)
+    assert [library.package_file(file).read() for file in wanted[:2]] == [b"{}", b"{}"]
+    with pytest.raises(assets.Unavailable, match="npm has no absent@1"):
+        library.package_file(wanted[2])
+    assert sorted((tmp_path / "asked").read_text().split()) == ["absent@1", "one@1", "two@1"]

@@ -1,21 +1,23 @@
 import asyncio
 import hashlib
+import itertools
 import math
 import shlex
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import media_support as media
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capture.protocol import FrameRange
 from fleet import audio
 from fleet.audio import Cue, Mix
 from fleet.formats import FORMATS
-from fleet.model import AudioTrack
+from fleet.model import AudioTrack, Envelope, Level
 
 SECONDS = st.fractions(0, 20, max_denominator=1001)
 LONG = st.fractions(Fraction(1, 100), 20, max_denominator=1001)
@@ -39,13 +41,13 @@ def mixed(directory: Path, *tracks: AudioTrack, frames: FrameRange | None = None
 
 def test_a_track_inside_the_output_keeps_its_times() -> None:
     cue = audio.cue(track(start="1/2", length=1), offset_s=Fraction(0), output_s=Fraction(3))
-    assert cue == Cue(source=0, source_stop=48_000, delay=24_000, length=48_000)
+    assert cue == Cue(start=24_000, source=0, source_stop=48_000, delay=24_000, length=48_000)
 
 
 def test_a_range_of_frames_starts_in_the_middle_of_a_track_at_its_rate() -> None:
     sound = track(start=1, length=4, media_start_s=Fraction(10), rate=Fraction(3, 2))
     cue = audio.cue(sound, offset_s=Fraction(2), output_s=Fraction(2))
-    assert cue == Cue(source=audio.samples(Fraction("11.5")), source_stop=696_000, delay=0, length=96_000)
+    assert cue == Cue(start=96_000, source=audio.samples(Fraction("11.5")), source_stop=696_000, delay=0, length=96_000)
 
 
 def test_a_track_outside_the_output_is_silent() -> None:
@@ -88,6 +90,65 @@ def test_a_track_is_prepared_by_counting_samples() -> None:
         "[s5]atempo=1.5[s6];[s6]apad=whole_len=100[s7];[s7]atrim=end_sample=100[s8];[s8]volume=0.5:precision=float[s9]"
         " -map [s9] -f wav -c:a pcm_f32le -fflags +bitexact file:t.wav -hide_banner -loglevel error -nostdin -y"
     )
+
+
+def test_a_track_with_envelopes_is_multiplied_with_them() -> None:
+    cue = Cue(source=0, source_stop=5, delay=0, length=5)
+    argv = shlex.join(audio.prepare_command(track(), cue, "t.wav", channels=2, gains="t.gains")).replace("'", "")
+    assert "-f f32le -ac 1 -ar 48000 -i file:t.gains" in argv
+    assert "[1:a:0]channelmap=0-FL|0-FR:stereo[s7];[s6][s7]amultiply[s8] -map [s8]" in argv
+
+
+ENVELOPES = st.lists(
+    st.builds(Level, st.fractions(0, 4, max_denominator=48_000), st.floats(0, 4, width=32)),
+    min_size=1,
+    max_size=6,
+    unique_by=lambda level: audio.samples(level.at_s),
+).map(lambda levels: tuple(sorted(levels, key=lambda level: level.at_s)))
+
+
+@given(ENVELOPES, st.integers(0, 200_000), st.integers(1, 120_000))
+@settings(max_examples=25, deadline=None)
+def test_envelopes_are_straight_between_levels_and_held_outside(envelope: Envelope, start: int, length: int) -> None:
+    corners = [(audio.samples(level.at_s), level.gain) for level in envelope]
+    found = [gain for block in audio.gains([envelope, envelope], start, length) for gain in block]
+    assert len(found) == length
+    for index in {0, length // 2, length - 1, *(at - start for at, _ in corners if start <= at < start + length)}:
+        at = start + index
+        (begin, gain), (end, goal) = (corners[0], corners[0])
+        for before, after in itertools.pairwise([*corners, (10**9, corners[-1][1])]):
+            if before[0] <= at:
+                (begin, gain), (end, goal) = before, after
+        wanted = gain if end == begin or at < begin else gain + (goal - gain) * (at - begin) / (end - begin)
+        assert found[index] == pytest.approx(wanted**2, abs=1e-4)
+
+
+def loudness(samples: Sequence[float], at_s: float) -> float:
+    """Root of the mean square over a tenth of a second, as a part of the unchanged tone's."""
+    window = samples[round(at_s * media.SAMPLE_RATE) :][: media.SAMPLE_RATE // 10]
+    return math.sqrt(sum(value * value for value in window) / len(window)) / (0.125 / math.sqrt(2))
+
+
+@pytest.mark.ffmpeg
+def test_fades_and_ducking_are_heard_when_they_are_due_at_any_speed(tmp_path: Path) -> None:
+    fade = tuple(Level(Fraction(at), gain) for at, gain in ((1, 0.0), (2, 1.0), (3, 1.0), (4, 0.2)))
+    shared = (Level(Fraction(0), 2.0), Level(Fraction(6), 2.0))
+    tone = media.tone(tmp_path / "tone.wav", 440, sound_s=8)
+    faded = track(start="1/2", length=4, file=tone, rate=Fraction(3, 2), envelopes=(fade, shared))
+    mixed(tmp_path, faded, frames=FrameRange(15, 150), frame_count=150)
+    left, _ = media.pcm(tmp_path / "audio.m4a")
+    for film_s, gain in (
+        (0.6, 0.0),
+        (1.2, 0.5),
+        (1.45, 1.0),
+        (1.7, 1.5),
+        (2.5, 2.0),
+        (3.45, 1.2),
+        (4.2, 0.4),
+        (4.6, 0.0),
+    ):
+        assert loudness(left, film_s - 0.5) == pytest.approx(gain, abs=0.05), film_s
+    assert list(tmp_path.glob("*.gains")) == []
 
 
 def test_tracks_are_added_up_without_normalising() -> None:

@@ -1,5 +1,6 @@
 """Facts give findings: one JSON file per kind of host says what it looks like and what we must say about it."""
 
+import dataclasses
 from collections import Counter
 from typing import Any
 
@@ -33,9 +34,19 @@ def test_every_check_fails_for_some_host_and_passes_for_another(check: checks.Ch
     assert {check(each, each.facts) is None for each in known if each.facts} == {True, False}
 
 
+def test_root_is_refused_over_ssh_unless_the_hosts_file_gives_up_the_sandbox_and_told_here() -> None:
+    over_ssh = examined("docker-root")
+    for host in (
+        dataclasses.replace(over_ssh.host, sandbox=False),
+        dataclasses.replace(over_ssh.host, transport="local"),
+    ):
+        findings = checks.judge(dataclasses.replace(over_ssh, host=host))
+        assert [finding.severity for finding in findings if finding.code == "root"] == [Severity.WARNING]
+
+
 def test_hosts_with_errors_or_without_facts_are_not_usable() -> None:
-    hosts = [examined(name) for name in ("workstation", "fresh-ubuntu", "asleep", "docker-root")]
-    assert [each.host.name for each in checks.usable(hosts, checks.run(hosts))] == ["workstation", "docker-root"]
+    hosts = [examined(name) for name in ("workstation", "fresh-ubuntu", "asleep", "docker-root", "trusting-host")]
+    assert [each.host.name for each in checks.usable(hosts, checks.run(hosts))] == ["workstation", "trusting-host"]
     silent = [Examined(host=Host(name="silent"))]
     assert checks.usable(silent, checks.run(silent)) == ()
 

@@ -326,3 +326,19 @@ class TestSetup:
 def program(path: Path, text: str) -> None:
     path.write_text(text)
     path.chmod(0o755)
+
+
+def test_clean_says_what_would_go_and_then_what_went(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    (tmp_path / "hosts.toml").write_text(
+        f'version = 1\n[[host]]\nname = "here"\naddress = "localhost"\ntransport = "local"\nworkdir = "{work}"\n'
+    )
+    assert call("clean", cwd=tmp_path).stdout == "here: nothing to clean\n"
+    (machine,) = work.iterdir()
+    (machine / "runs" / "past").mkdir()
+    (machine / "runs" / "past" / "frame").write_bytes(b"x" * (3 << 20))
+    os.utime(machine / "runs" / "past", (0, 0))
+    assert call("clean", "--dry-run", cwd=tmp_path).stdout == "here: 1 run, would free 3M\n"
+    assert call("clean", "--older-than", "7d", cwd=tmp_path).stdout == "here: 1 run, freed 3M\n"
+    assert list((machine / "runs").iterdir()) == []
+    assert "an age is written like" in str(failure(call("clean", "--older-than", "soon", cwd=tmp_path)))

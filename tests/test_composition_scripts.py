@@ -1,5 +1,8 @@
 import contextlib
+import html
 import itertools
+import json
+import re
 from pathlib import Path
 
 import composition_support as support
@@ -8,8 +11,8 @@ from composition_support import NEEDS_NPM, page, paths, read, tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet import composition, errors
-from fleet.composition import markup, moving, speech
+from fleet import composition, errors, model
+from fleet.composition import fonts, markup, moving, speech
 
 GIF = b"GIF89a\2\0\2\0\x80\0\0\0\0\0\xff\xff\xff%s;"
 IMAGE = b"\x21\xf9\4\0\0\0\0\0\x2c\0\0\0\0\2\0\2\0\0\2\2\x8c\x53\0"
@@ -28,16 +31,30 @@ def test_files_that_scripts_name_are_in_the_bundle(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_files_at_the_top_are_in_the_bundle_when_a_name_ends_like_theirs(tmp_path: Path) -> None:
+    files = dict.fromkeys(("lava.png", "rock.png", "voice.mp3", "notes.txt", "deep/other.png"), "x")
+    script = "a = name + '.png'; b = `${word}.mp3?v=1`; const x = '.txt'; if (y) {z}.txt;"
+    compiled = read(tmp_path, {**files, "index.html": page(f"<script>{script}</script>")})
+    assert paths(compiled) == ["lava.png", "rock.png", "voice.mp3"]
+
+
 def test_scripts_of_the_project_are_read_too(tmp_path: Path) -> None:
     files = {"js/app.js": 'gl = canvas.getContext("webgl2"); fetch("data/a.json")', "data/a.json": "{}"}
     compiled = read(tmp_path, {**files, "index.html": page('<script src="js/app.js" defer></script>')})
     assert paths(compiled) == ["data/a.json", "js/app.js"]
     assert compiled.has_webgl
     assert not read(tmp_path / "plain", {"index.html": page("<script>gsap.to()</script>")}).has_webgl
-    with pytest.raises(errors.CompositionError, match=r"^js/app\.js:2: .*`webgpu`"):
+    with pytest.raises(errors.CompositionError, match=r"^js/app\.js:2: .*`live-maps`"):
         read(
-            tmp_path / "gpu", {"js/app.js": "\nnavigator.gpu", "index.html": page('<script src="js/app.js"></script>')}
+            tmp_path / "map",
+            {"js/app.js": "\nnew mapboxgl.Map()", "index.html": page('<script src="js/app.js"></script>')},
         )
+
+
+def test_a_script_that_asks_for_webgpu_is_told_that_there_is_none(tmp_path: Path) -> None:
+    body = '<script src="app.js"></script>\n<script>\nconst isFast = !!navigator.gpu;</script>'
+    compiled = read(tmp_path, {"app.js": "\nif (navigator.gpu) start()", "index.html": page(body)})
+    assert [(f.code, f.where) for f in compiled.findings] == [("no-webgpu", "index.html:3"), ("no-webgpu", "app.js:2")]
 
 
 def test_data_from_elsewhere_that_cannot_be_had_is_warned_about(tmp_path: Path) -> None:
@@ -47,10 +64,31 @@ def test_data_from_elsewhere_that_cannot_be_had_is_warned_about(tmp_path: Path) 
     assert [(f.code, f.where) for f in compiled.findings] == said
 
 
+def test_a_picture_from_elsewhere_that_cannot_be_had_is_warned_about(tmp_path: Path) -> None:
+    head = '<style>\nbody { background: url("https://pictures.example/b.png") }</style>'
+    compiled = read(tmp_path, {"index.html": page('<img src="https://pictures.example/a.png">', head=head)})
+    said = [("picture-unavailable", "index.html:2"), ("picture-unavailable", "index.html:2")]
+    assert [(f.code, f.where) for f in compiled.findings] == said
+    with pytest.raises(errors.CompositionError, match=r"a\.mp4: .*offline"):
+        read(tmp_path / "film", {"index.html": page('<video src="https://pictures.example/a.mp4"></video>')})
+
+
 def test_a_script_runs_where_it_did_when_its_text_cannot_stand_there(tmp_path: Path) -> None:
     body = "<script>one()</script><p></p><script>two()</script><script type=module>three()</script>"
     document = tree(read(tmp_path, {"index.html": page(body)}))
     assert [markup.text(script) for script in markup.find(document, "script")] == ["three()", "one()", "two()"]
+
+
+def test_authors_scripts_come_after_the_wait_for_fonts(tmp_path: Path) -> None:
+    face = '<style>@font-face { font-family: "Own"; src: url("own.woff2") }</style>'
+    files = {"index.html": page("<script>one()</script>", head=face), "own.woff2": "x"}
+    last, own = markup.find(tree(read(tmp_path / "inline", files)), "script")[-2:]
+    assert (markup.get(last, "src"), markup.text(own)) == ("/__fleet_fonts.js", "one()")
+    files |= {"index.html": page('<script src="a.js"></script><p></p>', head=face), "a.js": "one()"}
+    first, *rest = markup.find(tree(read(tmp_path / "file", files)), "script")
+    assert [markup.get(script, "src") for script in (first, *rest)] == ["/__fleet_fonts.js", "a.js"]
+    files |= {"index.html": page(head=f"{face}<script>addEventListener('load', one)</script>")}
+    assert markup.get(markup.find(tree(read(tmp_path / "head", files)), "script")[-1], "src") == "/__fleet_fonts.js"
 
 
 def test_a_page_inside_the_page_is_compiled_as_well(tmp_path: Path) -> None:
@@ -67,6 +105,41 @@ def test_a_page_inside_the_page_is_compiled_as_well(tmp_path: Path) -> None:
         )
     with pytest.raises(errors.CompositionError, match="a page from elsewhere"):
         read(tmp_path / "remote", {"index.html": page('<iframe src="https://x.example/"></iframe>')})
+
+
+def test_a_page_written_into_the_page_is_compiled_as_well(tmp_path: Path) -> None:
+    inner = html.escape(
+        '<img src="dot.png"><script src="js/a.js"></script><iframe srcdoc="<img src=two.png>"></iframe>'
+    )
+    files = {"dot.png": "x", "two.png": "x", "js/a.js": 'import("./b.js")', "js/b.js": ""}
+    compiled = read(tmp_path, {**files, "index.html": page(f'<iframe src="gone.html" srcdoc="{inner}"></iframe>')})
+    assert paths(compiled) == ["dot.png", "js/a.js", "js/b.js", "two.png"]
+    (host,) = markup.find(tree(compiled), "iframe")
+    inside = markup.parse(host.attrs["srcdoc"] or "")
+    (image,) = markup.find(inside, "img")
+    assert image.attrs["src"] == "/dot.png"
+    (innermost,) = markup.find(inside, "iframe")
+    assert 'src="/two.png"' in (innermost.attrs["srcdoc"] or "")
+    with pytest.raises(errors.CompositionError, match=r"index\.html \(srcdoc\):1: gone\.png: no such file"):
+        read(tmp_path / "missing", {"index.html": page('<iframe srcdoc="<img src=gone.png>"></iframe>')})
+
+
+def test_a_page_in_a_folder_finds_its_files_and_its_fonts(tmp_path: Path) -> None:
+    inner = """<p>text</p><link rel="stylesheet" href="style.css"><style>b{background:url(dot.png)}</style>
+    <img src="dot.png" srcset="dot.png 1x, ../top.png 2x"><use href="#a"></use><script src="code.js"></script>"""
+    files = {"in/dot.png": "x", "top.png": "x", "in/code.js": "", "in/style.css": "i{background:url(dot.png)}"}
+    body = page('<iframe src="in/page.html"></iframe><div data-composition-src="scenes/one.html"></div>')
+    scene = '<template><div data-composition-id="one"><iframe srcdoc="<img src=dot.png>"></iframe></div></template>'
+    files |= {"index.html": body, "in/page.html": inner, "scenes/one.html": scene, "scenes/dot.png": "y"}
+    compiled = read(tmp_path, files)
+    (file,) = [asset.file for asset in compiled.assets if asset.path == "in/page.html"]
+    text = Path(file).read_text(encoding="utf-8")
+    assert 'src="/in/dot.png" srcset="/in/dot.png 1x, /top.png 2x"' in text
+    assert text.count('url("/in/dot.png")') == 2
+    assert '<script src="/in/code.js">' in text
+    assert 'href="#a"' in text
+    assert fonts.MARK in text  # text without a family is drawn by ours there too
+    assert "/scenes/dot.png" in compiled.document
 
 
 def test_an_image_that_moves_is_marked_for_the_page(tmp_path: Path) -> None:
@@ -110,10 +183,52 @@ def test_modules_from_a_cdn_come_with_their_neighbours(tmp_path: Path) -> None:
     script = f'<script type="module">import * as THREE from "{url}";</script>'
     support.write(tmp_path, {"index.html": page(script)})
     compiled = composition.read(tmp_path, variables={}, cache=support.CACHE)
-    names = [Path(path) for path in paths(compiled)]
-    assert [name.name for name in names] == ["three.core.js", "three.module.js"]
-    assert len({name.parent for name in names}) == 1
-    assert f'import * as THREE from "./{names[1]}";' in compiled.document
+    found = modules_of(compiled)
+    assert set(found) == {"three.core.js", "three.module.js"}
+    assert f'import * as THREE from "/{found["three.module.js"][0]}";' in compiled.document
+    assert f'from"/{found["three.core.js"][0]}"' in found["three.module.js"][1].replace(" ", "").replace("'", '"')
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('import "a"; import b from "./b.js";import*as c from"c"', ["a", "./b.js", "c"]),
+        ("export { d,\n  e as f } from '../d.js'; export*from'e'", ["../d.js", "e"]),
+        ("const x = await import( 'f' ), y = import(name)", ["f"]),
+        ("say('Taken from \"https://x.example/\"'); gsap.to({ from: 'center' }); Array.from('abc')", []),
+    ],
+)
+def test_imports_are_told_from_other_words(source: str, found: list[str]) -> None:
+    assert speech.with_imports(source, str) == source
+    marked = speech.with_imports(source, lambda name: f"<{name}>")
+    assert re.findall("<(.*?)>", marked) == found
+
+
+def modules_of(compiled: model.Composition) -> dict[str, tuple[str, str]]:
+    """Path in the bundle and text of every script, by file name."""
+    files = [(asset.path, Path(asset.file).read_text(encoding="utf-8")) for asset in compiled.assets]
+    return {Path(path).name: (path, text) for path, text in files}
+
+
+@NEEDS_NPM
+def test_an_import_map_leads_into_the_bundle(tmp_path: Path) -> None:
+    three = "https://cdn.jsdelivr.net/npm/three@0.184.0/"
+    table = {"three": f"{three}build/three.module.js", "three/addons/": f"{three}examples/jsm/", "mine": "./js/mine.js"}
+    body = f"""<script type="importmap">{json.dumps({"imports": table})}</script>
+    <script type="module">import "./js/app.js"; import "mine"; import "absent";</script>"""
+    app = 'import { EffectComposer } from "three/addons/postprocessing/EffectComposer.js"; import "../lib/util.js";'
+    files = {"index.html": page(body), "js/app.js": app, "js/mine.js": "", "lib/util.js": "export const one = 1;"}
+    support.write(tmp_path, files)
+    compiled = composition.read(tmp_path, variables={}, cache=support.CACHE)
+    found = modules_of(compiled)
+    assert set(found) >= {"three.module.js", "EffectComposer.js", "CopyShader.js", "Pass.js", "app.js", "util.js"}
+    (script, *_) = [e for e in markup.find(tree(compiled), "script") if e.attrs.get("type") == "importmap"]
+    imports = json.loads(markup.text(script))["imports"]
+    assert imports["three"] == f"/{found['three.module.js'][0]}"
+    assert imports["mine"] == "/js/mine.js"
+    assert imports["three/addons/postprocessing/EffectComposer.js"] == f"/{found['EffectComposer.js'][0]}"
+    assert f"'/{found['CopyShader.js'][0]}'" in found["EffectComposer.js"][1]  # written as ../shaders/CopyShader.js
+    assert '"/lib/util.js"' in found["app.js"][1]
 
 
 @NEEDS_NPM

@@ -54,7 +54,7 @@ def test_overrides_are_the_first_script_and_win_over_authored_css(tmp_path: Path
 def test_unknown_names_and_options_are_warned_about(tmp_path: Path) -> None:
     compiled = read(tmp_path, {"index.html": page(root=root())}, variables={"titel": "x", "theme": "drak"})
     assert [(f.severity, f.code, f.where) for f in compiled.findings] == [
-        (model.Severity.WARNING, "unknown-variable", ""),
+        (model.Severity.WARNING, "unknown-variable", "index.html:1"),
         (model.Severity.WARNING, "unknown-option", "index.html:1"),
     ]
     assert compiled.findings[0].remedy == "declared variables: `Main Title`, `empty`, `flag`, `size`, `theme`"

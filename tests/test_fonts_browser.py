@@ -1,5 +1,6 @@
 """Text in the real browser: no empty boxes, and no pixel by a host's own fonts."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import browser_support as support
@@ -7,7 +8,7 @@ import composition_support
 import pytest
 from composition_support import NEEDS_NPM
 
-from capture import png
+from capture import page, png
 from capture.protocol import CaptureMode
 from fleet import composition
 
@@ -66,3 +67,32 @@ def test_fonts_of_the_host_decide_no_pixel(tmp_path: Path, monkeypatch: pytest.M
     pictures.append(still(tmp_path, "fontless", document))
     assert pictures[0] == pictures[1]
     assert len({pixel for row in png.rows(pictures[1]) for pixel in row}) > 8
+
+
+MEASURES = """<p id="p" style="display:inline-block;font-size:30px">measured</p><script>
+const made = document.createElement("b");
+made.textContent = "measured";
+made.style.cssText = "font-weight:800;display:inline-block";
+document.body.append(made);
+const context = document.createElement("canvas").getContext("2d");
+context.font = "800 72px Inter";
+const drawn = () => context.measureText("measured").width;
+const widths = () => [...[p, made].map((text) => text.getBoundingClientRect().width), drawn()].join();
+const early = widths();
+window.addEventListener("hf-seek", () => {
+  document.body.replaceChildren();
+  document.body.style.background = early === now ? "#0000ff" : "#ff0000";
+});
+document.fonts.ready.then(() => (now = widths()));
+let now = "";
+</script>"""
+
+
+@NEEDS_NPM
+def test_a_script_that_measures_text_at_load_sees_its_font(tmp_path: Path) -> None:
+    directory = support.bundle(tmp_path / "measures", compiled(tmp_path, MEASURES))
+    config = page.PageConfig(fps=Fraction(30), duration_s=Fraction(2), width=support.SIZE[0], height=support.SIZE[1])
+    with support.session(directory, CaptureMode.BEGIN_FRAME) as opened:
+        opened.open(page.source(config))
+        ((_, picture),) = opened.capture([0])
+    assert {pixel for row in png.rows(picture) for pixel in row} == {(0, 0, 255)}

@@ -233,6 +233,7 @@ def judged(name: str, video: Stream, *sounds: Stream) -> list[str]:
 VP9 = Stream(
     kind="video", codec="vp9", start_s=Fraction(0), duration_s=Fraction(3), packets=90, width=64, height=36,
     pixel_format="yuva420p", colour=formats.LIMITED_709, rate=Fraction(30), average_rate=Fraction(30),
+    keyframes=(0, 60),
 )  # fmt: skip
 OPUS = Stream(kind="audio", codec="opus", start_s=Fraction(-7, 1000), duration_s=Fraction(3020, 1000))
 
@@ -331,6 +332,19 @@ def test_colours_alpha_and_bytes_survive_two_segments_in_any_order(tmp_path: Pat
     assert digests[0] == digests[1]
     for found, wanted in zip(pixels(outputs[0], len(colours)), colours, strict=True):
         assert max(abs(a - b) for a, b in zip(found, wanted, strict=True)) <= 2, (found, wanted)
+
+
+@pytest.mark.ffmpeg
+def test_pictures_that_need_the_bitrate_get_it_in_every_segment(tmp_path: Path) -> None:
+    (tmp_path / "stills").mkdir()
+    noise = ("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30,noise=alls=20:allf=t", "-frames:v", "90")
+    coded = ("-vf", "scale=out_range=pc:out_color_matrix=bt601", "-pix_fmt", "yuvj420p", "-q:v", "2")
+    media.ffmpeg(*noise, *coded, f"{tmp_path}/stills/%03d.jpg")
+    made = make_plan("mp4", 90, segment=30, bitrate_bps=400_000)
+    made = dataclasses.replace(made, width=320, height=180)
+    render(made, sorted((tmp_path / "stills").iterdir()), tmp_path / "o.mp4")
+    sizes = [file.stat().st_size for file in sorted((tmp_path / "o.mp4.segments").glob("*.mp4"))]
+    assert [size * 8 / 400_000 for size in sizes] == pytest.approx([1, 1, 1], rel=0.25)
 
 
 @pytest.mark.ffmpeg

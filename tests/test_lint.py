@@ -1,5 +1,6 @@
 """What is said about a project before it is rendered: findings by file and line, and what they stop."""
 
+import json
 from pathlib import Path
 
 import composition_support as support
@@ -96,6 +97,22 @@ def test_placeholders_are_filled_in_pages_scripts_and_sheets(tmp_path: Path) -> 
     assert Path(asset.file).read_text() == "const title = 'x';"
     assert compiled.findings == ()
     assert (tmp_path / "project" / "a.js").read_text() == files["a.js"]
+
+
+def test_placeholders_in_data_are_filled_and_keep_it_json(tmp_path: Path) -> None:
+    data = '{"title": "{{ title }}", "seconds": __SECONDS__}'
+    body = """<script>fetch("data/a.json"); const b = "b.json";</script>"""
+    files: dict[str, str | bytes] = {"index.html": page(body), "data/a.json": data, "b.json": '["__SECONDS__"]'}
+    compiled = composition.read(
+        write(tmp_path / "project", files),
+        variables={},
+        placeholders={"title": 'Say "hi"', "SECONDS": "3"},
+        cache=tmp_path / "cache",
+        offline=True,
+    )
+    read = {asset.path: json.loads(Path(asset.file).read_text()) for asset in compiled.assets}
+    assert read == {"data/a.json": {"title": 'Say "hi"', "seconds": 3}, "b.json": ["3"]}
+    assert compiled.findings == ()
 
 
 def test_a_value_that_no_placeholder_wants_is_named(tmp_path: Path) -> None:

@@ -130,6 +130,26 @@ def test_tweens_of_nested_scenes_with_one_target_begin_from_where_it_stood_first
         assert x_of(session, ".dot") == 30
 
 
+def test_where_tweens_of_one_target_overlap_the_later_one_wins(browser: Browser) -> None:
+    tweens = "tl.to('#box', {x: 90, duration: 1, ease: 'none'}).to('#box', {x: 0, duration: 1, ease: 'none'}, 0.5)"
+    with film(browser, animated(tweens)) as session:
+        session.ready()
+        session.seek(*range(25))
+        assert x_of(session, "#box") == pytest.approx(45 * 0.7)
+
+
+def test_a_transition_runs_while_a_timeline_moves_its_end(browser: Browser) -> None:
+    body = '<div id="box" style="transition: transform 1s linear">box</div>'
+    with film(browser, animated("tl.to('#box', {y: 300, duration: 1, ease: 'none'})", body)) as session:
+        session.ready()
+        session.seek(*range(16))
+        at = [session.js("new DOMMatrix(getComputedStyle(box).transform).f")]
+        session.seek(*range(16, 61))
+        at.append(session.js("new DOMMatrix(getComputedStyle(box).transform).f"))
+        assert 15 < at[0] < 60
+        assert at[1] == pytest.approx(300)
+
+
 def test_a_clip_outside_its_ancestors_window_stays_hidden(browser: Browser) -> None:
     body = '<div id="out" data-start="0" data-duration="1">out<p id="in" data-start="0" data-duration="2">in</p></div>'
     with film(browser, animated("", body)) as session:
@@ -478,6 +498,7 @@ def refusal(browser: Browser, html: str, *frames: int) -> PageFault:
     [
         ('<video id="v" data-start="0" src="a.mp4"></video>', "video"),
         ("<canvas data-requires-webgpu></canvas>", "WebGPU"),
+        ("<script>navigator.gpu.requestAdapter()</script>", "WebGPU"),
         ('<div data-color-grading="{}"></div>', "colour grading"),
         ('<div class="maplibregl-map"></div>', "live maps"),
         ('<div data-composition-src="x.html"></div>', "data-composition-src"),
@@ -489,6 +510,12 @@ def test_what_is_not_covered_is_refused_by_name(browser: Browser, body: str, nam
     fault = refusal(browser, animated("", body))
     assert fault.code == "feature_unsupported"
     assert name in fault.message
+
+
+def test_a_page_that_asks_for_webgpu_takes_its_other_way(browser: Browser) -> None:
+    script = "<script>if ('gpu' in navigator || navigator.gpu) navigator.gpu.requestAdapter()</script>"
+    with film(browser, animated("", script)) as session:
+        assert [warning["code"] for warning in session.ready()["warnings"]] == []
 
 
 def test_sound_is_not_refused(browser: Browser) -> None:

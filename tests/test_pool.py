@@ -24,6 +24,11 @@ warm = st.integers(0, 64)
         ({"memory_available_bytes": 2 * GIB}, Sizing(2, Bound.MEMORY, "2048 MiB of memory free")),
         ({"memory_available_bytes": 100 * MIB}, Sizing(1, Bound.MEMORY, "100 MiB of memory free")),
         ({"memory_available_bytes": 100 * MIB, "warm": 3}, Sizing(3, Bound.MEMORY, "100 MiB of memory free")),
+        (
+            {"memory_available_bytes": 8 * GIB, "pixels": 3840 * 2160},
+            Sizing(7, Bound.MEMORY, "8192 MiB of memory free"),
+        ),
+        ({"memory_available_bytes": 8 * GIB, "pixels": 640 * 360}, Sizing(8, Bound.CPU, "8 cores")),
         ({"frames": 30}, Sizing(2, Bound.FRAMES, "only 30 frames")),
         ({"frames": 30, "warm": 8}, Sizing(8, Bound.CPU, "8 cores")),
         ({"ceiling": 4}, Sizing(4, Bound.CEILING, "at most 4 on this host")),

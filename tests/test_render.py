@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import barcode
+import media_support as media
 import pytest
 from fleetrender_support import EXAMPLES, fleetrender
 
@@ -57,6 +58,27 @@ def test_a_strict_run_ends_at_a_timeline_that_never_comes(tmp_path: Path) -> Non
     assert ended.code == 4
     assert "no timeline is registered for: bad" in ended.stderr
     assert not (tmp_path / "out.mp4").exists()
+
+
+TWO_SOUNDS = """<!doctype html><html><body>
+<div data-composition-id="main" data-start="0" data-duration="0.5" data-width="64" data-height="36" data-no-timeline>
+<audio id="good" src="tone.wav"></audio><audio id="odd" src="odd.wav"></audio></div></body></html>"""
+
+
+def test_a_track_that_no_decoder_knows_is_left_out_by_name_and_ends_a_strict_run(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text(TWO_SOUNDS)
+    tone = media.tone(tmp_path / "tone.wav", 440).read_bytes()
+    # A file as it should be, but for the codec: nothing but decoding it tells.
+    (tmp_path / "odd.wav").write_bytes(tone[:20] + b"\x34\x12" + tone[22:])
+    ended = fleetrender(tmp_path, "run", tmp_path, "-o", "out.mp4", "--json")
+    assert ended.code == 0, ended.stderr
+    assert media.strength(media.pcm(tmp_path / "out.mp4")[0], 440) == pytest.approx(0.125, rel=0.1)
+    said = "audio `odd` is left out: Decoder"
+    assert said in json.dumps(ended.result) + ended.stderr
+    strict = fleetrender(tmp_path, "run", tmp_path, "-o", "strict.mp4", "--strict")
+    assert strict.code == 4
+    assert said in strict.stderr
+    assert not (tmp_path / "strict.mp4").exists()
 
 
 def test_a_dry_run_touches_no_host_and_writes_no_video(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """The workspace: what is refused, what is collected, and what survives."""
 
 import errno
+import hashlib
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -125,6 +127,48 @@ def test_the_bundle_used_longest_ago_goes_first_and_shared_blobs_stay(workspace:
     assert (workspace.bundle(new) / "shared").read_bytes() == shared
     assert workspace.prepare(old) == (old,)
     assert sum(blob.stat().st_size for blob in workspace.blobs.iterdir()) < 8000
+
+
+def gone(found: list[collector.Leftover]) -> set[tuple[str, str]]:
+    return {(each.kind, each.path.name) for each in found}
+
+
+def test_leftovers_are_what_is_old_and_never_what_is_held(workspace: Workspace) -> None:
+    shared = b"s" * 1000
+    old = stored(workspace, {"a": b"a" * 5000, "shared": shared})
+    new = stored(workspace, {"b": b"b" * 5000, "shared": shared})
+    for path in (workspace.bundle(old), workspace.run("past"), *workspace.blobs.iterdir()):
+        age(path, 7200)
+    workspace.run("present")
+    agents = workspace.path.parent / "agent"
+    agents.mkdir()
+    for name, seconds in (("old.pyz", 7200), ("young.pyz", 60), (Path(sys.argv[0]).name, 7200)):
+        (agents / name).write_bytes(b"z")
+        age(agents / name, seconds)
+    found = collector.leftovers(workspace, older_than_s=3600, max_bytes=None)
+    only_old = hashlib.sha256(b"a" * 5000).hexdigest()
+    assert {each for each in gone(found) if each[0] != "blob"} == {
+        ("run", "past"), ("bundle", old), ("agent", "old.pyz")
+    }  # fmt: skip
+    blobs = {name for kind, name in gone(found) if kind == "blob"}
+    assert only_old in blobs
+    assert hashlib.sha256(shared).hexdigest() not in blobs
+    before = workspace.blobs.stat().st_nlink, collector._size(workspace.blobs)
+    freed = sum(each.size_bytes for each in found if each.kind == "blob")
+    for each in found:
+        each.delete()
+    assert before[1] - collector._size(workspace.blobs) == freed
+    assert workspace.prepare(new) == ()
+    assert collector.leftovers(workspace, older_than_s=3600, max_bytes=None) == []
+
+
+def test_a_size_drops_the_oldest_bundles_however_young(workspace: Workspace) -> None:
+    first, second = stored(workspace, {"a": b"a" * 5000}), stored(workspace, {"b": b"b" * 5000})
+    age(workspace.bundle(first), 20)
+    age(workspace.bundle(second), 10)
+    found = collector.leftovers(workspace, older_than_s=3600, max_bytes=8000)
+    assert {each for each in gone(found) if each[0] == "bundle"} == {("bundle", first)}
+    assert collector.leftovers(workspace, older_than_s=3600, max_bytes=80_000) == []
 
 
 def test_a_bundle_is_used_whenever_it_is_prepared(workspace: Workspace) -> None:

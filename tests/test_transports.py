@@ -190,7 +190,7 @@ def test_an_agent_that_says_why_it_stops_is_quoted(place: Place) -> None:
     [("junk", "not a JSON line"), ("huge", "a line over 262144 bytes"), ("backwards", "it sent Ping")],
 )
 def test_what_is_no_message_of_an_agent_ends_the_conversation(place: Place, text: str, complaint: str) -> None:
-    with pytest.raises(errors.HostLost, match=complaint):
+    with pytest.raises(errors.HostUntrusted, match=complaint):
         asyncio.run(order(place, text))
 
 

@@ -35,7 +35,8 @@ def extract(cache: Path, *slots: VideoSlot, frames: FrameRange) -> video.Extract
 
 
 def numbers(shown: stills.Shown) -> list[int | None]:
-    known = {blob.file: support.number(Path(blob.file)) for blob in shown.stills}
+    files = sorted({blob.file for blob in shown.stills})
+    known = dict(zip(files, support.of_stills([Path(file) for file in files]), strict=True))
     return [known[blob.file] for blob in shown.stills]
 
 
@@ -154,7 +155,7 @@ def test_a_damaged_still_in_the_cache_is_made_again(tmp_path: Path) -> None:
 
 
 def numbers_of(blobs: tuple[object, ...]) -> list[int | None]:
-    return [support.number(Path(blob.file)) for blob in blobs]  # type: ignore[attr-defined]
+    return support.of_stills([Path(blob.file) for blob in blobs])  # type: ignore[attr-defined]
 
 
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (221, 56, 46))

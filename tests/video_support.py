@@ -33,10 +33,18 @@ def clip(file: Path, count: int, *, fps: str = "30", size: tuple[int, int] = SIZ
     return file
 
 
-def number(picture: Path) -> int | None:
-    """The number that a still of any size shows; None where there is no barcode."""
+def of_stills(pictures: list[Path]) -> list[int | None]:
+    """The numbers that stills of any size, and one kind, show; None where there is no barcode. One FFmpeg for all."""
+    decoder = "mjpeg" if pictures[0].suffix == ".jpg" else "png"
     scale = f"scale={barcode.WIDTH}:{barcode.HEIGHT}:flags=area,format=gray"
-    luma = ffmpeg("-i", str(picture), "-vf", scale, "-frames:v", "1", "-f", "rawvideo", "-")
+    source = ("-f", "image2pipe", "-c:v", decoder, "-i", "-", "-vf", scale)
+    lumas = ffmpeg(*source, "-f", "rawvideo", "-", stdin=b"".join(picture.read_bytes() for picture in pictures))
+    size = barcode.WIDTH * barcode.HEIGHT
+    assert len(lumas) == size * len(pictures)
+    return [_read(lumas[at : at + size]) for at in range(0, len(lumas), size)]
+
+
+def _read(luma: bytes) -> int | None:
     try:
         return barcode.read(luma)
     except ValueError:

@@ -11,8 +11,8 @@ from fractions import Fraction
 
 from capture.protocol import PAGE_LIMIT_S, RenderSpec
 
-# Child frames need time and chance, nothing else: whatever moves in them follows their clock.
-EVERY_FRAME = ("clock.js", "random.js")
+# Child frames need time, chance and the same abilities: whatever moves in them follows their clock.
+EVERY_FRAME = ("clock.js", "random.js", "webgpu.js")
 # A file may call those above it while it loads, and any file once the page is parsed.
 TOP_FRAME = (
     "failure.js",
@@ -33,19 +33,24 @@ TOP_FRAME = (
     "stills.js",
     "media.js",
     "video.js",
+    "volume.js",
 )
 AFTER_ADAPTERS = ("seek.js", "globals.js", "ready.js", "api.js")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageConfig:
-    """What the page must know of the render: exact rates, sizes in CSS pixels."""
+    """What the page must know of the render: exact rates, sizes in CSS pixels.
+
+    A page that listens is asked for volumes, and gives no frames.
+    """
 
     fps: Fraction
     duration_s: Fraction
     width: int
     height: int
     limit_s: float = PAGE_LIMIT_S  # for getting ready, and for a frame; what the page waits for gets a part of it
+    is_listening: bool = False
 
 
 def config(spec: RenderSpec, *, limit_s: float) -> PageConfig:
@@ -78,6 +83,7 @@ def _literal(config: PageConfig) -> str:
             "width": config.width,
             "height": config.height,
             "limitMs": round(1000 * config.limit_s),
+            "isListening": config.is_listening,
         }
     )
 

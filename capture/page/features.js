@@ -21,10 +21,15 @@ fleet.features = (() => {
     ["__hfMapbox", "__hfLeaflet", "__hfGoogleMaps", "__hfMaplibre"].some((name) => list(window[name]).length > 0) ||
     present(".mapboxgl-map,.maplibregl-map,.leaflet-container,.gm-style");
 
+  /** Whether a script went on as if WebGPU were there, and broke. */
+  const brokeWithoutWebGpu = () =>
+    fleet.activity.failures().some((text) => /'(requestAdapter|getPreferredCanvasFormat)'/.test(text));
+
   /** @type {[string, () => boolean][]} */
   const FEATURES = [
     ["a <video> that a script makes, or gives another source", () => fleet.video.hasStrays()],
     ["WebGPU (data-requires-webgpu)", () => present("[data-requires-webgpu]")],
+    ["WebGPU, without which a script fails", brokeWithoutWebGpu],
     ["live maps", isMapPage],
     ["shader transitions without a compositor (HyperShader)", fleet.paint.lacksCompositor],
     ["colour grading (data-color-grading)", () => present("[data-color-grading]")],

@@ -1,6 +1,6 @@
 // @ts-check
-// Pages inside the page. They have a clock of their own, which follows; what a browser moves by itself in them is
-// stopped and put where it belongs: CSS and Web Animations, and SVG's animation elements.
+// Pages inside the page. They have a clock of their own, which follows; what no clock moves in them is put where it
+// belongs: CSS and Web Animations, SVG's animation elements, and timelines that are registered in `__timelines`.
 
 fleet.frames = (() => {
   /** The film's time at which an animation was first seen, ms. @type {WeakMap<Animation, number>} */
@@ -26,10 +26,27 @@ fleet.frames = (() => {
     }
   };
 
+  /** @param {any} child @param {string} id @returns {number} when the composition of that name begins in its page, s */
+  const startOf = (child, id) => {
+    const node = child.document.querySelector(`[data-composition-id="${CSS.escape(id)}"]`);
+    return fleet.timing.number(node?.getAttribute("data-start")) ?? 0;
+  };
+
+  /** Timelines inside others follow these. @param {any} child @param {number} timeMs */
+  const seekTimelines = (child, timeMs) => {
+    const entries = Object.entries(child.__timelines ?? {});
+    const all = entries.map(([, timeline]) => timeline).filter((timeline) => fleet.timeline.has(timeline, "pause"));
+    for (const [id, timeline] of entries) {
+      const follows = all.some((other) => fleet.timeline.isInside(timeline, other));
+      if (all.includes(timeline) && !follows) fleet.timeline.seekAlone(timeline, timeMs / 1000 - startOf(child, id));
+    }
+  };
+
   /** @param {number} timeMs */
   const seek = (timeMs) => {
     for (const child of below(window)) {
       child.__HF_VIRTUAL_TIME__?.seekToTime(timeMs);
+      seekTimelines(child, timeMs);
       place(child.document, timeMs);
     }
   };

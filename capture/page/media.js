@@ -7,6 +7,9 @@ fleet.media = (() => {
   const READY_LIMIT_MS = 0.75 * fleet.config.limitMs;
   // A loaded picture is decoded when it is painted at the latest; with a busy GPU the early decode may be slow.
   const DECODE_LIMIT_MS = 10000;
+  // Fonts come with the bundle, so only what never ends takes this long.
+  const FONTS_LIMIT_MS = fleet.config.limitMs / 2;
+  const GATE_POLL_MS = 5;
   const CSS_URL = /url\(\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|([^)"'\s]+))\s*\)/g;
 
   /** Addresses already decoded; the images are kept so that they stay decoded. @type {Map<string, HTMLImageElement>} */
@@ -72,6 +75,25 @@ fleet.media = (() => {
     return Promise.all([...images.map(decode), ...backgrounds.map(decodeBackground), document.fonts.ready]);
   };
 
+  const everyFace = async () => {
+    // The browser asks for scripts before its parser has come to them, and to the style sheets between.
+    while (!document.querySelector('script[src$="__fleet_fonts.js"]')) await fleet.failure.sleep(GATE_POLL_MS);
+    await Promise.allSettled([...document.fonts].map((face) => face.load()));
+  };
+
+  /**
+   * Before the page's own scripts run: what they measure has its size with its font only, and Chromium loads even a
+   * font that stands in the document later than it lays out text in it. All of them, for scripts make text, too.
+   * @returns {Promise<void>}
+   */
+  const fonts = async () => {
+    try {
+      await fleet.failure.within(everyFace(), FONTS_LIMIT_MS, "fonts");
+    } catch (error) {
+      fleet.failure.warn("media_readiness_timeout", fleet.failure.describe(error));
+    }
+  };
+
   /** @returns {Promise<void>} once what this frame shows for the first time can be painted */
   const frameReady = async () => {
     const work = pending();
@@ -87,5 +109,5 @@ fleet.media = (() => {
     }
   };
 
-  return Object.freeze({ ready, frameReady });
+  return Object.freeze({ fonts, ready, frameReady });
 })();

@@ -42,6 +42,11 @@ fleet.seek = (() => {
     }
   };
 
+  /** @param {number} timeS */
+  const advance = (timeS) => {
+    for (const adapter of fleet.adapters) step(`adapter ${adapter.name}`, () => adapter.advance?.(timeS));
+  };
+
   /** Tells listeners to draw this time; what they pass to waitUntil is awaited. @param {number} timeS */
   const dispatch = (timeS) => {
     let isOpen = true;
@@ -81,6 +86,7 @@ fleet.seek = (() => {
   const apply = (timeS, quiet = false) => {
     const { before, after } = phases();
     tell(timeS);
+    advance(timeS);
     fleet.paint.mark("timelines");
     run(before, timeS, quiet);
     fleet.paint.mark("listeners");
@@ -100,6 +106,7 @@ fleet.seek = (() => {
     const timeS = timeOf(frame);
     const { before, after } = phases();
     tell(timeS);
+    advance(timeS);
     run(before, timeS, false);
     step("visibility", () => fleet.visibility.apply(timeS));
     run(after, timeS, false);

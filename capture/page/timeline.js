@@ -7,6 +7,8 @@ fleet.timeline = (() => {
 
   // Shorter than one frame at 60 fps is as good as empty.
   const USABLE_S = 1 / 60;
+  // Small enough to start or end next to nothing, large enough for GSAP to render again.
+  const NUDGE_S = 0.001;
   // Declared and animated lengths that differ by less are taken to be the same.
   const PAD_FROM_S = 0.5;
   const CALLBACKS = ["onStart", "onUpdate", "onComplete", "onReverseComplete", "onRepeat"];
@@ -203,14 +205,23 @@ fleet.timeline = (() => {
     return found;
   };
 
+  /**
+   * Renders once more what moves at this time, in playing order: where tweens share a target the later one wins, as it
+   * does when the timeline plays, however far the seek jumped. From below, because GSAP goes backwards in reverse order.
+   * @param {Timeline} timeline @param {number} at seconds
+   */
+  const renderAgain = (timeline, at) => {
+    timeline.totalTime(at < NUDGE_S ? at + NUDGE_S : at - NUDGE_S, true);
+    timeline.totalTime(at, true);
+  };
+
   /** @param {number} timeS @param {boolean} quiet */
   const seekRoot = (timeS, quiet) => {
     // Past its end a paused timeline reverts its from-tweens; the last state is to be held instead.
     const at = Math.min(timeS, totalDuration(bound));
     place(bound, at, quiet);
     if (quiet || !has(bound, "totalTime") || hasInstantCallback(bound)) return;
-    bound.totalTime(at + 0.001, true);
-    bound.totalTime(at, true);
+    renderAgain(bound, at);
   };
 
   /** @typedef {{timeline: Timeline, start: number, inPoint: number, rate: number}} Scene */
@@ -244,9 +255,11 @@ fleet.timeline = (() => {
     // GSAP does not render what stays where it is, and tweens take their start values when they are first rendered.
     if (!isStill || begun.has(timeline) || hasInstantCallback(timeline)) return;
     begun.add(timeline);
-    timeline.totalTime(at + 0.001, true);
-    timeline.totalTime(at, true);
+    renderAgain(timeline, at);
   };
+
+  /** Puts a timeline that no registry of this page knows on its own time. @param {Timeline} timeline @param {number} timeS */
+  const seekAlone = (timeline, timeS) => seekScene({ timeline, start: 0, inPoint: 0, rate: 1 }, timeS, false);
 
   /** Puts every registered timeline on the absolute time. @param {number} timeS @param {boolean} [quiet] */
   const seek = (timeS, quiet = false) => {
@@ -291,5 +304,5 @@ fleet.timeline = (() => {
   };
 
   const current = () => bound;
-  return Object.freeze({ registry, bind, rebind, seek, standing, missing, filmLength, stageLength, current, has });
+  return Object.freeze({ registry, bind, rebind, seek, seekAlone, isInside, standing, missing, filmLength, stageLength, current, has });
 })();

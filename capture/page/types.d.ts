@@ -6,6 +6,8 @@ interface Adapter {
   find(): boolean;
   seek(timeS: number, quiet: boolean): void;
   ready(): unknown;
+  /** Moves what runs by itself to a time, before anything else of that seek. */
+  advance?(timeS: number): void;
   /** Animation frames that the library itself keeps requested. */
   loops?: number;
   /** When the last of its animations ends, in seconds of the film; 0 when none does. */

@@ -15,6 +15,7 @@ VERSION = 1
 LINE_LIMIT_BYTES = 256 * 1024
 FRAMES_PER_MESSAGE = 500
 DIGESTS_PER_MESSAGE = 2000
+WORKERS_MAX = 1024  # the most that a hosts file may ask for
 
 
 class ProtocolError(Exception):
@@ -37,6 +38,7 @@ class Hello:
     chromium_args: tuple[str, ...] = ()
     sandbox: bool = True
     page_limit_s: float = PAGE_LIMIT_S  # for a page to get ready, and for one frame
+    owner: str = ""  # who renders, as others who want the host are told
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,18 @@ class Ack:
 
     chunk: str
     frames: tuple[FrameRange, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clean:
+    """Deletes what was last used before `older_than_s`. Answered by Cleaned, Failed without a chunk, or Denied.
+
+    A trial only says what would go, and needs no lock.
+    """
+
+    older_than_s: float
+    max_bytes: int | None  # that bundles may keep, however young
+    is_trial: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +184,17 @@ class Examined:
     is_repeatable: bool = True  # two loads of the page draw the same, come to in the same way
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaned:
+    """Answers Clean: how many of each kind went, and the bytes that this freed."""
+
+    runs: int
+    bundles: int
+    blobs: int
+    agents: int
+    size_bytes: int
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A worker's page is ready, with these warnings by code; said once for every different set of them."""
@@ -186,6 +211,10 @@ class Started:
     directory: str  # of the frame files, relative to the workspace
     workers: int
     why: str
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.workers <= WORKERS_MAX:
+            raise ValueError(f"no number of workers: {self.workers}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,10 +328,10 @@ class BlockFailed:
     fault: Fault
 
 
-ToAgent = Hello | Acquire | Prepare | Offer | Probe | Examine | Capture | Cancel | Ack | Ping | Bye
+ToAgent = Hello | Acquire | Prepare | Offer | Probe | Examine | Capture | Cancel | Ack | Clean | Ping | Bye
 FromAgent = (
     Facts | Granted | Denied | Missing | Prepared | Probed | Examined | Loaded
-    | Started | Captured | Done | Failed | Note | Pong | Stopping
+    | Cleaned | Started | Captured | Done | Failed | Note | Pong | Stopping
 )  # fmt: skip
 ToWorker = Setup | Block
 FromWorker = Ready | Stepped | FrameWritten | BlockDone | BlockFailed | Note
@@ -311,9 +340,9 @@ Message = ToAgent | FromAgent | ToWorker | FromWorker
 _KINDS: dict[str, type[Message]] = {
     kind.__name__.lower(): kind
     for kind in (
-        Hello, Acquire, Prepare, Offer, Probe, Examine, Capture, Cancel, Ack, Ping, Bye,
+        Hello, Acquire, Prepare, Offer, Probe, Examine, Capture, Cancel, Ack, Clean, Ping, Bye,
         Facts, Granted, Denied, Missing, Prepared, Probed, Examined, Loaded,
-        Started, Captured, Done, Failed, Note, Pong, Stopping,
+        Cleaned, Started, Captured, Done, Failed, Note, Pong, Stopping,
         Setup, Block, Ready, Stepped, FrameWritten, BlockDone, BlockFailed,
     )
 }  # fmt: skip

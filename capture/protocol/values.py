@@ -1,10 +1,14 @@
 """The values that messages carry: frame ranges, the render spec, the facts of hosts and browsers. Pure: no I/O."""
 
 import enum
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+CORES_MAX = 8192  # what Linux itself can be built for
+PATH_MAX = 1000
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 # How long a page may take to get ready, and for one frame: a heavy WebGL page has needed 6 s for a jump.
 PAGE_LIMIT_S = 60.0
 
@@ -108,6 +112,10 @@ class FrameFile:
     size_bytes: int
     sha256: str
 
+    def __post_init__(self) -> None:
+        if self.index < 0 or self.size_bytes < 0 or not _DIGEST.fullmatch(self.sha256):
+            raise ValueError(f"no frame file: {self.index}, {self.size_bytes} bytes, sha256 {self.sha256[:80]!r}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -145,6 +153,17 @@ class HostFacts:
     fonts_count: int
     unix_time_s: float
     can_sandbox: bool  # unprivileged user namespaces, which Chromium's sandbox needs
+
+    def __post_init__(self) -> None:
+        counts = (self.cpu_count, self.cpu_affinity, 1.0 if self.cpu_quota is None else self.cpu_quota)
+        # A host that claims a billion cores would outvote all others, and be given all the frames.
+        if not all(0 < count <= CORES_MAX for count in counts):
+            raise ValueError(f"cores that no host has: {counts}")
+        sizes = (self.memory_total_bytes, self.memory_available_bytes, self.disk_free_bytes, self.shm_bytes)
+        if min(*sizes, self.fonts_count, self.memory_limit_bytes or 0) < 0:
+            raise ValueError(f"sizes below zero: {sizes}")
+        if not self.workspace.startswith("/") or not self.workspace.isprintable() or len(self.workspace) > PATH_MAX:
+            raise ValueError(f"no absolute path: {self.workspace[:80]!r}")
 
     @property
     def cores(self) -> float:

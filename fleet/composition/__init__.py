@@ -5,15 +5,17 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from fleet import findings, model, stills
+from fleet import errors, findings, model, stills
 from fleet.assets import Library
 from fleet.composition import (
     assets,
     entry,
     fonts,
+    frames,
     lint,
     loads,
     markup,
+    modules,
     mount,
     moving,
     project,
@@ -28,6 +30,8 @@ from fleet.composition.variables import apply as apply_variables
 
 # Document, assets, width and height -> seconds.
 Measure = Callable[[str, Iterable[model.Asset], int, int], Fraction]
+# The same and the length -> what scripts make of volumes.
+Listen = Callable[[str, Iterable[model.Asset], int, int, Fraction], sound.Heard]
 
 
 def read(
@@ -39,10 +43,11 @@ def read(
     offline: bool = False,
     substitute_fonts: bool = False,
     measure: Measure | None = None,
+    listen: Listen | None = None,
 ) -> model.Composition:
     """The composition at `path`, a directory with index.html or an .html file; nothing is fetched after this.
 
-    `measure` is asked for the length when the root does not say it.
+    `measure` is asked for the length when the root does not say it, `listen` for volumes when scripts may set some.
     Raises ConfigError when there is no such composition, and CompositionError, with file and line, when it is wrong.
     """
     source = project.locate(path, placeholders)
@@ -55,24 +60,26 @@ def read(
     facts = root.facts(page.document, page.path)
     mounting = mount.Mounting(page.document, lambda inner: _open(source, inner, files, media), source)
     mounting.run(page.path)
-    for path_inside in files.frames:  # grows while it is read
-        inside = _open(source, path_inside, files, media)
-        refuse.check_frame(inside.document, inside.path)
-        scripts.inline(inside.document, files.scripts)
-        files.add(path_inside, markup.serialise(inside.document).encode())
+    inner = frames.read(
+        files, lambda inside: _open(source, inside, files, media), lambda inside: _prepare(inside, files, media)
+    )
     files.check()
     files.inline_sheets(page.document)
     apply_variables(page.document, page.path, variables, mounting.table)
     scripts.settle(page.document)
+    modules.complete_maps(files, page.document, page.path)
     loads.add_mentioned(files, markup.serialise(page.document))
     faces = fonts.embed(page.document, files, is_substitute_accepted=substitute_fonts)
+    faces += frames.finish(inner, files, is_substitute_accepted=substitute_fonts)
     refuse.check_moving(moving.mark(page.document, files.files))
+    scripts.hold(page.document, files.scripts)
     scripts.inline(page.document, files.scripts)
     videos.name_sources(page.document)
     sound.assign_render_ids(page.document)
+    sound.hide_groups(page.document)
     entry.finish(page.document)
     duration_s = facts.duration_s or _measured(page, facts, files, media, measure)
-    audio = sound.tracks(page.document, duration_s, media)
+    audio = sound.tracks(page.document, duration_s, media, _heard(page, facts, files, media, listen, duration_s))
     slots = videos.slots(page.document, duration_s, media)
     unneeded = videos.unneeded(page.document, files, slots)
     return model.Composition(
@@ -86,10 +93,11 @@ def read(
         assets=tuple(asset for asset in files.all() if asset.path not in unneeded),
         has_webgl=speech.draws_with_gl(files.spoken),
         sequential=facts.sequential is True,
-        may_keep_state=facts.sequential is None and speech.may_keep_state(scripts.texts(page.document, files.all())),
+        may_keep_state=facts.sequential is None
+        and speech.may_keep_state(scripts.texts([page.document, *(one.page.document for one in inner)], files.all())),
         audio=audio,
         videos=slots,
-        findings=(*notes, *files.findings, *mounting.table.findings, *faces, *media.findings),
+        findings=tuple(dict.fromkeys([*notes, *files.findings, *mounting.table.findings, *faces, *media.findings])),
     )
 
 
@@ -98,19 +106,48 @@ def _measured(
 ) -> Fraction:
     def ask() -> Fraction:
         assert measure is not None
-        # No still is made before the length is known: the page is told of its videos, and that they are blank.
-        table = files.library.store(videos.blank_table(videos.slots(page.document, Fraction(0), media)))
-        known = (*files.all(), model.Asset(path=stills.TABLE, file=str(table)))
+        known = _without_stills(page, files, media)
         return measure(markup.serialise(page.document), known, facts.width, facts.height)
 
     return root.state_duration(page.document, page.path, ask if measure is not None else None)
 
 
+def _heard(
+    page: project.Page,
+    facts: root.Facts,
+    files: assets.Assets,
+    media: sound.Media,
+    listen: Listen | None,
+    duration_s: Fraction,
+) -> sound.Heard:
+    is_asked = any(sound.sounding(page.document)) and speech.sets_volume(scripts.texts([page.document], files.all()))
+    if listen is None or not is_asked:
+        return {}
+    known = _without_stills(page, files, media)
+    try:
+        return listen(markup.serialise(page.document), known, facts.width, facts.height, duration_s)
+    except errors.CompositionError as error:
+        said = f"what scripts do to the volume is not known, and not followed: {error}"
+        media.warn("volume-unheard", said, error.remedy, page.path)
+        return {}
+
+
+def _without_stills(page: project.Page, files: assets.Assets, media: sound.Media) -> tuple[model.Asset, ...]:
+    """The files for a page of which no frame is made: it is told of its videos, and that they are blank."""
+    table = files.library.store(videos.blank_table(videos.slots(page.document, Fraction(0), media)))
+    return *files.all(), model.Asset(path=stills.TABLE, file=str(table))
+
+
 def _open(source: project.Project, path: str, files: assets.Assets, media: sound.Media) -> project.Page:
     page = source.page(path)
+    _prepare(page, files, media)
+    return page
+
+
+def _prepare(page: project.Page, files: assets.Assets, media: sound.Media) -> None:
     scripts.remove_runtimes(page.document)
     refuse.check(page.document, page.path)
+    files.findings += refuse.notes(page.document, page.path)
     files.localise(page)
     loads.localise(files, page)
     sound.stamp(page, media)
-    return page

@@ -16,17 +16,23 @@ from fleet import assets, errors, model
 from fleet.composition import css, markup, placeholders, project
 
 REMOTE = "_remote"  # folder of the bundle for what came from elsewhere
-_SOURCES: dict[str, tuple[str, ...]] = {
+# Attributes that name a file, by element.
+REFERENCES: dict[str, tuple[str, ...]] = {
     "img": ("src",), "video": ("src", "poster"), "audio": ("src",), "source": ("src",), "track": ("src",),
     "embed": ("src",), "object": ("data",), "input": ("src",), "image": ("href", markup.XLINK),
     "feImage": ("href", markup.XLINK), "use": ("href", markup.XLINK),
 }  # fmt: skip
+# What shows a picture: a page is itself without one, as it is not without a scene, a font or a film.
+_PICTURES = frozenset({("img", "src"), ("input", "src"), ("video", "poster")}) | {
+    (name, attribute) for name in ("image", "feImage") for attribute in ("href", markup.XLINK)
+}
 _STYLESHEET = "stylesheet"
 # Hints to a network that hosts do not have, and decoration of browser windows.
 _DROPPED_LINKS = frozenset({"preconnect", "dns-prefetch", "prerender", "icon", "manifest", "apple-touch-icon"})
 _LOADED_LINKS = frozenset({"preload", "prefetch", "modulepreload"})
 _PLACEHOLDERS = ("{{", "<<", "${")
 _FONT_TYPES = {".woff2": "font/woff2", ".woff": "font/woff", ".ttf": "font/ttf", ".otf": "font/otf"}
+_DATA = frozenset({".json", ".geojson"})  # what scripts fetch, Lottie animations among it
 FONT_LIMIT_BYTES = 5 * 1024 * 1024
 FONT_HOSTS = frozenset({"fonts.googleapis.com", "fonts.bunny.net"})
 
@@ -45,7 +51,9 @@ class Assets:
     font_sheets: list[str] = field(default_factory=list)  # addresses of font services that style sheets import
     _sheets: set[str] = field(default_factory=set)
     read: set[str] = field(default_factory=set)
+    bare: dict[str, str] = field(default_factory=dict)  # names that scripts import -> where one does
     frames: list[str] = field(default_factory=list)  # pages inside the page, still to be compiled
+    srcdocs: list[tuple[str, Element]] = field(default_factory=list)  # those written into a page, with its path
 
     def localise(self, page: project.Page) -> None:
         """Rewrites every reference of `page` to a path in the bundle."""
@@ -69,11 +77,20 @@ class Assets:
         self.files[path] = self.library.store(data)
         return path
 
+    def filled(self, path: str, file: Path) -> Path:
+        """The project's file as the bundle has it: `file`, or for data a copy with its placeholders filled in."""
+        if not self.source.placeholders or posixpath.splitext(path)[1].lower() not in _DATA:
+            return file
+        written = project.read_text(file, path)
+        text = placeholders.fill_json(written, self.source.placeholders)
+        return file if text == written else self.library.store(text.encode())
+
     def _element(self, element: Element, page: project.Page) -> None:
         where = f"{page.path}:{markup.line(element)}"
-        for name in _SOURCES.get(element.name, ()):
+        for name in REFERENCES.get(element.name, ()):
             if (value := markup.get(element, name)) and not _is_inside(element, name, value):
-                element.attrs[name] = self.reference(value, page.path, where)
+                read = self.picture if (element.name, name) in _PICTURES else self.reference
+                element.attrs[name] = read(value, page.path, where)
         element.attrs.pop("crossorigin", None)  # all files are of one origin now, and its server does not speak CORS
         if srcset := markup.get(element, "srcset"):
             element.attrs["srcset"] = ", ".join(self._candidates(srcset, page.path, where))
@@ -95,7 +112,7 @@ class Assets:
     def _candidates(self, srcset: str, page: str, where: str) -> Iterator[str]:
         for candidate in srcset.split(", "):
             url, _, size = candidate.strip().partition(" ")
-            yield f"{self.reference(url, page, where)} {size}".strip()
+            yield f"{self.picture(url, page, where)} {size}".strip()
 
     def _style(self, element: Element, page: project.Page) -> None:
         _check_depth(markup.text(element), f"{page.path}:{markup.line(element)}")
@@ -115,11 +132,8 @@ class Assets:
             at = f"{name}:{int(line) + reference.line - 1}"
             if reference.kind == "import" and not is_remote(reference.url):
                 return self._sheet(reference.url, page, at)
-            return (
-                self._font(reference.url, page, at)
-                if reference.kind == "font"
-                else self.reference(reference.url, page, at)
-            )
+            read = {"image": self.picture, "font": self._font}.get(reference.kind, self.reference)
+            return read(reference.url, page, at)
 
         _check_depth(sheet, where)
         return css.rewrite(sheet, replace)
@@ -168,11 +182,14 @@ class Assets:
             url = posixpath.normpath(posixpath.join("/", posixpath.dirname(sheet), url))
         if not is_remote(url) and not project.is_local(url):
             return url
-        read = {"import": self._sheet, "font": self._font}.get(reference.kind, self.reference)
+        read = {"import": self._sheet, "font": self._font}.get(reference.kind, self.picture)
         path = read(url, sheet, where)
         return path if project.has_scheme(path) else posixpath.relpath("/" + path, "/" + posixpath.dirname(sheet))
 
     def _frame(self, element: Element, page: project.Page, where: str) -> None:
+        if "srcdoc" in element.attrs:  # stronger than `src`
+            self.srcdocs.append((page.path, element))
+            return
         src = (markup.get(element, "src") or "").strip()
         if not src or not (is_remote(src) or project.is_local(src)):
             return
@@ -195,6 +212,24 @@ class Assets:
         if not project.is_local(value):
             return value
         return self._local(value, page, where)
+
+    def picture(self, value: str, page: str, where: str) -> str:
+        """As `reference`; but one from elsewhere that cannot be had is warned about, and missing in the render."""
+        if not is_remote(value):
+            return self.reference(value, page, where)
+        try:
+            return self.fetched(value.strip())
+        except assets.Unavailable as error:
+            self.findings.append(
+                model.Finding(
+                    severity=model.Severity.WARNING,
+                    code="picture-unavailable",
+                    message=f"{value.strip()}: {error}; the render goes on without this picture",
+                    remedy="put the picture into the project, or try again when its server answers",
+                    where=where,
+                )
+            )
+            return value
 
     def _font(self, value: str, page: str, where: str) -> str:
         """A font as data, which Chromium has ready at once; a path when it is too large for that."""
@@ -235,7 +270,7 @@ class Assets:
         if file is None:
             self.problems.append(f"{where}: {value}: {why_missing(value)}")
             return value
-        self.files.setdefault(path, file)
+        self.files.setdefault(path, self.filled(path, file))
         return value if path == written else assets.quoted(path) + suffix
 
     def _remote(self, url: str, where: str) -> str:

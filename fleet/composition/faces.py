@@ -2,7 +2,7 @@
 
 import posixpath
 import urllib.parse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from justhtml import Element
@@ -62,9 +62,26 @@ def served(links: list[Element], library: Library) -> list[Face]:
     return found
 
 
+def packages(names: Mapping[str, str], served: list[Face]) -> Iterator[npm.File]:
+    """The manifests of the packages that families, by lower-case name, are likely to be taken from."""
+    linked = {face.family.lower() for face in served}
+    for key, name in names.items():
+        canonical = _CANONICAL.get(key) or families.STANDS_FOR.get(key)
+        version = _EMBEDDED[canonical][0] if canonical is not None else _OTHERS_VERSION
+        package = _package(canonical or name)
+        if package and (canonical is not None or key not in linked):
+            yield npm.File(name=package, version=version, path="package.json")
+
+
 def standard(wanted: Wanted, library: Library) -> Iterator[tuple[Face, bytes]]:
     """Faces for text that names no family: with the metrics of Times New Roman, which Chromium looks for."""
     yield from _packaged("Tinos", _STANDARD_VERSION, {400, 700}, wanted, library)
+
+
+def meant(name: str, wanted: Wanted, library: Library) -> Iterator[tuple[Face, bytes]]:
+    """Faces of the font that a machine would show for a generic family, under its own name."""
+    version = _EMBEDDED[name][0] if name in _EMBEDDED else _STANDARD_VERSION
+    yield from _packaged(name, version, {400, 700}, wanted, library)
 
 
 def of_family(
@@ -103,10 +120,8 @@ def _fetched(found: list[Face], wanted: Wanted, library: Library) -> Iterator[tu
 def _packaged(
     name: str, version: str, weights: Iterable[int], wanted: Wanted, library: Library
 ) -> Iterator[tuple[Face, bytes]]:
-    package = f"@fontsource/{'-'.join(name.lower().split())}"
-    if not all(c.isascii() and (c.isalnum() or c == "-") for c in package.removeprefix("@fontsource/")):
-        return
-    for sheet in _sheets(sorted(weights), is_italic=wanted.is_italic):
+    package = _package(name)
+    for sheet in _sheets(sorted(weights), is_italic=wanted.is_italic) if package else ():
         try:
             text = library.package_file(npm.File(name=package, version=version, path=sheet)).read().decode()
             for face in sorted(map(_for_all_if_latin, families.faces(text)), key=lambda face: face.letters != ""):
@@ -115,6 +130,13 @@ def _packaged(
                     yield face, library.package_file(npm.File(name=package, version=version, path=path)).read()
         except (Unavailable, UnicodeDecodeError):
             continue  # a weight that the family does not have
+
+
+def _package(name: str) -> str:
+    """The npm package of a family; empty when its name cannot be one."""
+    folded = "-".join(name.lower().split())
+    is_plain = all(c.isascii() and (c.isalnum() or c == "-") for c in folded)
+    return f"@fontsource/{folded}" if folded and is_plain else ""
 
 
 def _sheets(weights: Iterable[int], *, is_italic: bool) -> Iterator[str]:

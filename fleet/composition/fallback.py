@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from fleet import npm
@@ -18,11 +18,15 @@ _STATIC = "@fontsource/"
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """An npm package of fonts, and the sheet in it that lists its files."""
+    """An npm package of fonts, and the sheets in it that list its files: one for all text, or one for bold text too.
+
+    A sheet that the package lacks is written out. `is_cut`: its files are large, and a page needs little of them.
+    """
 
     name: str
     version: str
-    sheet: str = "index.css"
+    sheets: tuple[str, ...] = ("index.css",)
+    is_cut: bool = False
 
 
 def _noto(script: str, version: str = "5") -> Package:
@@ -31,10 +35,19 @@ def _noto(script: str, version: str = "5") -> Package:
 
 # Releases are fixed, because another one may draw the same character otherwise.
 LATIN = Package(f"{_VARIABLE}inter", "5.3.0")
-EMOJI = Package(f"{_STATIC}noto-color-emoji", "5.3.2", "emoji.css")
+EMOJI = Package(f"{_STATIC}noto-color-emoji", "5.3.2", ("emoji.css",), is_cut=True)
 JAPANESE, KOREAN = _noto("jp", "5.3.1"), _noto("kr", "5.3.1")
 SIMPLIFIED, TRADITIONAL = _noto("sc", "5.3.1"), _noto("tc", "5.3.1")
 _GENERAL = Package(f"{_VARIABLE}noto-sans", "5.3.0")
+# Arrows, boxes and stars look like this, and are this wide, wherever a browser takes a font of a Linux system for them:
+# Arial's forms are what browsers mean by `sans-serif`, DejaVu's by `system-ui`.
+_ARIAL = Package(
+    "pdfjs-dist",
+    "4.10.38",
+    tuple(f'@font-face{{src:url("standard_fonts/LiberationSans-{style}.ttf")}}' for style in ("Regular", "Bold")),
+    is_cut=True,
+)
+_DEJAVU = Package(f"{_STATIC}dejavu-sans", "5.3.0", ("400.css", "700.css"), is_cut=True)
 _SYMBOLS = (
     Package(f"{_STATIC}noto-sans-symbols-2", "5.3.0"),
     Package(f"{_VARIABLE}noto-sans-symbols", "5.3.0"),
@@ -80,8 +93,11 @@ _PICTURES = frozenset(
 )
 _KEYCAP = "\u20e3"
 _AS_PICTURE = "\ufe0f"
-# One range for every file: Chromium picks the files of one weight of a family, and looks in no others.
+_JOINING = frozenset("\u200d\ufe0f\u20e3")
+_MEANT = frozenset({"system-ui", "sans-serif"})
+# The same ranges for every file: Chromium picks the files of one weight of a family, and looks in no others.
 _WEIGHTS = "100 900"
+_LIGHTER_AND_BOLDER = ("100 500", "501 900")
 
 
 def pictures(text: str) -> frozenset[str]:
@@ -106,7 +122,16 @@ def _first_han(language: str, text: str) -> Package:
     return SIMPLIFIED
 
 
-def sources(character: str, han: tuple[Package, ...]) -> tuple[Package, ...]:
+def symbols(lists: Iterable[list[str]]) -> tuple[Package, ...]:
+    """Where arrows and the like come from: the first generic name of most family lists, lower-case, decides."""
+    firsts = [next((name for name in names if name in _MEANT), "") for names in lists]
+    is_system = firsts.count("system-ui") > firsts.count("sans-serif")
+    return (_DEJAVU, _ARIAL) if is_system else (_ARIAL, _DEJAVU)
+
+
+def sources(
+    character: str, han: tuple[Package, ...], symbols: tuple[Package, ...] = (_ARIAL, _DEJAVU)
+) -> tuple[Package, ...]:
     """The packages that may have the character, the best first."""
     code = ord(character)
     if package := next((package for low, high, package in _BLOCKS if low <= code <= high), None):
@@ -114,52 +139,76 @@ def sources(character: str, han: tuple[Package, ...]) -> tuple[Package, ...]:
     if any(low <= code <= high for low, high in _HAN):
         return han
     if code >= 0x2190 and unicodedata.category(character)[0] == "S":
-        return (*_SYMBOLS, LATIN, _GENERAL, JAPANESE, EMOJI)
-    return (LATIN, _GENERAL, *_SYMBOLS, JAPANESE)
+        return (*symbols, *_SYMBOLS, LATIN, _GENERAL, JAPANESE, EMOJI)
+    return (LATIN, _GENERAL, *_SYMBOLS, JAPANESE, _DEJAVU)
 
 
 def find(
-    missing: frozenset[str], drawn: frozenset[str], han: tuple[Package, ...], library: Library
+    missing: frozenset[str], drawn: frozenset[str], order: Callable[[str], tuple[Package, ...]], library: Library
 ) -> tuple[list[tuple[Face, bytes]], frozenset[str]]:
-    """Faces for the missing characters, those of `drawn` as emoji, and the characters that no package has."""
-    found = list(_pictures(drawn, library))
+    """Faces for the missing characters, those of `drawn` as emoji, and the characters that no package has.
+
+    `order` says where to look for a character, the best package first.
+    """
+    found = [
+        (dataclasses.replace(face, letters=_ranges({*covered, *_JOINING})), data)
+        for face, data, covered in (_from_package(EMOJI, drawn, library) if drawn else ())
+    ]
     left = missing - {c for face, _ in found for c in face.letters_of(missing & (drawn | {_KEYCAP}))}
-    for turn in range(len(han) + len(_SYMBOLS) + 4):
+    for turn in range(max((len(order(character)) for character in left), default=0)):
         wanted: dict[Package, set[str]] = {}
         for character in sorted(left):
-            if turn < len(candidates := sources(character, han)):
+            if turn < len(candidates := order(character)):
                 wanted.setdefault(candidates[turn], set()).add(character)
+        library.prefetch(
+            npm.File(name=package.name, version=package.version, path="package.json") for package in wanted
+        )
         for package, characters in wanted.items():
             for face, data, covered in _from_package(package, frozenset(characters), library):
                 found.append((face, data))
                 left -= covered
-    return found, left
+    return list(_at_equal_weights(found)), left
 
 
-def _pictures(drawn: frozenset[str], library: Library) -> Iterator[tuple[Face, bytes]]:
-    for face, data, covered in _from_package(EMOJI, drawn, library) if drawn else ():
-        key = f"cut:{face.url}@{EMOJI.version}:{''.join(sorted(drawn))}"
-        small = library.made(key, lambda data=data, covered=covered: glyphs.cut(data, covered))  # type: ignore[misc]
-        joined = _ranges(covered | frozenset("\u200d\ufe0f\u20e3"))
-        yield dataclasses.replace(face, letters=joined, weight=_WEIGHTS), small
+def _at_equal_weights(found: list[tuple[Face, bytes]]) -> Iterator[tuple[Face, bytes]]:
+    has_bold = any(face.weight != _WEIGHTS for face, _ in found)
+    for face, data in found:
+        for weight in _LIGHTER_AND_BOLDER if has_bold and face.weight == _WEIGHTS else (face.weight,):
+            yield dataclasses.replace(face, weight=weight), data
 
 
 def _from_package(
     package: Package, wanted: frozenset[str], library: Library
 ) -> Iterator[tuple[Face, bytes, frozenset[str]]]:
     """Files of the package that have any of the wanted characters, each for those that no earlier one has."""
-    left = wanted
-    try:
-        sheet = _read(package, package.sheet, library).decode()
-        for face in families.faces(sheet):
-            if not face.has_any(left):
-                continue
-            data = _read(package, face.url.removeprefix("./"), library)
-            if covered := left & (glyphs.characters(data) or frozenset()) & face.letters_of(left):
-                left -= covered
-                yield dataclasses.replace(face, letters=_ranges(covered), weight=_WEIGHTS), data, covered
-    except (Unavailable, UnicodeDecodeError):
-        return
+    weights = _LIGHTER_AND_BOLDER if len(package.sheets) > 1 else (_WEIGHTS,)
+    for sheet, weight in zip(package.sheets, weights, strict=True):
+        left = wanted
+        try:
+            text = sheet if sheet.startswith("@") else _read(package, sheet, library).decode()
+            for face in families.faces(text):
+                if not face.has_any(left):
+                    continue
+                data = _read(package, _plain(package, face), library)
+                if covered := left & (glyphs.characters(data) or frozenset()) & face.letters_of(left):
+                    left -= covered
+                    named = dataclasses.replace(face, letters=_ranges(covered), weight=weight)
+                    yield named, _made_small(package, face, data, covered, library), covered
+        except (Unavailable, UnicodeDecodeError):
+            return
+
+
+def _plain(package: Package, face: Face) -> str:
+    # To cut a WOFF2 file is to unpack all of it in Python, which takes a minute for emoji; WOFF lies beside it.
+    path = face.url.removeprefix("./")
+    return path.removesuffix("2") if package.is_cut and path.endswith(".woff2") else path
+
+
+def _made_small(package: Package, face: Face, data: bytes, covered: frozenset[str], library: Library) -> bytes:
+    if not package.is_cut:
+        return data
+    key = f"cut with all features:{package.name}@{package.version}/{_plain(package, face)}:{''.join(sorted(covered))}"
+    return library.made(key, lambda: glyphs.cut(data, covered))
 
 
 def _read(package: Package, path: str, library: Library) -> bytes:

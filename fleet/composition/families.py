@@ -1,6 +1,6 @@
 """Font families in style sheets: which are asked for, which are brought along, which stand for others. No I/O."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,12 @@ GENERIC = frozenset({
     "ui-rounded", "emoji", "math", "fangsong", "-apple-system", "blinkmacsystemfont",
 })  # fmt: skip
 KEYWORDS = frozenset({"inherit", "initial", "unset", "revert", "revert-layer"})
+# What the generic families of a `font` are on most Linux machines: free fonts of the same metrics.
+FIXED = "Cousine"
+_STANDARD = "Arimo"
+_MEANT = {"sans-serif": "Arimo", "serif": "Tinos", "monospace": FIXED, "system-ui": "DejaVu Sans"}
+_GENERIC_FONTS = {"monospace": FIXED, "ui-monospace": FIXED, "serif": "Tinos", "ui-serif": "Tinos"}
 PRIMARY = "Inter"
-FIXED = "JetBrains Mono"
 _VARIABLES_DEPTH = 4  # variables that stand for variables; more is a circle
 _VARIANTS_LIMIT = 16  # themes that give one variable another value; a list has one variable, rarely two
 _TEXT = ("Inter", "helvetica", "helvetica neue", "helvetica bold", "arial", "sf pro", "sf pro display", "sf pro text",
@@ -32,6 +36,19 @@ STANDS_FOR: dict[str, str] = {
     "noto sans japanese": "Noto Sans JP",
     "segoe ui": "Roboto",
 }
+
+# Fonts of one system that nothing stands for: an author who names one means the next of the list anywhere else.
+OF_A_SYSTEM = frozenset({
+    "american typewriter", "apple chancery", "avenir next condensed", "bahnschrift", "baskerville", "big caslon",
+    "bodoni 72", "bookman old style", "bradley hand", "brush script mt", "century gothic", "century schoolbook",
+    "chalkboard", "chalkboard se", "chalkduster", "charter", "cochin", "comic sans ms", "constantia", "copperplate",
+    "didot", "franklin gothic medium", "gabriola", "gill sans", "gill sans mt", "haettenschweiler", "helveticaneue",
+    "helvetica neue light", "helveticaneue-light", "hoefler text", "impact", "ink free", "iowan old style", "luminari",
+    "marker felt", "ms sans serif", "ms serif", "new york", "noteworthy", "palatino lt std", "papyrus", "perpetua",
+    "phosphate", "rockwell", "segoe print", "segoe script", "segoe ui light", "segoe ui semibold", "segoe ui variable",
+    "seravek", "sf compact", "sf pro icons", "sfmono-regular", "sitka text", "skia", "snell roundhand",
+    "superclarendon", "trattatello", "zapfino",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,12 +153,18 @@ class Asked:
     def _choices(self, written: str, depth: int) -> list[list[str]]:
         """What `var(--x, fallback)` may stand for."""
         arguments = getattr(tinycss2.parse_one_component_value(written), "arguments", [])
-        variable = next((token.value for token in arguments if token.type == "ident"), "")
-        comma = next((i for i, t in enumerate(arguments) if t.type == "literal" and t.value == ","), len(arguments))
+        variable, comma = _variable(arguments)
         values = [*self.properties.get(variable, []), listed(arguments[comma + 1 :])]
         if depth == _VARIABLES_DEPTH:
             return [[]]
         return [stack for value in values if value for stack in self._resolved(value, depth + 1)] or [[]]
+
+
+def _variable(arguments: list[Any]) -> tuple[str, int]:
+    """The name in `var(--x, fallback)`, and where its comma is; past the end when it has none."""
+    name = next((token.value for token in arguments if token.type == "ident"), "")
+    comma = next((i for i, t in enumerate(arguments) if t.type == "literal" and t.value == ","), len(arguments))
+    return name, comma
 
 
 def ask(sheets: list[str], inline: list[str]) -> Asked:
@@ -186,17 +209,54 @@ def _is_weight(number: int | None) -> bool:
     return number is not None and 100 <= number <= 900 and number % 100 == 0
 
 
-def with_primary(sheet: str) -> str:
-    """`sheet` with our own font put before every list, or custom property, that begins with a generic family."""
+def with_primary(sheet: str, defined: Collection[str] = ()) -> str:
+    """`sheet` with our own font put before every list, or custom property, that begins with a generic family.
+
+    So do the lists that stand in for a variable which is none of the `defined` ones.
+    """
     tokens = tinycss2.parse_component_value_list(sheet)
-    generic = [d for d in declarations(tokens) if _takes_fonts(d) and _is_generic(d.value)]
-    for declaration in reversed(generic):  # from the end, so that earlier places stay where they are
-        declaration.tokens[declaration.start : declaration.start] = tinycss2.parse_component_value_list(f"{PRIMARY},")
-    return str(tinycss2.serialize(tokens)).replace("</", "<\\/") if generic else sheet
+    found = [(d, place) for d in declarations(tokens) if (place := _generic_first(d, defined)) is not None]
+    for declaration, (inside, at) in reversed(found):  # from the end, so that earlier places stay where they are
+        name = f" {_generic_font(declaration)}" if declaration.name == "font" else PRIMARY
+        inside[at:at] = tinycss2.parse_component_value_list(f"{name},")
+    return str(tinycss2.serialize(tokens)).replace("</", "<\\/") if found else sheet
 
 
-def _takes_fonts(declaration: Declaration) -> bool:
-    return not declaration.is_face and (declaration.name == "font-family" or declaration.name.startswith("--"))
+def _generic_first(declaration: Declaration, defined: Collection[str]) -> tuple[list[Any], int] | None:
+    """Where our own font belongs: a list of tokens, and a place in it."""
+    if declaration.is_face:
+        return None
+    if declaration.name == "font":
+        at = declaration.start + size_end(declaration.value)
+        return (declaration.tokens, at) if _is_generic(declaration.tokens[at : declaration.stop]) else None
+    if declaration.name != "font-family" and not declaration.name.startswith("--"):
+        return None
+    return _place(declaration.tokens, declaration.start, declaration.stop, defined)
+
+
+def _generic_font(declaration: Declaration) -> str:
+    # HyperFrames puts Inter before the lists of `font-family` alone.
+    return _GENERIC_FONTS.get(listed(_after_size(declaration.value))[0].lower(), _STANDARD)
+
+
+def _place(tokens: list[Any], start: int, stop: int, defined: Collection[str]) -> tuple[list[Any], int] | None:
+    first = next((token for token in tokens[start:stop] if token.type not in {"whitespace", "comment"}), None)
+    if first is not None and first.type == "function" and first.lower_name == "var":
+        arguments = first.arguments
+        variable, comma = _variable(arguments)
+        return None if variable in defined else _place(arguments, comma + 1, len(arguments), defined)
+    return (tokens, start) if _is_generic(tokens[start:stop]) else None
+
+
+def meant(names: Iterable[str]) -> str:
+    """The free font that Linux machines show for the first generic family of a list; empty when they know none."""
+    return next((_MEANT[name.lower()] for name in names if name.lower() in _MEANT), "")
+
+
+def defines(sheet: str) -> set[str]:
+    """The custom properties that a sheet gives a value."""
+    found = declarations(tinycss2.parse_component_value_list(sheet))
+    return {d.name for d in found if d.name.startswith("--") and tinycss2.serialize(d.value).strip()}
 
 
 def names_generic(value: str) -> bool:

@@ -6,10 +6,12 @@ before its generic ones. What no source has stops the render, unless substitutes
 """
 
 import base64
+import functools
 import importlib.resources
 import re
+import unicodedata
 import urllib.parse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from justhtml import Document, Element
@@ -43,6 +45,7 @@ class _Families:
     names: dict[str, str]
     faces: dict[str, list[tuple[Face, bytes]]]
     drawn: dict[str, frozenset[str] | None]  # None: an authored font that cannot be read, and is not judged
+    stand_ins: dict[str, list[tuple[Face, bytes]]]  # of families that nobody has: what their lists show instead
 
     def lack(self, stack: list[str], text: frozenset[str]) -> frozenset[str]:
         """The characters that no family of a list draws."""
@@ -58,7 +61,6 @@ def embed(
 ) -> list[model.Finding]:
     """Puts every family and character that the document asks for into it, as data.
 
-    Data, because Chromium has such a face ready at once: a script that measures text while the page loads sees it.
     CompositionError lists the families and characters that cannot be had; accepted, they are warnings.
     """
     _sanitise(document)
@@ -73,7 +75,8 @@ def embed(
         gaps |= found.lack(stack, letters.shapes(text))
     han = fallback.east_asian(markup.get(markup.part(document, "html"), "lang") or language, text)
     drawn = fallback.pictures(text)
-    last, absent = fallback.find(gaps, drawn if drawn & gaps else frozenset(), han, files.library)
+    order = functools.partial(fallback.sources, han=han, symbols=fallback.symbols(asked.stacks()))
+    last, absent = fallback.find(gaps, drawn if drawn & gaps else frozenset(), order, files.library)
     absent -= frozenset().union(*(drawn for drawn in found.drawn.values() if drawn))
     _write(document, asked, found, last)
     for link in links:
@@ -88,11 +91,15 @@ def embed(
 
 
 def _sanitise(document: Document) -> None:
-    for element in markup.walk(document, templates=True):
+    elements = list(markup.walk(document, templates=True))
+    sheets = [markup.text(element) for element in elements if element.name == "style"]
+    styles = [style for element in elements if (style := markup.get(element, "style"))]
+    defined: set[str] = set().union(*map(families.defines, [*sheets, *styles]))
+    for element in elements:
         if element.name == "style":
-            markup.set_text(element, families.with_primary(stacks.without_local(markup.text(element))))
+            markup.set_text(element, families.with_primary(stacks.without_local(markup.text(element)), defined))
         if style := markup.get(element, "style"):
-            element.attrs["style"] = families.with_primary(style)
+            element.attrs["style"] = families.with_primary(style, defined)
         if (listed := markup.get(element, "data-font-family")) and families.names_generic(listed):
             element.attrs["data-font-family"] = f"{families.PRIMARY}, {listed}"
 
@@ -164,11 +171,27 @@ def _resolve(
     names = {name.lower(): name for name in asked.families()}
     names |= {key: name for key, name in linked.items() if key not in asked.brought}
     served = faces.served(links, files.library)
+    files.library.prefetch(faces.packages({key: name for key, name in names.items() if key != _STANDARD}, served))
     found = {key: list(faces.of_family(name, key, wanted, served, files.library)) for key, name in names.items()}
     if _STANDARD in found:
         found[_STANDARD] = list(faces.standard(wanted, files.library))
     drawn: dict[str, frozenset[str] | None] = {key: _drawn(pairs) for key, pairs in found.items() if pairs}
-    return _Families(names, found, drawn | _authored(document, files))
+    drawn |= _authored(document, files)
+    stand_ins = _stand_ins(asked, drawn, wanted, files)
+    drawn |= {key: _drawn(pairs) for key, pairs in stand_ins.items()}
+    return _Families(names, found, drawn, stand_ins)
+
+
+def _stand_ins(
+    asked: families.Asked, drawn: Mapping[str, frozenset[str] | None], wanted: faces.Wanted, files: Assets
+) -> dict[str, list[tuple[Face, bytes]]]:
+    """For each list of which no family can be had: its first one, and the font of its generic family."""
+    chosen: dict[str, str] = {}
+    for stack in asked.stacks():
+        is_lost = _first(stack) not in families.GENERIC and not any(name in drawn for name in stack)
+        if is_lost and (name := families.meant(stack)):
+            chosen.setdefault(_first(stack), name)
+    return {key: pairs for key, name in chosen.items() if (pairs := list(faces.meant(name, wanted, files.library)))}
 
 
 def _drawn(pairs: list[tuple[Face, bytes]]) -> frozenset[str]:
@@ -195,7 +218,8 @@ def _write(document: Document, asked: families.Asked, found: _Families, last: li
     substitute = next((found.faces[key] for key in (families.PRIMARY.lower(), _STANDARD) if found.faces.get(key)), [])
     for key, pairs in found.faces.items():
         if not pairs:  # under its name, so that no host shows one of its own
-            chosen = [] if _FOREIGN.search(key) else substitute
+            alone = substitute if _stands_alone(key, asked, found) and not _FOREIGN.search(key) else []
+            chosen = found.stand_ins.get(key) or alone
             rules += [_rule(found.names[key], face, data) for face, data in chosen] or [_nothing(found.names[key])]
     asked_for = {name.lower() for stack in asked.lists for name in stack}
     rules += _defaults(document, asked_for)
@@ -206,6 +230,11 @@ def _write(document: Document, asked: families.Asked, found: _Families, last: li
         markup.prepend(head, markup.new("script", {MARK: "true"}, _script(has_last=bool(last))))
     if rules:
         markup.prepend(head, markup.new("style", {MARK: "true"}, "\n".join(rules)))
+
+
+def _stands_alone(key: str, asked: families.Asked, found: _Families) -> bool:
+    """Whether some list has nothing else to show; any other falls through to its next family, as in a browser."""
+    return any(key in stack and not any(found.drawn.get(name) for name in stack) for stack in asked.stacks())
 
 
 def _defaults(document: Document, asked: set[str]) -> Iterator[str]:
@@ -232,9 +261,12 @@ def _append(document: Document) -> None:
 
 
 def _script(*, has_last: bool) -> str:
-    source = importlib.resources.files(__package__).joinpath("stacks.js").read_text(encoding="utf-8")
     last = css.quote(fallback.FAMILY) if has_last else "null"
-    return f"{source}\n__fleetStacks({css.quote(families.PRIMARY)}, {last});"
+    return f"{_resource('stacks.js')}\n__fleetStacks({css.quote(families.PRIMARY)}, {last});"
+
+
+def _resource(name: str) -> str:
+    return importlib.resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def _rule(name: str, face: Face, data: bytes) -> str:
@@ -255,10 +287,14 @@ def _judge(
     files: Assets, asked: families.Asked, missing: list[str], absent: frozenset[str]
 ) -> tuple[list[model.Finding], list[model.Finding]]:
     """What stops the render, and what is only said."""
-    firsts = {_first(stack) for stack in asked.stacks()}
-    problems = [_unresolved(files, key) for key in missing if key in firsts and not _FOREIGN.search(key)]
-    notes = [_unresolved(files, key) for key in missing if key not in firsts and not _FOREIGN.search(key)]
-    return [*problems, *([_undrawn(files, absent)] if absent else [])], notes
+    needed = {_first(stack) for stack in asked.stacks()} - families.OF_A_SYSTEM
+    problems = [_unresolved(files, key) for key in missing if key in needed and not _FOREIGN.search(key)]
+    notes = [_unresolved(files, key) for key in missing if key not in needed and not _FOREIGN.search(key)]
+    # What a private character looks like is known to one font only: no source can have it, and every other machine
+    # shows a box as well.
+    private = frozenset(c for c in absent if unicodedata.category(c) == "Co")
+    notes += [_undrawn(files, private)] if private else []
+    return [*problems, *([_undrawn(files, absent - private)] if absent - private else [])], notes
 
 
 def _first(stack: list[str]) -> str:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable
 
 import brotli
-from fontTools import subset
+import uharfbuzz
 from fontTools.ttLib import TTFont, TTLibError
 
 # What a damaged file makes the library raise.
@@ -27,21 +27,26 @@ def characters(data: bytes) -> frozenset[str] | None:
 
 
 def cut(data: bytes, wanted: Iterable[str]) -> bytes:
-    """The font with the wanted characters, and all that is joined out of them, as WOFF2; equal bytes for equal input.
+    """The font with the wanted characters, and what is joined out of them, as TrueType; the same bytes each time.
 
     For colour fonts: files of several megabytes of which a page shows a few pictures.
     """
-    options = subset.Options(flavor="woff2", layout_features=["*"], drop_tables=["DSIG"])
-    options.recalc_timestamp = False
-    with TTFont(io.BytesIO(data), recalcTimestamp=False) as font:
+    asked = uharfbuzz.SubsetInput()
+    asked.unicode_set.update(map(ord, {*wanted, *_JOINERS}))
+    # All of them: its own choice, turned round, would be all but those that join.
+    asked.layout_feature_tag_set.clear()
+    asked.layout_feature_tag_set.invert()
+    return bytes(uharfbuzz.subset(uharfbuzz.Face(_plain(data)), asked).blob.data)
+
+
+def _plain(data: bytes) -> bytes:
+    """A font file as TrueType, without what Chromium never draws."""
+    output = io.BytesIO()
+    with TTFont(io.BytesIO(data), lazy=True, recalcTimestamp=False, recalcBBoxes=False) as font:
         if "SVG " in font:
-            del font["SVG "]  # Chromium draws COLR, and never this
-        subsetter = subset.Subsetter(options)
-        subsetter.populate(text="".join(sorted({*wanted, *_JOINERS})))
-        subsetter.subset(font)
-        font.flavor = "woff2"
-        output = io.BytesIO()
-        font.save(output)
+            del font["SVG "]  # it draws COLR
+        font.flavor = None
+        font.save(output, reorderTables=None)
     return output.getvalue()
 
 

@@ -1,5 +1,6 @@
 """Template placeholders, `__KEY__` and `{{KEY}}`: filled from `--set`, found where nothing fills them. Pure: no I/O."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 
@@ -15,6 +16,11 @@ def fill(text: str, values: Mapping[str, str]) -> str:
     if not values:
         return text
     return _MARK.sub(lambda match: values.get(_name(match), match[0]), text)
+
+
+def fill_json(text: str, values: Mapping[str, str]) -> str:
+    """As `fill`, for JSON: what would end a string is escaped, and numbers can stand outside of strings as they are."""
+    return fill(text, {name: json.dumps(value)[1:-1] for name, value in values.items()})
 
 
 def names(text: str) -> set[str]:

@@ -181,14 +181,16 @@ def split(reference: str) -> tuple[str, str]:
 def resolve(project: Project, page: str, path: str) -> str:
     """The project path that `path`, as written in `page`, stands for; OutsideProjectError when it leaves the project.
 
-    A path that climbs is meant from its own file. A plain one is meant from the project's root, as the page is served
-    from there, unless a file of that name lies next to the page.
+    A path that climbs is meant from its own file, and where it climbs too high from the root, as browsers take it. A
+    plain one is meant from the project's root, as the page is served from there, unless a file of that name lies next
+    to the page.
     """
     if path.startswith("/"):
         return _inside(path.lstrip("/"), path)
     beside = posixpath.normpath(posixpath.join(posixpath.dirname(page), path))
     if ".." in path.split("/"):
-        return _inside(beside, path)
+        below = posixpath.normpath("/" + beside).lstrip("/")
+        return below if project.file(below) is not None else _inside(beside, path)
     if not beside.startswith("../") and project.file(beside) is not None:
         return beside
     return _inside(posixpath.normpath(path), path)

@@ -1,13 +1,13 @@
 """Features that would render wrong in silence: found by name, refused before any host is asked.
 
-One row per feature; a feature that becomes supported loses its row.
+One row per feature; a feature that becomes supported loses its row. What most pages can do without is only noted.
 """
 
 from collections.abc import Iterable, Iterator
 
 from justhtml import Document, Element
 
-from fleet import errors
+from fleet import errors, model
 from fleet.composition import markup, scripts
 
 # Elements and attributes -> the feature they need.
@@ -18,17 +18,16 @@ _ATTRIBUTES = {
     "data-hf-edit-base-y": "studio-offsets",
     "data-fx-chain": "audio-fx",
     "data-fx-carve": "audio-fx",
-    "data-automation": "audio-automation",
-    "data-audio-group": "audio-groups",
 }
 # Words in scripts -> the feature they need.
 _WORDS = {
-    "navigator.gpu": "webgpu",
     "new mapboxgl.Map": "live-maps",
     "new maplibregl.Map": "live-maps",
     "new google.maps.": "live-maps",
     "L.tileLayer(": "live-maps",
 }
+# Asked for by libraries that draw in another way where it is absent; a page that cannot is refused when it says so.
+_WEBGPU = "navigator.gpu"
 _HINTS = {
     "animated-image": "show it by an `<img>` of the main page, without srcset",
     "video-in-iframe": "put the `<video>` into the page itself, or into a sub-composition",
@@ -51,6 +50,25 @@ def check_script(source: str, page: str) -> None:
     _refuse([(feature, 1 + offset) for offset, feature in _in_script(source)], page)
 
 
+def notes(document: Document, page: str) -> Iterator[model.Finding]:
+    """What the scripts of the page ask for and do not get, once for each that asks."""
+    for element in markup.walk(document, templates=True):
+        if element.name == "script" and scripts.runs(element):
+            yield from notes_of_script(markup.text(element), page, markup.line(element))
+
+
+def notes_of_script(source: str, page: str, line: int = 1) -> Iterator[model.Finding]:
+    """The same for one script, which starts at `line` of `page`."""
+    if (at := source.find(_WEBGPU)) >= 0:
+        yield model.Finding(
+            severity=model.Severity.WARNING,
+            code="no-webgpu",
+            message="a script asks for WebGPU, which no host offers: the page shows what it shows without",
+            remedy="draw with WebGL, which every host has",
+            where=f"{page}:{line + source.count(chr(10), 0, at)}",
+        )
+
+
 def check_moving(paths: Iterable[str]) -> None:
     """CompositionError that names images which move by themselves where nothing can hold them to the clock."""
     for path in paths:
@@ -71,8 +89,6 @@ def _features(document: Document) -> Iterator[tuple[str, int]]:
         for name in element.attrs:
             if name in _ATTRIBUTES:
                 yield _ATTRIBUTES[name], line
-        if element.name == "hf-audio-group":
-            yield "audio-groups", line
         if element.name == "script" and scripts.runs(element):
             for offset, feature in _in_script(markup.text(element)):
                 yield feature, line + offset

@@ -1,7 +1,8 @@
 """Audio: which elements sound, when, from where in their file, and how loud. ffprobe says what the files hold."""
 
+import dataclasses
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -9,16 +10,31 @@ from pathlib import Path
 from justhtml import Document, Element
 
 from fleet import errors, ffprobe, model, programs
-from fleet.composition import markup, project, refuse, root, timing, values
+from fleet.composition import lanes, markup, project, refuse, root, timing, values
 
 PROBE_TIMEOUT_S = 30.0
 RENDER_ID = "data-hf-render-id"
-# 12 dB, the most that an author can ask for.
-GAIN_MAX = 10 ** (12 / 20)
+GROUP = "hf-audio-group"
 RATE_MIN, RATE_MAX = Fraction(1, 10), Fraction(5)
 # A slot this much longer than its sound is a rounding, not a mistake.
 OVERHANG_S = Fraction(1, 20)
 _MEDIA = ("video", "audio")
+
+# Render id -> what scripts make of the element's volume.
+Heard = Mapping[str, model.Envelope]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loudness:
+    """A gain, and what it is multiplied with over time."""
+
+    gain: float
+    envelopes: tuple[model.Envelope, ...] = ()
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it is never above nothing."""
+        return self.gain <= 0 or any(all(level.gain <= 0 for level in envelope) for envelope in self.envelopes)
 
 
 @dataclass(slots=True)
@@ -123,7 +139,14 @@ def rate(element: Element) -> Fraction:
 def gain(element: Element) -> float:
     """Linear gain of the element."""
     value = values.number(markup.get(element, "data-volume"))
-    return 1.0 if value is None else float(min(Fraction(GAIN_MAX), max(Fraction(0), value)))
+    return 1.0 if value is None else lanes.clamped(float(value))
+
+
+def hide_groups(document: Document) -> None:
+    """Takes the box from elements that only say how tracks sound together: layouts must not count them."""
+    for element in markup.walk(document, templates=True):
+        if element.name == GROUP:
+            element.attrs["style"] = f"{markup.get(element, 'style') or ''};display:none!important".lstrip(";")
 
 
 def assign_render_ids(document: Document) -> None:
@@ -143,26 +166,77 @@ def _unique(base: str, taken: set[str]) -> str:
     return next(name for name in names if name not in taken)
 
 
-def tracks(document: Document, total_s: Fraction, media: Media) -> tuple[model.AudioTrack, ...]:
-    """Every element that sounds within the composition, in document order."""
+def tracks(
+    document: Document, total_s: Fraction, media: Media, heard: Heard | None = None
+) -> tuple[model.AudioTrack, ...]:
+    """Every element that sounds within the composition, in document order; `heard` is what scripts do to volumes."""
     resolver = timing.Resolver(document)
-    found = [_track(element, resolver, media) for element in _sounding(document) if resolver.is_mounted(element)]
+    groups = {markup.get(e, "id") or "": e for e in markup.walk(document, templates=True) if e.name == GROUP}
+    found: list[model.AudioTrack | None] = []
+    for element in sounding(document):
+        start_s = resolver.media_start(element) if resolver.is_mounted(element) else None
+        if start_s is None:
+            continue
+        group = groups.get(markup.get(element, "data-audio-group") or "") if element.name == "audio" else None
+        loudness = _loudness(element, group, start_s, media, heard or {})
+        if not loudness.is_silent:
+            found.append(_track(element, loudness, resolver, media))
     inside = (_clipped(track, Fraction(0), total_s) for track in found if track is not None)
     return tuple(track for track in inside if track is not None)
 
 
-def _sounding(document: Document) -> Iterator[Element]:
+def sounding(document: Document) -> Iterator[Element]:
+    """Every element that is to be heard, if its volume allows."""
     for element in markup.walk(document, templates=True):
         has_sound = element.name == "audio" or (
             element.name == "video" and markup.get(element, "data-has-audio") == "true"
         )
-        if has_sound and "muted" not in element.attrs and not refuse.is_hidden(element) and gain(element) > 0:
+        if has_sound and "muted" not in element.attrs and not refuse.is_hidden(element):
             yield element
 
 
-def _track(element: Element, resolver: timing.Resolver, media: Media) -> model.AudioTrack | None:
-    name = markup.get(element, RENDER_ID) or markup.get(element, "id") or ""
-    where = f"<{element.name} id={name!r}>"
+def _loudness(element: Element, group: Element | None, start_s: Fraction, media: Media, heard: Heard) -> Loudness:
+    """A lane says it all; else what scripts do to the volume; else the volume that is written. A group comes on top."""
+    own = _led(_lane(element, start_s, media) or heard.get(_name(element), ()), gain(element))
+    if group is None:
+        return own
+    if refuse.is_hidden(group):
+        return Loudness(gain=0.0)
+    # A group has no start of its own: its lane runs in the time of the composition.
+    shared = _led(_lane(group, Fraction(0), media), gain(group))
+    return Loudness(gain=own.gain * shared.gain, envelopes=own.envelopes + shared.envelopes)
+
+
+def _led(envelope: model.Envelope, otherwise: float) -> Loudness:
+    gains = {lanes.clamped(level.gain) for level in envelope} or {otherwise}
+    if len(gains) == 1:
+        return Loudness(gain=gains.pop())
+    clamped = tuple(model.Level(level.at_s, lanes.clamped(level.gain)) for level in envelope)
+    return Loudness(gain=1.0, envelopes=(clamped,))
+
+
+def _lane(element: Element, start_s: Fraction, media: Media) -> model.Envelope:
+    written = markup.get(element, "data-automation")
+    if not written:
+        return ()
+    try:
+        return lanes.volume(written, start_s=start_s)
+    except ValueError as error:
+        said = f"`data-automation` is not followed: {error}"
+        media.warn("audio-automation", said, "mend or remove the attribute", _where(element))
+        return ()
+
+
+def _name(element: Element) -> str:
+    return markup.get(element, RENDER_ID) or markup.get(element, "id") or ""
+
+
+def _where(element: Element) -> str:
+    return f"<{element.name} id={_name(element)!r}>"
+
+
+def _track(element: Element, loudness: Loudness, resolver: timing.Resolver, media: Media) -> model.AudioTrack | None:
+    where = _where(element)
     file = media.file_of(element)
     if file is None:
         return None
@@ -176,13 +250,14 @@ def _track(element: Element, resolver: timing.Resolver, media: Media) -> model.A
     if length is None:
         return None
     track = model.AudioTrack(
-        id=name,
+        id=_name(element),
         file=str(file),
         start_s=resolver.media_start(element),
         duration_s=length,
         media_start_s=in_point(element),
         rate=rate(element),
-        gain=gain(element),
+        gain=loudness.gain,
+        envelopes=loudness.envelopes,
     )
     return _within_hosts(track, element, resolver)
 
@@ -221,12 +296,5 @@ def _clipped(track: model.AudioTrack, start_s: Fraction, stop_s: Fraction | None
     stop = track.start_s + track.duration_s if stop_s is None else min(track.start_s + track.duration_s, stop_s)
     if stop <= start:
         return None
-    return model.AudioTrack(
-        id=track.id,
-        file=track.file,
-        start_s=start,
-        duration_s=stop - start,
-        media_start_s=track.media_start_s + (start - track.start_s) * track.rate,
-        rate=track.rate,
-        gain=track.gain,
-    )
+    in_point_s = track.media_start_s + (start - track.start_s) * track.rate
+    return dataclasses.replace(track, start_s=start, duration_s=stop - start, media_start_s=in_point_s)

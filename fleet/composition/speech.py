@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 # A whole string literal that is an address of a file.
 _LITERAL = re.compile(r"""(["'`])((?:https?:)?//[^\s"'`\\$<>{}]+)\1""")
-_RELATIVE_IMPORT = re.compile(r"""(?:\bfrom|\bimport|\bimport\s*\()\s*(["'])(\.\.?/[^"'\s]+)\1""")
-_DATA = frozenset({
+# `import a, { b } from "x"`, `export * from "x"`, `import "x"`, `import("x")`; prose has its `from` without the rest.
+_IMPORT = re.compile(
+    r"""((?:\bimport|\bexport)\b[\w\s{},*$/]*?\bfrom\s*|\bimport\s*|\bimport\s*\(\s*)(["'])([^"'\s\\]+)\2"""
+)
+DATA = frozenset({
     ".json", ".geojson", ".topojson", ".csv", ".tsv", ".txt", ".glsl", ".xml", ".wasm", ".bin", ".glb", ".gltf", ".hdr",
     ".exr", ".ktx2", ".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", ".svg", ".mp3", ".wav", ".ogg", ".m4a", ".mp4",
     ".webm", ".woff", ".woff2", ".ttf", ".otf", ".css", ".js", ".mjs", ".lottie",
@@ -22,7 +25,8 @@ _FAMILIES = (
     re.compile(r"""font-?family["']?\s*[:=,]\s*\\?(["'`])((?:(?!\1).){1,200})\1""", re.IGNORECASE),
     re.compile(r"""font-family\s*:\s*()([^;"'`{}<>\n\\]{1,200})""", re.IGNORECASE),
     re.compile(
-        r"""()["'`][^"'`\n]{0,60}[\d}](?:px|pt|r?em)(?:/[\w.]+)?\s+((?:[\w ,-]|"[^"\n]*"|'[^'\n]*'){2,200})["'`]"""
+        r"""()["'`][^"'`\n]{0,60}[\d}](?:px|pt|r?em)(?:/[\w.]+)?\s+"""
+        r"""((?:[\w ,-]{2}|"[^"\n]*"|'[^'\n]*')(?:[\w ,-]|"[^"\n]*"|'[^'\n]*'){0,200})["'`]"""
     ),
 )
 _FAMILY_NAME = re.compile(r"""["']?[A-Za-z][A-Za-z0-9 _-]*["']?""")
@@ -40,6 +44,10 @@ _GROWTH = re.compile(r"[\w\])]\s*[-+*]=|getContext\s*\(\s*[\"'`]2d")
 _TEMPLATE = re.compile(r"`[^`]*`")  # shaders stand there, and add all the time
 # Libraries have all of this; the ones that compositions load are larger, save some that are smaller than a long scene.
 _AUTHORED_CHARS = 48 * 1024
+# `music.volume = 0`, `gsap.to(music, { volume: 0 })`.
+_VOLUME = re.compile(r"""\.\s*(?:volume|muted)\s*[-+*/]?=(?!=)|\bvolume\b["']?\s*:""")
+# The end of a file's name whose beginning is computed: `+ ".png"`, `${name}.png`.
+_ENDING = re.compile(r"""(?:\+\s*["'`]|\})(\.[A-Za-z0-9]{1,8})["'`?#]""")
 # Where the name of a file ends inside a script.
 _NAME_ENDS = re.compile(r"[\"'`$\s(){}<>,;\\?#*]")
 
@@ -47,14 +55,14 @@ _NAME_ENDS = re.compile(r"[\"'`$\s(){}<>,;\\?#*]")
 def addresses(source: str) -> Iterator[tuple[str, int]]:
     """(address, line) of every string literal that is the address of a data file or module."""
     for match in _LITERAL.finditer(source):
-        if extension(match[2]) in _DATA:
+        if extension(match[2]) in DATA:
             yield match[2], source.count("\n", 0, match.start()) + 1
 
 
 def with_addresses(source: str, replace: Callable[[str], str]) -> str:
     """`source` with each of those addresses run through `replace`."""
     return _LITERAL.sub(
-        lambda m: f"{m[1]}{replace(m[2])}{m[1]}" if extension(m[2]) in _DATA else m[0],
+        lambda m: f"{m[1]}{replace(m[2])}{m[1]}" if extension(m[2]) in DATA else m[0],
         source,
     )
 
@@ -64,9 +72,9 @@ def extension(address: str) -> str:
     return posixpath.splitext(address.partition("?")[0].partition("#")[0])[1].lower()
 
 
-def imports(source: str) -> list[str]:
-    """Relative module specifiers, each once, in order."""
-    return list(dict.fromkeys(match[2] for match in _RELATIVE_IMPORT.finditer(source)))
+def with_imports(source: str, replace: Callable[[str], str]) -> str:
+    """`source` with each module specifier that is written out run through `replace`."""
+    return _IMPORT.sub(lambda m: f"{m[1]}{m[2]}{replace(m[3])}{m[2]}", source)
 
 
 def draws_with_gl(texts: Iterable[str]) -> bool:
@@ -98,19 +106,29 @@ def may_keep_state(texts: Iterable[str]) -> bool:
     )
 
 
+def sets_volume(texts: Iterable[str]) -> bool:
+    """Whether a script may change how loud an element is."""
+    return any(_VOLUME.search(text) for text in texts)
+
+
 def mentioned(text: str, paths: Iterable[str]) -> set[str]:
     """The project paths that `text` may ask for.
 
     Those written out in full, and those that begin like a name that the text leaves unfinished, such as
-    `frames/shot_` + number. A file at the top of the project must be written out.
+    `frames/shot_` + number. Of files at the top of the project those that end like such a name, as in name + `.png`.
     """
     known = set(paths)
-    found = {path for path in known if "." in path and path in text}
+    endings = set(_ENDING.findall(text))
+    found = {path for path in known if "." in path and (path in text or _ends_so(path, endings))}
     for folder in {posixpath.dirname(path) for path in known} - {""}:
         for beginning in _beginnings(text, f"{folder}/"):
             if beginning not in known:
                 found |= {path for path in known if path.startswith(beginning)}
     return found
+
+
+def _ends_so(path: str, endings: set[str]) -> bool:
+    return "/" not in path and posixpath.splitext(path)[1] in endings
 
 
 def _beginnings(text: str, folder: str) -> set[str]:

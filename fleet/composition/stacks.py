@@ -17,7 +17,7 @@ def with_last(sheet: str, name: str) -> str:
 
 
 def without_local(sheet: str) -> str:
-    """`sheet` whose @font-face rules name no font of the machine."""
+    """`sheet` whose @font-face rules name no font of the machine; those that name nothing else bring no family."""
     return _edited(sheet, _drop_local) if "local(" in sheet.lower() else sheet
 
 
@@ -80,6 +80,10 @@ def _is_literal(token: Any, value: str) -> bool:
     return bool(token.type == "literal" and token.value == value)
 
 
+def _is_address(token: Any) -> bool:
+    return bool(token.type == "url" or (token.type == "function" and token.lower_name == "url"))
+
+
 def _drop_local(declaration: Declaration) -> bool:
     if not declaration.is_face or declaration.name != "src":
         return False
@@ -88,6 +92,9 @@ def _drop_local(declaration: Declaration) -> bool:
     kept = [piece for piece in pieces if not any(t.type == "function" and t.lower_name == "local" for t in piece)]
     if len(kept) == len(pieces):
         return False
+    if not kept and not any(_is_address(token) for token in declaration.tokens):
+        declaration.tokens.clear()
+        return True
     comma = tinycss2.parse_component_value_list(",")
     joined = [token for index, piece in enumerate(kept) for token in ([*comma, *piece] if index else piece)]
     declaration.tokens[declaration.start : declaration.stop] = joined

@@ -97,25 +97,30 @@ def _options(entry: Mapping[str, Any]) -> list[str]:
 def apply(document: Document, page: str, overrides: Mapping[str, Any], table: Table) -> None:
     """Writes overrides, and the style sheet that defines every variable before any script runs, into the document."""
     _style(document, page, overrides, table)
+    written = [
+        (element, f"{page}:{markup.line(element)}") for element in _declarers(document) if not _is_mounted(element)
+    ]
     if overrides:
         names = {name for element in _declarers(document) for name in declared(element, page)}
-        table.findings += [_unknown(name, names) for name in sorted(overrides) if name not in names]
+        where = written[0][1] if written else page
+        table.findings += [_unknown(name, names, where) for name in sorted(overrides) if name not in names]
         source = f"window.__hfVariables={scripts.literal(dict(overrides))};"
         markup.prepend(markup.part(document, "head"), markup.new("script", data=source))
-    check([(e, f"{page}:{markup.line(e)}") for e in _declarers(document) if not _is_mounted(e)], overrides, table)
+    check(written, overrides, table)
 
 
 def _is_mounted(element: Element) -> bool:
     return css.INNER_ROOT in element.attrs
 
 
-def _unknown(name: str, names: Iterable[str]) -> model.Finding:
+def _unknown(name: str, names: Iterable[str], where: str) -> model.Finding:
     known = ", ".join(f"`{known}`" for known in sorted(names)) or "none"
     return model.Finding(
         severity=model.Severity.WARNING,
         code="unknown-variable",
         message=f"no composition declares the variable `{name}`",
         remedy=f"declared variables: {known}",
+        where=where,
     )
 
 

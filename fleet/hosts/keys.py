@@ -80,6 +80,14 @@ def size(value: object) -> int:
     return int(float(found["number"]) * base ** _POWERS[found["prefix"]])
 
 
+def age(value: str) -> float:
+    """Seconds in "90m", "24h" or "7d"."""
+    found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)([smhd])", value)
+    if found is None:
+        raise ValueError(f'an age is written like "24h" or "7d", not {show(value)}')
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]]
+
+
 def rate(value: object) -> int:
     """Bytes per second in "20MB/s"."""
     if not isinstance(value, str) or not value.endswith("/s"):

@@ -85,6 +85,9 @@ class _Reader:
             if not keys.ENV_NAME.fullmatch(name):
                 message = f"{keys.show(name)} in {self.place(path)} is no name of an environment variable"
                 self.wrong((*path, name), message, "letters, digits and underscores")
+            elif _SECRET.search(name):
+                message = f"`{name}` in {self.place(path)}: secrets do not belong in this file"
+                self.wrong((*path, name), message, "a composition needs none; remove it")
         return self.table(path, plain, dict.fromkeys(plain, keys.ENV_VALUE))
 
     def file(self, path: toml.Path, value: str, *, must_exist: bool) -> str | None:

@@ -1,12 +1,13 @@
 """The agent's standard input and output as messages, over whatever carries the bytes: a pipe or an SSH channel.
 
 Splits lines itself, because `readline` of asyncssh returns pieces of lines longer than its window. Keeps the agent's
-lease alive, and takes a long silence for death.
+lease alive, and takes a long silence for death. What comes out is bounded in size and number, and fit to be shown.
 """
 
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Protocol
@@ -14,7 +15,7 @@ from typing import Protocol
 import asyncssh
 
 from capture import protocol
-from fleet import errors
+from fleet import errors, untrusted
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +26,11 @@ FAREWELL_S = 8.0  # the agent itself takes up to 6 s to end a tree that does not
 SETTLE_S = 1.0
 TAIL_BYTES = 64 * 1024
 CHUNK_BYTES = 64 * 1024
+# An honest agent says a few things a second, 20 notes at the very most; a flood would fill our logs and our time.
+FLOOD_S = 10.0
+FLOOD_MESSAGES = 3000
+FLOOD_BYTES = 16 << 20
+UNTRUSTED_REMEDY = "its agent is broken or not ours: look at the host before you use it again"
 
 
 class Reader(Protocol):
@@ -87,7 +93,8 @@ class Tail:
         with contextlib.suppress(OSError, asyncssh.Error):
             while data := await stream.read(CHUNK_BYTES):
                 self._bytes = (self._bytes + data)[-TAIL_BYTES:]
-                logger.debug("%s: stderr: %s", self._name, clean(data.decode(errors="replace")).rstrip())
+                if logger.isEnabledFor(logging.DEBUG):  # cleaning a flood costs more than reading it
+                    logger.debug("%s: stderr: %s", self._name, clean(data.decode(errors="replace")).rstrip())
         self._is_settled.set()
 
     async def settled(self) -> None:
@@ -113,6 +120,8 @@ class MessageChannel:
         self._is_leaving = False
         self._is_greeted = asyncio.Event()
         self._last_words = ""
+        self._flood_began_s = time.monotonic()
+        self._flood_messages = self._flood_bytes = 0
 
     async def send(self, message: protocol.ToAgent) -> None:
         """Sends one message; HostLost when the agent is gone."""
@@ -136,7 +145,7 @@ class MessageChannel:
         while (line := await self._line()) is not None:
             message = self._decoded(line)
             if isinstance(message, protocol.Stopping):
-                self._last_words = clean(message.reason)
+                self._last_words = message.reason
             if not (isinstance(message, protocol.Pong) and message.sequence < 0):
                 return message
         if not self._is_leaving:
@@ -147,10 +156,20 @@ class MessageChannel:
         try:
             message = protocol.decode(line)
         except protocol.ProtocolError as error:
-            raise self._lost(f"the agent broke the protocol: {clean(str(error))}") from error
+            raise self._untrusted(str(error)) from error
         if not isinstance(message, protocol.FromAgent):
-            raise self._lost(f"the agent broke the protocol: it sent {type(message).__name__}")
-        return message
+            raise self._untrusted(f"it sent {type(message).__name__}")
+        self._count(len(line))
+        return untrusted.cleaned(message)
+
+    def _count(self, size_bytes: int) -> None:
+        now_s = time.monotonic()
+        if now_s - self._flood_began_s > FLOOD_S:
+            self._flood_began_s, self._flood_messages, self._flood_bytes = now_s, 0, 0
+        self._flood_messages += 1
+        self._flood_bytes += size_bytes
+        if self._flood_messages > FLOOD_MESSAGES or self._flood_bytes > FLOOD_BYTES:
+            raise self._untrusted(f"{self._flood_messages} messages within {FLOOD_S:g} s, {self._flood_bytes} bytes")
 
     async def ping(self) -> None:
         """Says that we are alive, for as long as the conversation lasts; negative numbers are these pings' own."""
@@ -173,7 +192,7 @@ class MessageChannel:
     async def _line(self) -> bytes | None:
         while (end := self._buffer.find(b"\n")) < 0:
             if len(self._buffer) >= protocol.LINE_LIMIT_BYTES:
-                raise self._lost(f"the agent broke the protocol: a line over {protocol.LINE_LIMIT_BYTES} bytes")
+                raise self._untrusted(f"a line over {protocol.LINE_LIMIT_BYTES} bytes")
             data = await self._read()
             if not data:
                 return None
@@ -201,6 +220,9 @@ class MessageChannel:
         what = f"the agent ended with status {status}" if status is not None else "the connection broke"
         said = self._last_words or str(self._tail) or (clean(str(cause)) if cause else "")
         return self._lost(f"{what}: {said}" if said else what)
+
+    def _untrusted(self, message: str) -> errors.HostUntrusted:
+        return errors.HostUntrusted(self._host, f"the agent broke the protocol: {message}", remedy=UNTRUSTED_REMEDY)
 
     def _lost(self, message: str) -> errors.HostLost:
         return errors.HostLost(

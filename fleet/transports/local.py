@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
 import signal
@@ -14,6 +15,10 @@ from pathlib import Path
 
 from fleet import agentzip, errors, model
 from fleet.transports import channel
+
+logger = logging.getLogger(__name__)
+
+PIPES_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,28 @@ async def _started(host: model.Host, agent: agentzip.AgentZip) -> AsyncIterator[
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        await _ended(process)
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    """Waits for a killed process, reading what it still had to say: asyncio's own wait lasts until its pipes end."""
+    streams = [stream for stream in (process.stdout, process.stderr) if stream is not None]
+    dropping = [asyncio.create_task(_drop(stream)) for stream in streams]
+    try:
+        # Bounded, because whatever has left the process group may hold the pipes open for ever.
+        async with asyncio.timeout(PIPES_S):
+            await process.wait()
+    except TimeoutError:
+        logger.warning("something that the local agent started still holds its output")
+    finally:
+        for task in dropping:
+            task.cancel()
+        await asyncio.gather(*dropping, return_exceptions=True)
+
+
+async def _drop(stream: asyncio.StreamReader) -> None:
+    while await stream.read(channel.CHUNK_BYTES):
+        pass
 
 
 class _OverLimit(Exception):
@@ -144,10 +170,11 @@ def _take(source: Path, target: Path, limit_bytes: int) -> int:
         descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return 0
+    info = os.fstat(descriptor)
+    if not stat.S_ISREG(info.st_mode):  # asked before Python opens it, which fails for a folder
+        os.close(descriptor)
+        return 0
     with os.fdopen(descriptor, "rb") as file:
-        info = os.fstat(descriptor)
-        if not stat.S_ISREG(info.st_mode):
-            return 0
         if info.st_size > limit_bytes:
             raise _OverLimit
         try:

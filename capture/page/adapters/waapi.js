@@ -35,14 +35,14 @@
   };
   for (const type of ["animationstart", "transitionrun"]) document.addEventListener(type, onStart, true);
 
-  /** @param {Animation} animation @param {[number, number]} base */
-  const place = (animation, [metMs, ownMs]) => {
+  /** @param {Animation} animation @param {[number, number]} base @param {number} timeMs */
+  const place = (animation, [metMs, ownMs], timeMs) => {
     if (animation.playState === "idle") {
       met.delete(animation); // cancelled: setting its time would bring it back
       return;
     }
     if (animation.playState !== "paused") animation.pause();
-    animation.currentTime = ownMs + Math.max(0, nowMs - metMs);
+    animation.currentTime = ownMs + Math.max(0, timeMs - metMs);
   };
 
   /** CSS animations of elements start with their clip. @param {Animation} animation @returns {number | null} ms */
@@ -58,7 +58,14 @@
     seek: (timeS) => {
       nowMs = timeS * 1000;
       for (const animation of document.getAnimations()) hold(animation);
-      for (const [animation, base] of [...met]) place(animation, base);
+      for (const [animation, base] of [...met]) place(animation, base, nowMs);
+    },
+    // A browser moves what runs before anything changes the style. A transition whose end a timeline moves with every
+    // frame would otherwise begin again each time from where it began.
+    advance: (timeS) => {
+      for (const [animation, base] of [...met]) {
+        if (animation instanceof CSSTransition) place(animation, base, timeS * 1000);
+      }
     },
     ready: () => {
       for (const animation of document.getAnimations()) hold(animation);

@@ -17,7 +17,7 @@ CHECKS = (*markup_checks.CHECKS, *script_checks.CHECKS)
 _UNSEEN = frozenset({"script", "style", "link", "meta", "template"})
 # A script that fills an empty root.
 _BUILDERS = ("appendChild", ".append(", "innerHTML", "insertAdjacent")
-_FILLED_SUFFIXES = frozenset({".css", ".js", ".mjs"})
+_FILLED_SUFFIXES = frozenset({".css", ".js", ".mjs", ".json", ".geojson"})
 # A larger text is a library or data: no template of an author.
 _FILLED_LIMIT_BYTES = 1 << 20
 

@@ -1,0 +1,163 @@
+"""Agents that lie: each run ends in time with the right error or goes on with others, and nothing gets out."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import hostile_agent
+import hostile_support as support
+import pytest
+
+from fleet import agentzip, dispatch, errors, link, render, request, transfer
+from fleet.transports import channel
+
+pytestmark = pytest.mark.ffmpeg
+
+# Half of it is the patience with agents that say nothing.
+BOUND_S = 60.0
+AT_ONCE = 6
+MEMORY_BOUND_BYTES = 150 << 20
+CASES = sorted(hostile_agent.CASES.keys() - set(hostile_agent.HARMLESS))
+# What is said of a host whose frames are not what it announced, and of one whose words cannot be true.
+DAMAGED = r"frames never came|announced|pixels instead|second picture|not a JPEG|empty|No such|not a regular|levels"
+WHY = {
+    "endless_errors_then_death": "ended with status 7",
+    "silence_after_hello": "no answer from the agent within",
+    "silence_after_facts": "no answer from the agent within",
+    "always_missing": "does not accept the bundle",
+    "stopping_with_poison": "red link",
+    "denied_with_poison": "is rendering for red link",
+    "failed_with_poison": "red link",
+    "poisoned_facts": "Python red link",
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What all cases share: reading the composition takes longer than most of them."""
+
+    home: Path
+    agent: agentzip.AgentZip
+    prepared: render.Prepared
+
+    async def render(self, *hosts: tuple[str, str], resume: bool = False) -> support.Ended:
+        """A render with these hosts: the name of each, and its lie."""
+        chosen = [support.local(self.home, name, case) for name, case in hosts]
+        return await support.render_with(self.home, self.prepared, self.agent, chosen, resume=resume)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    home = tmp_path_factory.mktemp("stage")
+    with pytest.MonkeyPatch.context() as patch, support.agent(home / "agent") as agent:
+        patch.setenv("FLEETRENDER_STATE", str(home / "state"))
+        patch.setenv("FLEETRENDER_CACHE", str(home / "cache"))
+        for name in ("HELLO_TIMEOUT_S", "ACQUIRE_TIMEOUT_S"):
+            patch.setattr(link, name, 8.0)
+        patch.setattr(channel, "FAREWELL_S", 0.5)
+        patch.setattr(dispatch, "RECONNECT_DELAYS_S", (0.1,))
+        asked = request.Request(composition=support.composition(home / "c"), output=home / "out.mp4")
+        prepared = render.prepare(asked)
+        (home / "canary").write_text("untouched")
+        yield Stage(home, agent, prepared)
+
+
+@dataclass(frozen=True)
+class Alone:
+    """Every lie by itself, several at once; by case."""
+
+    ended: dict[str, support.Ended]
+    grown_bytes: int
+    appeared: set[str]
+
+
+@pytest.fixture(scope="module")
+def alone(stage: Stage) -> Alone:
+    turn = asyncio.Semaphore(AT_ONCE)
+
+    async def one(case: str) -> support.Ended:
+        async with turn:
+            return await stage.render((f"evil-{case.replace('_', '-')}", case))
+
+    async def main() -> list[support.Ended]:
+        return await asyncio.gather(*map(one, CASES))
+
+    files, memory_bytes = support.tree(stage.home).keys(), support.memory_bytes()
+    ended = asyncio.run(main())
+    grown_bytes = support.memory_bytes() - memory_bytes
+    return Alone(dict(zip(CASES, ended, strict=True)), grown_bytes, support.tree(stage.home).keys() - files)
+
+
+def check_unpoisoned(ended: support.Ended) -> None:
+    """Nothing that a terminal would act on, in whatever the run has shown or left."""
+    for where, text in ended.texts():
+        assert not support.unfit(text), where
+        assert not any(line.startswith("error: forged") for line in text.splitlines()), where
+
+
+def check_contained(ended: support.Ended) -> None:
+    """Plain files and folders under names of ours, and an empty quarantine."""
+    for path in ended.run.rglob("*"):
+        assert not path.is_symlink()
+        assert path.is_dir() or path.is_file()
+    assert list((ended.run / "quarantine").iterdir()) == []
+    for chunk in (ended.run / "chunks").iterdir():
+        assert re.fullmatch("[a-z0-9-]+", chunk.name)
+        assert all(re.fullmatch(r"frame_\d{6}\.jpg", file.name) for file in chunk.iterdir())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_lie_ends_the_run_in_time_with_its_reason(alone: Alone, case: str) -> None:
+    ended = alone.ended[case]
+    assert ended.wall_s < BOUND_S
+    assert isinstance(ended.error, errors.FleetLost)
+    assert ended.error.remedy
+    assert ended.report["exit_code"] == errors.ExitCode.FLEET
+    assert re.search(WHY.get(case, f"broke the protocol|{DAMAGED}"), str(ended.error))
+    check_contained(ended)
+    check_unpoisoned(ended)
+
+
+def test_no_lie_writes_outside_of_its_run_or_grows_the_coordinator(stage: Stage, alone: Alone) -> None:
+    assert {path.split("/")[0] for path in alone.appeared} <= {"state", "hosts"}
+    assert (stage.home / "canary").read_text() == "untouched"
+    assert alone.grown_bytes < MEMORY_BOUND_BYTES
+
+
+def test_logs_of_a_flood_stay_small(alone: Alone) -> None:
+    for case, ended in alone.ended.items():
+        size = sum(file.stat().st_size for file in ended.run.rglob("*") if file.is_file())
+        assert size < 20 << 20, case
+
+
+def test_a_run_goes_on_with_its_honest_hosts(stage: Stage) -> None:
+    liars = [case for case in CASES if case not in WHY and not re.search("frame|size|than|digest", case)]
+    hosts = [("honest", ""), *((f"liar-{case.replace('_', '-')}", case) for case in liars[:12])]
+    ended = asyncio.run(stage.render(*hosts))
+    assert ended.error is None, ended.error
+    check_contained(ended)
+    check_unpoisoned(ended)
+
+
+@pytest.mark.parametrize("case", hostile_agent.HARMLESS)
+def test_rudeness_that_harms_nothing_is_put_up_with(stage: Stage, case: str) -> None:
+    ended = asyncio.run(stage.render((f"rude-{case.replace('_', '-')}", case)))
+    assert ended.error is None, ended.error
+    assert ended.report["frames_verified"] == support.FRAMES
+    check_contained(ended)
+    check_unpoisoned(ended)
+
+
+def test_a_full_disk_here_stops_the_pulls_and_loses_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "DISK_FREE_MIN_BYTES", 1 << 60)
+    monkeypatch.setattr(transfer, "DISK_WAIT_S", 1.0)
+    ended = asyncio.run(stage.render(("full", "")))
+    assert isinstance(ended.error, errors.ConfigError)
+    assert re.search(r"only .* are free for frames in", str(ended.error))
+    assert "--resume" in ended.error.remedy
+    assert "wait on their hosts" in ended.shown
+    assert ended.report["frames_verified"] == 0
+    monkeypatch.setattr(transfer, "DISK_FREE_MIN_BYTES", 0)
+    assert asyncio.run(stage.render(("full", ""), resume=True)).error is None
