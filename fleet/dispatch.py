@@ -241,6 +241,7 @@ class Roll:
                 async with asyncio.timeout(None) as self._patience:
                     self._is_patient = required_browser is not None
                     await self._complete.wait()
+            self._patience = None  # a host that comes back answers once more
         if not self._present:
             raise self._nobody()
         choice = muster.choose(tuple(self._present.values()), required_browser, scale=self._scale)
