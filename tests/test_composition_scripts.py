@@ -98,10 +98,13 @@ def test_a_page_inside_the_page_is_compiled_as_well(tmp_path: Path) -> None:
         {"index.html": page('<iframe src="inner.html"></iframe>'), "inner.html": inner, "dot.png": "x"},
     )
     assert paths(compiled) == ["dot.png", "inner.html"]
-    with pytest.raises(errors.CompositionError, match=r"inner\.html:1: gone\.png: no such file"):
+    with pytest.raises(errors.CompositionError, match=r"inner\.html:1: gone\.css: no such file"):
         read(
             tmp_path / "missing",
-            {"index.html": page('<iframe src="inner.html"></iframe>'), "inner.html": '<img src="gone.png">'},
+            {
+                "index.html": page('<iframe src="inner.html"></iframe>'),
+                "inner.html": '<link rel="stylesheet" href="gone.css">',
+            },
         )
     with pytest.raises(errors.CompositionError, match="a page from elsewhere"):
         read(tmp_path / "remote", {"index.html": page('<iframe src="https://x.example/"></iframe>')})
@@ -120,8 +123,10 @@ def test_a_page_written_into_the_page_is_compiled_as_well(tmp_path: Path) -> Non
     assert image.attrs["src"] == "/dot.png"
     (innermost,) = markup.find(inside, "iframe")
     assert 'src="/two.png"' in (innermost.attrs["srcdoc"] or "")
-    with pytest.raises(errors.CompositionError, match=r"index\.html \(srcdoc\):1: gone\.png: no such file"):
-        read(tmp_path / "missing", {"index.html": page('<iframe srcdoc="<img src=gone.png>"></iframe>')})
+    with pytest.raises(errors.CompositionError, match=r"index\.html \(srcdoc\):1: gone\.css: no such file"):
+        read(
+            tmp_path / "missing", {"index.html": page('<iframe srcdoc="<link rel=stylesheet href=gone.css>"></iframe>')}
+        )
 
 
 def test_a_page_in_a_folder_finds_its_files_and_its_fonts(tmp_path: Path) -> None:
