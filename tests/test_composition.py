@@ -1,3 +1,5 @@
+import re
+import urllib.parse
 from fractions import Fraction
 from pathlib import Path
 
@@ -127,6 +129,27 @@ def test_files_of_the_project_keep_their_paths(tmp_path: Path) -> None:
     assert 'src:url("data:font/woff2;base64,eA==")' in compiled.document
     assert "<style>.x{background:url(img/e.png)}</style>" in compiled.document.replace('"', "")
     assert 'src="img/a%20b.png?x#y"' in compiled.document
+
+
+def test_names_of_files_may_have_any_letters_and_begin_at_the_root(tmp_path: Path) -> None:
+    body = """
+        <img src="/img/é 1.png?v=2"><img src="img/%C3%A9%201.png#x"><img src="img/b%23%3F.png">
+        <script>fetch("data/my%20file.json"); new Image().src = "img/ü 2.png";</script>"""
+    head = '<link rel="stylesheet" href="/my css/site.css?v=3">'
+    sheet = ".x{background:url('/img/sp ace.png?v=1')} .y{background:url(nä.png)}"
+    names = {"img/é 1.png", "img/b#?.png", "data/my file.json", "img/ü 2.png", "img/sp ace.png", "my css/nä.png"}
+    files: dict[str, str | bytes] = dict.fromkeys(names, b"{}")
+    compiled = read(tmp_path, {**files, "index.html": page(body, head=head), "my css/site.css": sheet})
+    assert set(paths(compiled)) == {*names, "my css/site.css"}
+    images = [element.attrs["src"] or "" for element in markup.find(tree(compiled), "img")]
+    assert [urllib.parse.unquote(urllib.parse.urlsplit(src).path).lstrip("/") for src in images] == [
+        "img/é 1.png", "img/é 1.png", "img/b#?.png",
+    ]  # fmt: skip
+    found = re.findall(r"url\((.*?)\)", "".join(map(markup.text, markup.find(tree(compiled), "style"))))
+    assert [urllib.parse.unquote(one.strip("\"'").partition("?")[0]) for one in found] == [
+        "img/sp ace.png",
+        "my css/nä.png",
+    ]
 
 
 def test_every_missing_file_is_named_with_its_line(tmp_path: Path) -> None:

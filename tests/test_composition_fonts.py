@@ -141,6 +141,19 @@ def test_a_linked_font_service_that_is_out_of_reach_is_replaced(tmp_path: Path) 
 
 
 @NEEDS_NPM
+@pytest.mark.parametrize(
+    ("axes", "expected"),
+    [("wght@100..900", ("Sora", "100 800", "")), ("wght@400;800", ("Sora", "400", ""))],
+)
+def test_a_linked_range_of_weights_is_one_variable_font(
+    tmp_path: Path, axes: str, expected: tuple[str, str, str]
+) -> None:
+    link = f'<link rel="stylesheet" href="https://fonts.googleapis.com/css2?family=Sora:{axes}&display=swap">'
+    compiled = online(tmp_path, page("<p>x</p>", head=f"{link}<style>body{{font-family:Sora;font-weight:450}}</style>"))
+    assert faces(compiled)[0] == expected
+
+
+@NEEDS_NPM
 def test_a_first_choice_that_nobody_has_stops_the_render_unless_another_may_stand_for_it(tmp_path: Path) -> None:
     text = "index.html:1: no source has the font family `fleetrender absent sans`"
     html = page('<p style="font-family:Fleetrender Absent Sans">x</p><p style="font-family:Inter">x</p>', head=BASE)

@@ -178,7 +178,14 @@ def _wanted(asked: families.Asked, links: list[Element], spoken: Iterable[str], 
     linked = {int(part) for part in re.findall(r"(?<![0-9])[1-9]00(?![0-9])", axes)}
     # Styles may show a letter in its other case; a font without the space is not the first of any list.
     wanted = frozenset(f"{text}{text.upper()}{text.lower()} ")
-    return faces.Wanted(frozenset(asked.weights | linked | scripted), asked.is_italic or "ital" in axes, wanted)
+    ranged = {
+        name.lower(): frozenset(axes.partition("@")[0].split(","))
+        for link in links
+        for name, axes in _linked(link)
+        if ".." in axes
+    }
+    weights = frozenset(asked.weights | linked | scripted)
+    return faces.Wanted(weights, asked.is_italic or "ital" in axes, wanted, axes=ranged)
 
 
 def _resolve(
