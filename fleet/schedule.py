@@ -168,7 +168,7 @@ class Schedule:
 
     def _start_over(self) -> None:
         for chunk in self._ledger.running:
-            self._ledger.end(chunk.name)
+            self._ledger.end(chunk.name, is_broken=True)
         self._hosts = Standings(self._hosts.remembered)
         self._failures.clear()
         self._doubts.forget()
@@ -186,7 +186,7 @@ class Schedule:
         host = self._hosts.hosts.get(event.host)
         if host is not None and host.is_alive:
             is_fruitless = host.chunk is not None and host.pace.total == 0
-            self._release(event.host, now_s, f"lost with {event.host}: {event.message}")
+            self._release(event.host, now_s, f"lost with {event.host}: {event.message}", is_broken=True)
             host.is_alive = False
             if is_fruitless:  # again and again before its first frame: as useless as one that fails
                 self._strike(event.host, event.message, now_s)
@@ -261,11 +261,11 @@ class Schedule:
         is_current = chunk is not None and (chunk.host, chunk.attempt) == (event.host, event.attempt)
         return chunk if is_current else None
 
-    def _release(self, name: str, now_s: float, why: str = "") -> FrameSet:
+    def _release(self, name: str, now_s: float, why: str = "", *, is_broken: bool = False) -> FrameSet:
         host = self._hosts[name]
         if host.chunk is None:
             return FrameSet()
-        left = self._ledger.end(host.chunk)
+        left = self._ledger.end(host.chunk, is_broken=is_broken)
         self._doubts.ended(host.chunk, name)
         self._tell(host.chunk, now_s, f"{why or f'left by {name}'}; missing {left}")
         host.chunk, host.pace = None, host.pace.ended(now_s)
@@ -391,7 +391,7 @@ class Schedule:
             if not available or (is_picky and sizing.would_hold_up(left, name, speeds)):
                 continue
             count = self._chunk_frames or self._curve.count(available, work[name])
-            cut = self._ledger.cut(available, min(count, sizing.CHUNK_FRAMES_MAX))
+            cut = self._ledger.cut(available, min(count, sizing.CHUNK_FRAMES_MAX), name)
             if not self._hosts[name].is_in_use:
                 self._said.append(orders.Say(aid.explained(cut, name)))
             given.append(self._give(cut, name, now_s))

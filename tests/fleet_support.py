@@ -49,13 +49,16 @@ class Running:
     process: "subprocess.Popen[str]"
     events: Path
 
+    def seen(self) -> list[dict[str, Any]]:
+        """All events so far."""
+        lines = self.events.read_text().splitlines(keepends=True) if self.events.exists() else []
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
     def wait_for(self, host: str, kind: str) -> None:
         """Returns when the event has been logged for the host; "" is any, or none."""
         deadline = time.monotonic() + RENDER_TIMEOUT_S
         while time.monotonic() < deadline:
-            lines = self.events.read_text().splitlines(keepends=True) if self.events.exists() else []
-            events = [json.loads(line) for line in lines if line.endswith("\n")]
-            if any(event["type"] == kind and host in ("", event.get("host")) for event in events):
+            if any(event["type"] == kind and host in ("", event.get("host")) for event in self.seen()):
                 return
             assert self.process.poll() is None, self.process.communicate()[1]
             time.sleep(0.02)
@@ -64,6 +67,7 @@ class Running:
 
 def start(home: Path, *arguments: str | Path) -> Running:
     events = home / "followed.jsonl"
+    events.unlink(missing_ok=True)
     process = subprocess.Popen(
         command("run", *arguments, "--events", events),
         cwd=home,
