@@ -174,6 +174,11 @@ class HostDraining:
     is_over: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class RunDraining:
+    """The user wants the run to end: workers end what they have begun, nothing else begins."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RangeSized:
     """Why a host's first range is as large as it is; `source` says where the speed is from."""
@@ -252,13 +257,14 @@ class RunFinished:
 Event = (
     RunStarted | HostReady | HostRefused | HostLost | ModeFixed | SteppingFixed | PageLoaded | BundlePushed
     | ChunkOrdered | ChunkStarted | ChunkTrimmed | FramesCaptured | FramesVerified | ChunkDone | ChunkFailed
-    | RangeSized | HostDraining | HostStruck | Suspected | Disagreed
+    | RangeSized | RunDraining | HostDraining | HostStruck | Suspected | Disagreed
     | SegmentEncoded | AudioMixed | Warned | RunFinished
 )  # fmt: skip
 
 _KINDS: dict[str, type[Event]] = {
     "run.started": RunStarted,
     "run.finished": RunFinished,
+    "run.draining": RunDraining,
     "run.warned": Warned,
     "mode.fixed": ModeFixed,
     "stepping.fixed": SteppingFixed,

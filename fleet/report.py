@@ -101,7 +101,7 @@ class _Tally:
                 self.stepping = event
             case events.HostStruck() | events.Suspected() | events.Disagreed():
                 self._add_evidence(event, now_s)
-            case events.FramesCaptured() | events.PageLoaded() | events.RangeSized():
+            case events.FramesCaptured() | events.PageLoaded() | events.RangeSized() | events.RunDraining():
                 pass
             case _:
                 assert_never(event)

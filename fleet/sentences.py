@@ -62,6 +62,8 @@ def _of_run(event: events.Event) -> str | None:
             return f"finished: {event.output}, {size(event.size_bytes)}, sha256 {event.sha256[:16]}"
         case events.RunFinished():
             return f"ended with exit code {event.exit_code}: {event.message}"
+        case events.RunDraining():
+            return "interrupted: ending the frames under way, then the run; Ctrl+C again ends it at once"
         case events.ModeFixed():
             return f"capture mode {event.mode.value} with {event.browser}: {event.why}"
         case events.SteppingFixed(sequential=True):
