@@ -163,6 +163,16 @@ def test_a_canvas_shows_what_machines_show_for_a_generic_family(tmp_path: Path) 
 
 
 @NEEDS_NPM
+def test_a_font_that_is_asked_of_the_machine_alone_is_what_follows_it_in_its_list(tmp_path: Path) -> None:
+    sheet = "@font-face{font-family:Inter;src:local('Inter')} body{font-family:Inter, sans-serif}"
+    compiled = online(tmp_path / "a", page("<p>x</p>", head=f"<style>{sheet}</style>"))
+    assert [finding.code for finding in compiled.findings] == ["font-local"]
+    shown = re.findall(r'font-family:"Inter";src:url\("[^,]+,([^"]+)"\)', compiled.document)
+    arimo = online(tmp_path / "b", page('<p style="font-family:Impact, sans-serif">x</p>', head=BASE))
+    assert shown == re.findall(r'font-family:"Impact";src:url\("[^,]+,([^"]+)"\)', arimo.document) != []
+
+
+@NEEDS_NPM
 def test_emoji_that_are_joined_out_of_several_are_one_picture(tmp_path: Path) -> None:
     compiled = online(tmp_path, page("<p>\U0001f44d\U0001f3fd</p>", head=BASE))
     (data,) = re.findall(r'font-family:"fleetrender fallback";src:url\("[^,]+,([^"]+)"\)', compiled.document)

@@ -12,7 +12,7 @@ import json
 import re
 import unicodedata
 import urllib.parse
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from justhtml import Document, Element
@@ -75,13 +75,15 @@ def embed(
     `is_inner`: it is a page inside the page, whose generic families are those of a machine.
     CompositionError lists the families and characters that cannot be had; accepted, they are warnings.
     """
+    unread = _of_machine(document)
     _sanitise(document, is_inner=is_inner)
     links = [link for link in markup.find(document, "link") if assets.is_font_service(markup.get(link, "href") or "")]
     shown = letters.of_document(document)
     text = "\n".join([shown, *map(letters.of_script, files.spoken), *_file_texts(files)])
     asked = _asked(document, files.spoken, has_text=bool(letters.shapes(_visible(document))))
-    found = _resolve(asked, links, _wanted(asked, links, files.spoken, text), document, files)
-    missing = [key for key in found.names if not found.faces[key]]
+    unread -= {name.lower() for link in links for name, _ in _linked(link)}
+    found = _resolve(asked, links, _wanted(asked, links, files.spoken, text), document, files, unread)
+    missing = [key for key in found.names if not found.faces[key] and key not in unread]
     gaps: frozenset[str] = frozenset()
     for stack in asked.stacks():
         gaps |= found.lack(stack, letters.shapes(text))
@@ -99,7 +101,15 @@ def embed(
             "\n".join(finding.message for finding in problems),
             remedy="put the fonts into the project with @font-face rules, or accept others with `--substitute-fonts`",
         )
-    return [*problems, *notes, *_unknown_text(files)]
+    local = [_unread(files, key) for key in found.names if key in unread]
+    return [*problems, *notes, *local, *_unknown_text(files)]
+
+
+def _of_machine(document: Document) -> set[str]:
+    """Families, lower-case, that @font-face rules take from the machine alone."""
+    sheets = [markup.text(element) for element in markup.walk(document, templates=True) if element.name == "style"]
+    had = {face.family.lower() for sheet in sheets for face in families.faces(sheet)}
+    return families.ask([sheet for sheet in sheets if "local(" in sheet.lower()], []).brought - had
 
 
 def _sanitise(document: Document, *, is_inner: bool) -> None:
@@ -182,16 +192,23 @@ def _wanted(asked: families.Asked, links: list[Element], spoken: Iterable[str], 
 
 
 def _resolve(
-    asked: families.Asked, links: list[Element], wanted: faces.Wanted, document: Document, files: Assets
+    asked: families.Asked,
+    links: list[Element],
+    wanted: faces.Wanted,
+    document: Document,
+    files: Assets,
+    unread: Collection[str],
 ) -> _Families:
+    """Faces of every family, none of those `unread`: what follows in their lists is shown, as on other machines."""
     linked = {name.lower(): name for link in links for name, _ in _linked(link)}
     names = {name.lower(): name for name in asked.families()}
     names |= {key: name for key, name in linked.items() if key not in asked.brought}
     served = faces.served(links, files.library)
-    public = {key: name for key, name in names.items() if key not in _OURS}
+    public = {key: name for key, name in names.items() if key not in _OURS and key not in unread}
     files.library.prefetch(faces.packages(public, served))
     found = {key: list(faces.of_family(name, key, wanted, served, files.library)) for key, name in public.items()}
     found |= {key: list(_OURS[key](wanted, files.library)) for key in names if key in _OURS}
+    found |= {key: [] for key in names if key in unread}
     drawn: dict[str, frozenset[str] | None] = {key: _drawn(pairs) for key, pairs in found.items() if pairs}
     drawn |= _authored(document, files)
     stand_ins = _stand_ins(asked, drawn, wanted, files)
@@ -344,6 +361,16 @@ def _unresolved(files: Assets, key: str) -> model.Finding:
         message=f"{where + ': ' if where else ''}no source has {what}; without it another font is shown",
         remedy="put the font file into the project and name it in an @font-face rule",
         where=where,
+    )
+
+
+def _unread(files: Assets, key: str) -> model.Finding:
+    return model.Finding(
+        severity=model.Severity.WARNING,
+        code="font-local",
+        message=f"an @font-face rule takes `{key}` from the machine alone, where none is read: another font is shown",
+        remedy="put the font file into the project and name it in the rule, or remove the rule",
+        where=files.source.find(key),
     )
 
 
