@@ -51,7 +51,6 @@ def test_a_list_that_begins_with_a_generic_family_gets_ours_before_it(sheet: str
         (".a{font-family:-apple-system,Lato,serif}", '.a{font-family:-apple-system,Lato, "Tinos",serif}'),
         (".a{font:700 1em ui-monospace, monospace}", '.a{font:700 1em ui-monospace, "Cousine", monospace}'),
         (".a{font-family:var(--f,system-ui)}", f'.a{{font-family:var(--f, "{families.SYSTEM}",system-ui)}}'),
-        (":root{--f:BlinkMacSystemFont,x}", f':root{{--f: "{families.SYSTEM}",BlinkMacSystemFont,x}}'),
         (".a{font-family:ui-serif!important}", '.a{font-family: "Tinos",ui-serif!important}'),
         (".a{font-family:Lato, serif}", ".a{font-family:Lato, serif}"),
     ],
@@ -173,6 +172,35 @@ def test_a_canvas_shows_what_machines_show_for_a_generic_family(tmp_path: Path) 
     script = "<canvas></canvas><script>const g = c.getContext('2d'); g.font = '32px system-ui, serif'</script>"
     compiled = online(tmp_path, page(script, head=BASE))
     assert {families.SYSTEM, "Arimo"} <= {family for family, _, _ in faces(compiled)}
+
+
+def test_fonts_of_systems_are_replaced_only_where_a_style_sheet_names_them_by_font_family() -> None:
+    asked = families.ask([":root{--f:Georgia,serif} .a{font:20px Arial} .b{font:1em Verdana} .c{font:1em Lato}"], [])
+    assert asked.of_machines() == {"arial", "verdana"}
+    assert families.ask([".a{font:20px Arial} .b{font-family:arial}"], []).of_machines() == set()
+    assert families.ask([".a{font:9px Arial} .b{font-family:var(--f)} i{--f:Arial}"], []).of_machines() == set()
+
+
+@NEEDS_NPM
+def test_a_font_of_a_system_is_what_machines_have_for_it(tmp_path: Path) -> None:
+    script = "<script>a.style.cssText = `font-family:Courier New`; b.style.cssText = `font-family:Consolas`</script>"
+    listed = '<svg><text font-family="Arial">x</text></svg><p style="font:9px Georgia,serif">x</p>'
+    compiled = online(tmp_path, page(listed + script, head=BASE))
+    shown = dict(re.findall(r'font-family:"([^"]+)";src:url\("[^,]*,([^"]*)"\)', compiled.document))
+    other = online(tmp_path / "2", page('<p style="font-family:Arimo;font:9px Impact,serif">x</p>', head=BASE))
+    known = dict(re.findall(r'font-family:"([^"]+)";src:url\("[^,]*,([^"]*)"\)', other.document))
+    assert (shown["Arial"], shown["Georgia"]) == (known["Arimo"], known["Impact"])
+    assert shown["Courier New"] != shown["Consolas"] == ""
+
+
+@NEEDS_NPM
+def test_a_font_that_is_asked_of_the_machine_alone_is_what_follows_it_in_its_list(tmp_path: Path) -> None:
+    sheet = "@font-face{font-family:Inter;src:local('Inter')} body{font-family:Inter, sans-serif}"
+    compiled = online(tmp_path / "a", page("<p>x</p>", head=f"<style>{sheet}</style>"))
+    assert [finding.code for finding in compiled.findings] == ["font-local"]
+    shown = re.findall(r'font-family:"Inter";src:url\("[^,]+,([^"]+)"\)', compiled.document)
+    arimo = online(tmp_path / "b", page('<p style="font-family:Impact, sans-serif">x</p>', head=BASE))
+    assert shown == re.findall(r'font-family:"Impact";src:url\("[^,]+,([^"]+)"\)', arimo.document) != []
 
 
 @NEEDS_NPM

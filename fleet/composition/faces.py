@@ -83,7 +83,7 @@ def standard(wanted: Wanted, library: Library) -> Iterator[tuple[Face, bytes]]:
 
 
 def meant(name: str, wanted: Wanted, library: Library) -> Iterator[tuple[Face, bytes]]:
-    """Faces of the font that a machine would show for a generic family, under its own name."""
+    """Faces of the font that a machine would show for a generic family, under its own name; none for no name."""
     version = _EMBEDDED[name][0] if name in _EMBEDDED else _STANDARD_VERSION
     yield from _packaged(name, version, {400, 700}, wanted, library)
 

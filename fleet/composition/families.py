@@ -1,7 +1,7 @@
 """Font families in style sheets: which are asked for, which are brought along, which stand for others. No I/O."""
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import tinycss2
@@ -20,8 +20,15 @@ SYSTEM = "fleetrender system"
 SYSTEM_FONT = "DejaVu Sans"
 _MEANT = {"sans-serif": _STANDARD, "serif": "Tinos", "monospace": FIXED, "system-ui": SYSTEM_FONT}
 # The same by names that style sheets can use, and what text is shown in when no name of its list means anything.
-STAND_INS = {**_MEANT, "system-ui": SYSTEM, "blinkmacsystemfont": SYSTEM}
+STAND_INS = {**_MEANT, "system-ui": SYSTEM}
 UNNAMED = "Tinos"
+# Fonts that Linux machines have, by names that authors use for them; they know no others of those below.
+ON_MACHINES = {
+    **dict.fromkeys(("arial", "helvetica", "liberation sans"), _STANDARD),
+    **dict.fromkeys(("times", "times new roman", "liberation serif"), "Tinos"),
+    **dict.fromkeys(("courier", "courier new", "liberation mono"), FIXED),
+    "dejavu sans": SYSTEM_FONT,
+}
 _GENERIC_FONTS = {"monospace": FIXED, "ui-monospace": FIXED, "serif": "Tinos", "ui-serif": "Tinos"}
 PRIMARY = "Inter"
 _VARIABLES_DEPTH = 4  # variables that stand for variables; more is a circle
@@ -134,6 +141,12 @@ class Asked:
     brought: set[str]  # lower-case names that an authored @font-face provides
     weights: set[int]
     is_italic: bool = False
+    replaced: list[list[str]] = field(default_factory=list)  # the lists in which others are put for fonts of systems
+
+    def of_machines(self) -> set[str]:
+        """Lower-case fonts of systems that nothing is put for: HyperFrames reads `font-family` in style sheets only."""
+        names = {name.lower() for names in self.replaced for stack in self._resolved(names) for name in stack}
+        return {key for key in map(str.lower, self.families()) if key in STANDS_FOR and key not in names}
 
     def stacks(self) -> list[list[str]]:
         """Every family list as lower-case names, variables replaced, one list for each value that a variable has."""
@@ -187,6 +200,7 @@ def _collect(asked: Asked, name: str, value: list[Any], *, is_face: bool) -> Non
         asked.brought |= {family.lower() for family in listed(value)} if name == "font-family" else set()
     elif name in {"font-family", "font"}:
         asked.lists.append(listed(value if name == "font-family" else _after_size(value)))
+        asked.replaced += asked.lists[-1:] if name == "font-family" else []
     elif name.startswith("--"):
         asked.properties.setdefault(name, []).append(listed(value))
     if name in {"font-weight", "font"}:
@@ -308,6 +322,12 @@ def faces(sheet: str) -> list[Face]:
             best = next((address for address in addresses if ".woff2" in address), addresses[0])
             found.append(_face(values, best))
     return found
+
+
+def only_local(sheets: list[str]) -> set[str]:
+    """Families, lower-case, that @font-face rules take from the machine alone."""
+    had = {face.family.lower() for sheet in sheets for face in faces(sheet)}
+    return ask([sheet for sheet in sheets if "local(" in sheet.lower()], []).brought - had
 
 
 def _face(values: dict[str, list[Any]], url: str) -> Face:

@@ -75,13 +75,19 @@ def embed(
     `is_inner`: it is a page inside the page, whose generic families are those of a machine.
     CompositionError lists the families and characters that cannot be had; accepted, they are warnings.
     """
+    unread = families.only_local([markup.text(e) for e in markup.walk(document, templates=True) if e.name == "style"])
     _sanitise(document, is_inner=is_inner)
     links = [link for link in markup.find(document, "link") if assets.is_font_service(markup.get(link, "href") or "")]
     shown = letters.of_document(document)
     text = "\n".join([shown, *map(letters.of_script, files.spoken), *_file_texts(files)])
     asked = _asked(document, files.spoken, has_text=bool(letters.shapes(_visible(document))))
-    found = _resolve(asked, links, _wanted(asked, links, files.spoken, text), document, files)
-    missing = [key for key in found.names if not found.faces[key]]
+    if is_inner:
+        asked.replaced.clear()
+    linked = {name.lower() for link in links for name, _ in _linked(link)}
+    left = {key: families.ON_MACHINES.get(key, "") for key in asked.of_machines() - linked}
+    left |= dict.fromkeys(unread - linked, "")
+    found = _resolve(asked, links, _wanted(asked, links, files.spoken, text), document, files, left)
+    missing = [key for key in found.names if not found.faces[key] and key not in left]
     gaps: frozenset[str] = frozenset()
     for stack in asked.stacks():
         gaps |= found.lack(stack, letters.shapes(text))
@@ -99,7 +105,8 @@ def embed(
             "\n".join(finding.message for finding in problems),
             remedy="put the fonts into the project with @font-face rules, or accept others with `--substitute-fonts`",
         )
-    return [*problems, *notes, *_unknown_text(files)]
+    local = [_unread(files, key) for key in found.names if key in unread - linked]
+    return [*problems, *notes, *local, *_unknown_text(files)]
 
 
 def _sanitise(document: Document, *, is_inner: bool) -> None:
@@ -126,8 +133,8 @@ def _asked(document: Document, spoken: Iterable[str], *, has_text: bool) -> fami
     elements = list(markup.walk(document, templates=True))
     sheets = [markup.text(element) for element in elements if element.name == "style"]
     asked = families.ask(sheets, [style for element in elements if (style := markup.get(element, "style"))])
-    for name in ("data-font-family", "font-family"):
-        asked.lists += [families.listed(value) for e in elements if (value := markup.get(e, name))]
+    asked.replaced += _attributes(elements, "data-font-family")
+    asked.lists += _attributes(elements, "data-font-family") + _attributes(elements, "font-family")
     scripted = [families.listed(value) for source in spoken for value in speech.fonts(source)]
     asked.lists += scripted
     asked.lists += [[families.stand_in(names)] for names in scripted if names and names[0].lower() in families.GENERIC]
@@ -141,6 +148,10 @@ def _asked(document: Document, spoken: Iterable[str], *, has_text: bool) -> fami
     if names & _FIXED_WIDTH:
         asked.lists.append([families.FIXED])
     return asked
+
+
+def _attributes(elements: list[Element], name: str) -> list[list[str]]:
+    return [families.listed(value) for element in elements if (value := markup.get(element, name))]
 
 
 def _has_base(document: Document, sheets: list[str]) -> bool:
@@ -189,16 +200,24 @@ def _wanted(asked: families.Asked, links: list[Element], spoken: Iterable[str], 
 
 
 def _resolve(
-    asked: families.Asked, links: list[Element], wanted: faces.Wanted, document: Document, files: Assets
+    asked: families.Asked,
+    links: list[Element],
+    wanted: faces.Wanted,
+    document: Document,
+    files: Assets,
+    left: Mapping[str, str],
 ) -> _Families:
+    """Faces of every family; those `left` to machines have the font named there, or none, as machines do."""
     linked = {name.lower(): name for link in links for name, _ in _linked(link)}
     names = {name.lower(): name for name in asked.families()}
     names |= {key: name for key, name in linked.items() if key not in asked.brought}
     served = faces.served(links, files.library)
-    public = {key: name for key, name in names.items() if key not in _OURS}
+    public = {key: name for key, name in names.items() if key not in _OURS and key not in left}
     files.library.prefetch(faces.packages(public, served))
     found = {key: list(faces.of_family(name, key, wanted, served, files.library)) for key, name in public.items()}
     found |= {key: list(_OURS[key](wanted, files.library)) for key in names if key in _OURS}
+    wanted_left = {key: font for key, font in left.items() if key in names}
+    found |= {key: list(faces.meant(font, wanted, files.library)) for key, font in wanted_left.items()}
     drawn: dict[str, frozenset[str] | None] = {key: _drawn(pairs) for key, pairs in found.items() if pairs}
     drawn |= _authored(document, files)
     stand_ins = _stand_ins(asked, drawn, wanted, files)
@@ -351,6 +370,16 @@ def _unresolved(files: Assets, key: str) -> model.Finding:
         message=f"{where + ': ' if where else ''}no source has {what}; without it another font is shown",
         remedy="put the font file into the project and name it in an @font-face rule",
         where=where,
+    )
+
+
+def _unread(files: Assets, key: str) -> model.Finding:
+    return model.Finding(
+        severity=model.Severity.WARNING,
+        code="font-local",
+        message=f"an @font-face rule takes `{key}` from the machine alone, where none is read: another font is shown",
+        remedy="put the font file into the project and name it in the rule, or remove the rule",
+        where=files.source.find(key),
     )
 
 
