@@ -25,3 +25,15 @@ def test_a_late_host_holds_nobody_up_and_joins_when_it_fits(monkeypatch: pytest.
             await roll.answer(one("other", version="151.0"))
 
     asyncio.run(scene())
+
+
+def test_the_only_host_may_leave_and_come_back() -> None:
+    async def scene() -> None:
+        roll = Roll([Host(name="only")], scale=1)
+        call = asyncio.create_task(roll.call(None))
+        await asyncio.sleep(0)
+        choice = await roll.answer(one("only"))
+        assert await call is choice
+        assert await roll.answer(one("only")) is choice
+
+    asyncio.run(scene())
