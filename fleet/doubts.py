@@ -20,11 +20,21 @@ DISAGREEMENTS_MAX = 20
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Frames to capture again on `only`, or on anyone but `suspect`, who is struck when they differ."""
+    """Frames to capture again on `only`, or on anyone but `suspect`, who is struck when they differ.
+
+    `accuser` drew one of them otherwise, at its seam: neither is asked, and the one whom a third contradicts is struck.
+    """
 
     frames: tuple[FrameRange, ...]
     suspect: str | None
     only: str | None = None
+    accuser: events.SeamDrawn | None = None
+
+    def is_for(self, host: str) -> bool:
+        """Whether the host may be asked."""
+        if self.only is not None:
+            return host == self.only
+        return host != self.suspect and (self.accuser is None or host != self.accuser.host)
 
 
 class Doubts:
@@ -37,6 +47,7 @@ class Doubts:
         self._checking: dict[str, Doubt] = {}  # by chunk
         self._fast: set[str] = set()  # hosts that were doubted for their speed once
         self._disagreements = 0
+        self._seams: dict[int, events.SeamDrawn] = {}  # of frames that are not here yet
 
     @property
     def are_being_checked(self) -> bool:
@@ -63,7 +74,44 @@ class Doubts:
         struck = doubt.suspect if doubt is not None and differing else None
         if doubt is not None and differing:
             self._checking[event.chunk] = replace(doubt, suspect=None)
-        return [(one, struck if one is differing[0] else None) for one in differing]
+        found = [(one, struck if one is differing[0] else None) for one in differing]
+        if doubt is not None and doubt.accuser is not None and not differing:
+            found += self._contradicted(doubt.accuser, event)
+        return found
+
+    def see(self, event: events.SeamDrawn | events.FramesVerified) -> list[events.SeamMatched | events.Disagreed]:
+        """One side of a seam is here: what follows once both are."""
+        if isinstance(event, events.SeamDrawn):
+            self._seams.setdefault(event.frame.index, event)
+            frames = [event.frame.index]
+        else:
+            frames = [file.index for file in event.frames if file.index in self._seams]
+        return [found for frame in frames if (found := self._close(frame)) is not None]
+
+    def _close(self, frame: int) -> events.SeamMatched | events.Disagreed | None:
+        found = self._witness.see(self._seams[frame].host, self._seams[frame].frame)
+        if found is None:
+            return None
+        seam = self._seams.pop(frame)
+        if isinstance(found, events.Disagreed):
+            self.open.append(Doubt((FrameRange(frame, frame + 1),), found.hosts[0], accuser=seam))
+        return found
+
+    def _contradicted(
+        self, accuser: events.SeamDrawn, event: events.FramesVerified
+    ) -> list[tuple[events.Disagreed, str | None]]:
+        """A third host has drawn the frame as it counts: it differs from the one who said otherwise."""
+        told = accuser.frame
+        return [
+            (
+                events.Disagreed(
+                    frame=file.index, hosts=(accuser.host, event.host), digests=(told.sha256, file.sha256)
+                ),
+                accuser.host,
+            )
+            for file in event.frames
+            if file.index == told.index and file.sha256 != told.sha256
+        ]
 
     def judge(self, chunk: Chunk, host: str, hosts: Standings, now_s: float) -> list[events.Suspected]:
         """All of `chunk` is here: whether that is hard to believe."""
@@ -78,7 +126,7 @@ class Doubts:
         given: list[tuple[Cut, str]] = []
         free = list(idle)
         for doubt in list(self.open):
-            able = [name for name in free if (name == doubt.only if doubt.only else name != doubt.suspect)]
+            able = [name for name in free if doubt.is_for(name)]
             if able:
                 runner = able[0]
                 free.remove(runner)

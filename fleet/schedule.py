@@ -26,7 +26,7 @@ LOOK_S = 0.5
 
 _ChunkEvent = (
     events.ChunkOrdered | events.ChunkStarted | events.ChunkTrimmed | events.FramesVerified | events.ChunkDone
-    | events.ChunkFailed
+    | events.ChunkFailed | events.SeamDrawn
 )  # fmt: skip
 
 
@@ -52,7 +52,7 @@ class Schedule:
         self._expected = set(hosts)  # neither ready nor refused yet
         self._chunk_frames = chunk_frames
         self._hosts_min = max(1, hosts_min)
-        self._curve = curve
+        self.curve = curve
         self._hosts = Standings(speeds or {})
         self._hosts_max = hosts_max
         self._failures: list[verdict.Failure] = []
@@ -135,7 +135,7 @@ class Schedule:
                 self._lose(events.HostLost(event.host, event.message), now_s)
             case (
                 events.ChunkOrdered() | events.ChunkStarted() | events.ChunkTrimmed() | events.FramesVerified()
-                | events.ChunkDone() | events.ChunkFailed()
+                | events.ChunkDone() | events.ChunkFailed() | events.SeamDrawn()
             ):  # fmt: skip
                 self._apply_to_chunk(event, now_s)
             case events.SteppingFixed():
@@ -145,9 +145,9 @@ class Schedule:
             case events.HostDraining():
                 self._hosts.drain(event.host)
             case (
-                events.ModeFixed() | events.PageLoaded() | events.BundlePushed()
-                | events.SegmentEncoded() | events.AudioMixed() | events.Warned() | events.RunFinished()
-                | events.RangeSized() | events.HostStruck() | events.Suspected() | events.Disagreed()
+                events.ModeFixed() | events.PixelsFixed() | events.PageLoaded() | events.BundlePushed()
+                | events.SegmentEncoded() | events.AudioMixed() | events.RunFinished() | events.RangeSized()
+                | events.SeamMatched() | events.HostStruck() | events.Suspected() | events.Disagreed() | events.Warned()
             ):  # fmt: skip
                 pass
             case _:
@@ -163,6 +163,8 @@ class Schedule:
                 self._shorten(event, now_s)
             case events.FramesVerified():
                 self._count(event, now_s)
+            case events.SeamDrawn():
+                self._said += map(orders.Say, self._doubts.see(event))
             case events.ChunkDone():
                 self._complete(event, now_s)
             case events.ChunkFailed():
@@ -219,11 +221,12 @@ class Schedule:
 
     def _count(self, event: events.FramesVerified, now_s: float) -> None:
         fresh = self._ledger.count(event.chunk, protocol.ranges_of(file.index for file in event.frames))
-        self._hosts.hear(event.host, event.chunk, now_s, self._curve.of(fresh))
+        self._hosts.hear(event.host, event.chunk, now_s, self.curve.of(fresh))
         for differing, struck in self._doubts.compare(event):
             self._said.append(orders.Say(differing))
             if struck is not None:
                 self._strike(struck, f"frame {differing.frame} is not what another host drew", now_s, is_certain=True)
+        self._said += map(orders.Say, self._doubts.see(event))
         chunk = self._ledger.chunks[event.chunk]
         if fresh and not chunk.missing and event.host in self._hosts.hosts:
             self._said += map(orders.Say, self._doubts.judge(chunk, event.host, self._hosts, now_s))
@@ -358,7 +361,7 @@ class Schedule:
         """Gives idle hosts what is pending, or something of what others have."""
         self._looked_s = now_s
         speeds = self._hosts.speeds(now_s)
-        aid = Aid(self._ledger, self._hosts, self._curve, speeds=speeds, now_s=now_s, hosts_max=self._hosts_max)
+        aid = Aid(self._ledger, self._hosts, self.curve, speeds=speeds, now_s=now_s, hosts_max=self._hosts_max)
         given = self._assign(aid, speeds, now_s)
         if not self._is_sequential and self._chunk_frames is None:
             # Helpers of a sequential render would first step through all that its owner has been through.
@@ -381,7 +384,7 @@ class Schedule:
         given: list[orders.Order] = []
         left, idle = aid.left(), aid.idle()
         size = sizing.shares if self._is_sequential else sizing.work
-        pending = self._curve.of(self._ledger.pending)
+        pending = self.curve.of(self._ledger.pending)
         work = size(pending, left - pending, idle, speeds, len(self._expected))
         for name in aid.wanted(idle):
             available = self._ledger.pending
@@ -389,7 +392,7 @@ class Schedule:
                 available -= verdict.avoided(name, self._failures)
             if not available or (is_picky and sizing.would_hold_up(left, name, speeds)):
                 continue
-            count = self._chunk_frames or self._curve.count(available, work[name])
+            count = self._chunk_frames or self.curve.count(available, work[name])
             cut = self._ledger.cut(available, min(count, sizing.CHUNK_FRAMES_MAX))
             if not self._hosts[name].is_in_use:
                 self._said.append(orders.Say(aid.explained(cut, name)))

@@ -68,6 +68,10 @@ def _of_run(event: events.Event) -> str | None:
             return f"sequential, every browser steps through the frames before its own: {event.why}"
         case events.SteppingFixed():
             return f"browsers jump to their frames: {event.why}"
+        case events.PixelsFixed():
+            frames = ", ".join(str(frame.index) for frame in event.frames)
+            others = f", in {event.classes} different ways by all" if event.classes > 1 else ""
+            return f"canary frames {frames} are drawn alike by {', '.join(event.hosts)}{others}"
         case events.AudioMixed():
             return f"audio mixed: {plural(event.tracks, 'track')}" if event.tracks else None
         case events.Warned():

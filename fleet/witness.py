@@ -41,6 +41,19 @@ class Witness:
                 differing.append(events.Disagreed(frame=file.index, hosts=(before.host, host), digests=digests))
         return differing
 
+    def see(self, host: str, file: FrameFile) -> events.SeamMatched | events.Disagreed | None:
+        """Compares a frame that was drawn beside another chunk with the one that counts; None while that is not here.
+
+        Drawn by the same host again, it proves as much: another page has come to it.
+        """
+        before = self._frames.get(file.index)
+        if before is None:
+            return None
+        if before.digest == bytes.fromhex(file.sha256):
+            return events.SeamMatched(file.index, (before.host, host))
+        digests = (before.digest.hex(), file.sha256)
+        return events.Disagreed(frame=file.index, hosts=(before.host, host), digests=digests)
+
     def known_frame(self, other_than: str) -> int | None:
         """A verified frame that another host than this one delivered."""
         return next((frame for frame, seen in self._frames.items() if seen.host != other_than), None)
