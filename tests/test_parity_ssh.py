@@ -104,3 +104,13 @@ def test_every_seam_between_hosts_is_drawn_from_both_sides(tmp_path: Path, hosts
     seams = ended.result["seams"]
     assert 1 <= seams["equal"] == seams["drawn"] <= 3
     assert ended.result["evidence"] == []
+
+
+def test_the_matrix_names_each_hosts_class_and_what_sets_it_apart(tmp_path: Path, hosts: Path) -> None:
+    ended = fleetrender(tmp_path, "hosts", "check", "--parity", "--hosts", hosts, "--limit", "r12,r14", "--json")
+    assert ended.code == 5, ended.stderr
+    assert "r14" in ended.stderr
+    usual, odd = ended.result["hosts"]
+    assert [(row["host"], row["name"]) for row in (usual, odd)] == [("r12", "A"), ("r14", "B")]
+    assert (usual["differs"], odd["differs"]) == ("", f"chromium_args is {FLAG}, not none")
+    assert usual["frames"][0]["sha256"] != odd["frames"][0]["sha256"]
