@@ -252,6 +252,15 @@ class SeamMatched:
     hosts: tuple[str, str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audited:
+    """So many frames that count were captured again by `host`, and so many of them are equal."""
+
+    host: str
+    frames: int
+    equal: int
+
+
 @dataclass(frozen=True, slots=True)
 class SegmentEncoded:
     """One closed GOP group of the output is encoded."""
@@ -290,7 +299,7 @@ class RunFinished:
 Event = (
     RunStarted | HostReady | HostRefused | HostLost | ModeFixed | SteppingFixed | PixelsFixed | PageLoaded
     | BundlePushed | ChunkOrdered | ChunkStarted | ChunkTrimmed | FramesCaptured | FramesVerified | ChunkDone
-    | ChunkFailed | RangeSized | HostDraining | HostStruck | Suspected | Disagreed | SeamDrawn | SeamMatched
+    | ChunkFailed | RangeSized | HostDraining | HostStruck | Suspected | Disagreed | SeamDrawn | SeamMatched | Audited
     | SegmentEncoded | AudioMixed | Warned | RunFinished
 )  # fmt: skip
 
@@ -320,6 +329,7 @@ _KINDS: dict[str, type[Event]] = {
     "frame.disagreed": Disagreed,
     "seam.drawn": SeamDrawn,
     "seam.matched": SeamMatched,
+    "frames.audited": Audited,
     "segment.encoded": SegmentEncoded,
     "audio.mixed": AudioMixed,
 }

@@ -54,7 +54,14 @@ class Release:
 class Say:
     """Write down what the schedule itself has found."""
 
-    event: events.RangeSized | events.HostStruck | events.Suspected | events.Disagreed | events.SeamMatched
+    event: (
+        events.RangeSized
+        | events.HostStruck
+        | events.Suspected
+        | events.Disagreed
+        | events.SeamMatched
+        | events.Audited
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -240,6 +240,8 @@ def summary_text(it: View) -> str:
     speed = len(it.frames) / it.elapsed_s if it.elapsed_s else 0.0
     degraded = "; degraded: some hosts were lost or left out" if it.is_degraded else ""
     seams = f"; {len(it.seams_equal)} of {sentences.plural(len(it.seams), 'seam')} equal" if it.seams else ""
+    if it.audited:
+        seams += f"; audit: {it.audited_equal} of {sentences.plural(it.audited, 'frame')} equal"
     if it.disagreements:
         degraded += f"; frames differ between hosts, {it.disagreements} times: `evidence` in its report names both"
     return (

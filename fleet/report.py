@@ -80,6 +80,8 @@ class _Tally:
     evidence: list[dict[str, Any]] = field(default_factory=list)
     seams_drawn: set[int] = field(default_factory=set)  # frames
     seams_equal: set[int] = field(default_factory=set)
+    audited: int = 0
+    audited_equal: int = 0
 
     def add(self, record: events.Record) -> None:
         event, now_s = record.event, record.elapsed_s
@@ -109,7 +111,7 @@ class _Tally:
                 self._add_output(event, now_s)
             case events.HostStruck() | events.Suspected() | events.Disagreed():
                 self._add_evidence(event, now_s)
-            case events.SeamDrawn() | events.SeamMatched():
+            case events.SeamDrawn() | events.SeamMatched() | events.Audited():
                 self._add_seam(event)
             case events.FramesCaptured() | events.PageLoaded() | events.RangeSized():
                 pass
@@ -160,11 +162,15 @@ class _Tally:
         kind = events.name_of(event)
         self.evidence.append({"at_s": _rounded(now_s), "type": kind, **wire.to_plain(event)})
 
-    def _add_seam(self, event: events.SeamDrawn | events.SeamMatched) -> None:
-        if isinstance(event, events.SeamDrawn):
-            self.seams_drawn.add(event.frame.index)
-        else:
-            self.seams_equal.add(event.frame)
+    def _add_seam(self, event: events.SeamDrawn | events.SeamMatched | events.Audited) -> None:
+        match event:
+            case events.SeamDrawn():
+                self.seams_drawn.add(event.frame.index)
+            case events.SeamMatched():
+                self.seams_equal.add(event.frame)
+            case events.Audited():
+                self.audited += event.frames
+                self.audited_equal += event.equal
 
     def _count(self, event: events.FramesVerified, now_s: float) -> None:
         arrived = frameset.of(protocol.ranges_of(file.index for file in event.frames))
@@ -226,6 +232,7 @@ class _Tally:
             "chunks": [_chunk(order) for order in self.orders],
             "warnings": self.warnings,
             "evidence": self.evidence,
+            "audit": {"frames": self.audited, "equal": self.audited_equal},
             "seams": {"drawn": len(self.seams_drawn), "equal": len(self.seams_equal)},
         }
 

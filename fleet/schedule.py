@@ -47,6 +47,7 @@ class Schedule:
         curve: Curve = costs.FLAT,
         speeds: Mapping[str, float] | None = None,
         hosts_max: int | None = None,
+        audit: float = 0.0,
     ) -> None:
         self._ledger = Ledger(frameset.of([frames]) if isinstance(frames, FrameRange) else frames)
         self._expected = set(hosts)  # neither ready nor refused yet
@@ -60,7 +61,7 @@ class Schedule:
         self._end: orders.Finish | orders.GiveUp | None = None
         self._looked_s = -LOOK_S
         self._said: list[orders.Order] = []
-        self._doubts = Doubts(self._ledger)
+        self._doubts = Doubts(self._ledger, audit=audit)
         self._stories: dict[str, list[str]] = {}
 
     @property
@@ -121,9 +122,8 @@ class Schedule:
         assert held == {chunk.host: chunk.name for chunk in self._ledger.running}, "a host and its chunk disagree"
         assert all(self._hosts[name].is_alive for name in held), "a lost host holds a chunk"
 
-    # What happened. Nothing is decided here, so that a log can be replayed.
-
     def _apply(self, event: events.Event, now_s: float) -> None:
+        """What happened. Nothing is decided here, so that a log can be replayed."""
         match event:
             case events.RunStarted():
                 self._start_over()
@@ -147,7 +147,8 @@ class Schedule:
             case (
                 events.ModeFixed() | events.PixelsFixed() | events.PageLoaded() | events.BundlePushed()
                 | events.SegmentEncoded() | events.AudioMixed() | events.RunFinished() | events.RangeSized()
-                | events.SeamMatched() | events.HostStruck() | events.Suspected() | events.Disagreed() | events.Warned()
+                | events.SeamMatched() | events.Audited() | events.HostStruck() | events.Suspected()
+                | events.Disagreed() | events.Warned()
             ):  # fmt: skip
                 pass
             case _:
@@ -321,10 +322,9 @@ class Schedule:
 
     def _recheck(self, now_s: float) -> list[orders.Order]:
         """Has frames that are in doubt captured again, each on one host that may do it and idles."""
-        if not self._doubts.open:
-            return []
-        idle = [name for name in self._hosts.usable(now_s) if self._hosts[name].chunk is None]
-        return [self._give(cut, name, now_s) for cut, name in self._doubts.checks(idle)]
+        usable = self._hosts.usable(now_s)
+        idle = [name for name in usable if self._hosts[name].chunk is None]
+        return [self._give(cut, name, now_s) for cut, name in self._doubts.checks(idle, usable)]
 
     def _thaw(self, now_s: float) -> list[orders.Order]:
         """Stops who stands still; that others capture the same meanwhile has been tried before."""

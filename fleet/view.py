@@ -97,6 +97,8 @@ class View:
     seams: FrameSet = field(default_factory=FrameSet)  # frames drawn from both sides
     seams_equal: FrameSet = field(default_factory=FrameSet)
     disagreements: int = 0
+    audited: int = 0
+    audited_equal: int = 0
     at: str = ""
     elapsed_s: float = 0.0
 
@@ -136,7 +138,7 @@ def fold(view: View, record: events.Record) -> View:
             return _count(view, event)
         case events.SegmentEncoded():
             return replace(view, segments=view.segments + 1)
-        case events.SeamDrawn() | events.SeamMatched():
+        case events.SeamDrawn() | events.SeamMatched() | events.Audited():
             return _at_seam(view, event)
         case events.Warned() | events.HostStruck() | events.Suspected() | events.Disagreed():
             return _told(view, event)
@@ -248,7 +250,9 @@ def _gone(view: View, name: str, state: HostState, message: str) -> View:
     return _with(view, name, state=state, note=note, chunk=None, workers=0, meter=Meter())
 
 
-def _at_seam(view: View, event: events.SeamDrawn | events.SeamMatched) -> View:
+def _at_seam(view: View, event: events.SeamDrawn | events.SeamMatched | events.Audited) -> View:
+    if isinstance(event, events.Audited):
+        return replace(view, audited=view.audited + event.frames, audited_equal=view.audited_equal + event.equal)
     if isinstance(event, events.SeamDrawn):
         return replace(view, seams=view.seams | _one(event.frame.index))
     return replace(view, seams_equal=view.seams_equal | _one(event.frame))

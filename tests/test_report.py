@@ -50,6 +50,7 @@ def test_a_run_with_a_loss_a_fault_and_a_refusal() -> None:
         "frames_per_s": 4.62,
         "warnings": [{"where": "index.html:12", "message": "no font `Foo`"}],
         "evidence": [],
+        "audit": {"frames": 0, "equal": 0},
         "seams": {"drawn": 0, "equal": 0},
     }
     assert [(host["name"], host["state"], host["frames"], host["losses"]) for host in hosts] == [
