@@ -18,6 +18,7 @@ from fleet import busy as busy_policy
 from fleet import cli_hosts, cli_inspect, cli_verify, formats, plan, progress, render, untrusted
 from fleet import request as requests
 from fleet.errors import ExitCode, FleetError, Interrupted, Terminated
+from fleet.halt import Halt
 from fleet.model import Quality
 
 app = typer.Typer(
@@ -159,7 +160,8 @@ def run_command(
         names = tuple(host.name for host in request.hosts)
         with progress.readers(as_json=as_json, events=events, hosts=names) as readers:
             tellers = [*readers, progress.explain] if explain else readers
-            result = _interruptible(render.run(request, prepared, tellers))
+            halt = Halt()
+            result = _interruptible(render.run(request, prepared, tellers, halt), halt)
     if as_json:
         typer.echo(json.dumps(result))
     elif more is not None:
@@ -168,15 +170,20 @@ def run_command(
         typer.echo(progress.preview_text(result))
 
 
-def _interruptible(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
-    """Runs `work`; SIGINT and SIGTERM cancel it, everything that it started ends, and the run can be resumed."""
-    received: list[signal.Signals] = []
+def _interruptible(work: Coroutine[Any, Any, dict[str, Any]], halt: Halt) -> dict[str, Any]:
+    """Runs `work`; everything that it started ends with it, and the run can be resumed.
+
+    The first SIGINT lets it end what is under way, where there is something; the second one, and SIGTERM, cancel it.
+    """
 
     async def supervise() -> dict[str, Any]:
         task = asyncio.ensure_future(work)
 
         def stop(number: signal.Signals) -> None:
-            received.append(number)
+            if number == signal.SIGINT and halt.drain():
+                return
+            if number != signal.SIGINT and not task.cancelling():
+                halt.exit_code = ExitCode.TERMINATED
             task.cancel()
 
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -186,7 +193,7 @@ def _interruptible(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
     try:
         return asyncio.run(supervise())
     except asyncio.CancelledError:
-        kind = Interrupted if received[:1] == [signal.SIGINT] else Terminated
+        kind = Terminated if halt.exit_code == ExitCode.TERMINATED else Interrupted
         raise kind("interrupted", remedy="add `--resume` to the same command to go on") from None
 
 

@@ -25,6 +25,7 @@ from fleet.errors import (
     LockHeld,
     TemporaryError,
 )
+from fleet.halt import Halt
 from fleet.link import Link, Order, Work
 from fleet.model import Host
 from fleet.muster import Choice, Mustered
@@ -58,8 +59,10 @@ class Dispatch:
         schedule: Schedule,
         on_verified: Callable[[events.FramesVerified, FrameRange], None],
         history: Sequence[events.Record] = (),
+        halt: Halt | None = None,
     ) -> None:
         self._work = work
+        self._halt = halt or Halt()
         self._hosts = hosts
         self._dialer = dialer
         self._log = log
@@ -86,8 +89,11 @@ class Dispatch:
             attending = {host.name: group.create_task(self._attend(host)) for host in self._hosts}
             choice = await self._roll.call(required_browser)
             self._put(events.ModeFixed(choice.mode, choice.browser, choice.why))
-            while not self._obey(await self._next_orders()):
-                pass
+            with self._halt.heard_by(lambda: self._put(events.RunDraining())):
+                while not self._obey(await self._next_orders()):
+                    pass
+            if self._halt.is_asked:  # too late for the schedule, and no segment is begun any more
+                raise verdict.halted("every frame is kept")
             for name, task in attending.items():
                 if name not in self._serving:  # dialling again, or still fetching the bundle: nothing is left to do
                     task.cancel()
@@ -261,6 +267,7 @@ class Roll:
                 async with asyncio.timeout(None) as self._patience:
                     self._is_patient = required_browser is not None
                     await self._complete.wait()
+            self._patience = None  # a host that comes back answers once more
         if not self._present:
             raise self._nobody()
         choice = muster.choose(tuple(self._present.values()), required_browser, scale=self._scale)

@@ -195,6 +195,11 @@ class HostDraining:
     is_over: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class RunDraining:
+    """The user wants the run to end: workers end what they have begun, nothing else begins."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RangeSized:
     """Why a host's first range is as large as it is; `source` says where the speed is from."""
@@ -299,13 +304,15 @@ class RunFinished:
 Event = (
     RunStarted | HostReady | HostRefused | HostLost | ModeFixed | SteppingFixed | PixelsFixed | PageLoaded
     | BundlePushed | ChunkOrdered | ChunkStarted | ChunkTrimmed | FramesCaptured | FramesVerified | ChunkDone
-    | ChunkFailed | RangeSized | HostDraining | HostStruck | Suspected | Disagreed | SeamDrawn | SeamMatched | Audited
+    | ChunkFailed | RangeSized | RunDraining | HostDraining | HostStruck | Suspected | Disagreed
+    | SeamDrawn | SeamMatched | Audited
     | SegmentEncoded | AudioMixed | Warned | RunFinished
 )  # fmt: skip
 
 _KINDS: dict[str, type[Event]] = {
     "run.started": RunStarted,
     "run.finished": RunFinished,
+    "run.draining": RunDraining,
     "run.warned": Warned,
     "mode.fixed": ModeFixed,
     "stepping.fixed": SteppingFixed,

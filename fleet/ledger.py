@@ -41,6 +41,8 @@ class Chunk:
     asked_s: float | None = None  # when its end was asked to be sooner, until that is answered
     asked_stop: int = 0
     helpers: tuple[str, ...] = ()  # who waits for that answer
+    keeper: str | None = None  # whose connection broke over it: some of `kept` may be on its disk
+    kept: FrameSet = field(default_factory=FrameSet)
 
     @property
     def is_divisible(self) -> bool:
@@ -73,8 +75,14 @@ class Ledger:
         """Frames that are verified, to be captured again for comparison only."""
         return Cut(self._fresh_name(), 1, frames.span, frames)
 
-    def cut(self, available: FrameSet, count: int) -> Cut:
-        """The lowest `count` frames of `available`, a non-empty part of `pending`, that fit into one chunk."""
+    def cut(self, available: FrameSet, count: int, host: str = "") -> Cut:
+        """The lowest `count` frames of `available`, a non-empty part of `pending`, that fit into one chunk.
+
+        What `host` was about when its connection broke comes first, and all of it, under its name: it may be there.
+        """
+        for broken in self._returned.values():
+            if broken.keeper == host and (part := broken.kept & available):
+                return Cut(broken.name, broken.attempt + 1, broken.frames, part)
         home = self._home(available.span.start)
         if home is None:  # never given out: all that is left of the render's end
             part = FrameSet(available.ranges[:1]).first(count)
@@ -90,7 +98,7 @@ class Ledger:
         chunk = self.chunks.setdefault(cut.chunk, Chunk(cut.chunk, cut.frames))
         chunk.attempt, chunk.host = cut.attempt, host
         chunk.is_cancelled = chunk.is_beaten = chunk.is_taken = False
-        chunk.asked_s, chunk.helpers = None, ()
+        chunk.asked_s, chunk.helpers, chunk.keeper = None, (), None
         twin = self._running.get(cut.twin or "")
         chunk.missing = cut.todo & (self.pending if twin is None else self.pending | twin.missing)
         if twin is not None:
@@ -127,8 +135,11 @@ class Ledger:
         self.pending |= (chunk.missing - kept) - self._twin_missing(chunk)
         chunk.missing = kept
 
-    def end(self, name: str) -> FrameSet:
-        """Nobody holds chunk `name` any more; what it lacked is pending again, unless its twin has it, and returned."""
+    def end(self, name: str, *, is_broken: bool = False) -> FrameSet:
+        """Nobody holds chunk `name` any more; what it lacked is pending again, unless its twin has it, and returned.
+
+        `is_broken` when only the connection is known to have ended.
+        """
         chunk = self.chunks[name]
         self._running.pop(name, None)
         left = chunk.missing
@@ -136,6 +147,7 @@ class Ledger:
         self.pending |= freed
         if twin := self._running.get(chunk.twin or ""):
             twin.twin = None
+        chunk.keeper, chunk.kept = chunk.host if is_broken else None, freed
         chunk.host, chunk.missing, chunk.twin = None, FrameSet(), None
         if freed:
             self._returned[name] = chunk

@@ -12,6 +12,7 @@ from capture import protocol
 from capture.protocol import FrameRange
 from fleet import encode, events
 from fleet.formats import FORMATS
+from fleet.halt import Halt
 from fleet.model import Plan
 from fleet.rundir import RunDirectory
 
@@ -22,10 +23,13 @@ ENCODERS = max(1, (os.cpu_count() or 1) // 2)
 class Pipeline:
     """Encodes each segment of the plan's grid as soon as its last frame is here."""
 
-    def __init__(self, plan: Plan, directory: RunDirectory, emit: Callable[[events.Event], None]) -> None:
+    def __init__(
+        self, plan: Plan, directory: RunDirectory, emit: Callable[[events.Event], None], halt: Halt | None = None
+    ) -> None:
         self._plan = plan
         self._directory = directory
         self._emit = emit
+        self._halt = halt or Halt()
         self._files: dict[int, Path] = {}
         self._lacking = [set(segment) for segment in plan.segments]
         self._segment_of = {frame: index for index, segment in enumerate(plan.segments) for frame in segment}
@@ -48,12 +52,17 @@ class Pipeline:
                 self._complete.put_nowait(index)
 
     async def run(self) -> tuple[Path, ...]:
-        """Encodes until every segment of the plan is done; the files in the order of the plan."""
+        """Encodes until every segment of the plan is done; the files in the order of the plan.
+
+        Once the run is asked to halt, no segment is begun any more: whoever asked has it fail.
+        """
         slots = asyncio.Semaphore(ENCODERS)
         async with asyncio.TaskGroup() as group:
             for _ in self._plan.segments:
                 index = await self._complete.get()
                 await slots.acquire()
+                if self._halt.is_asked:
+                    break
                 group.create_task(self._encode(index, slots))
         return tuple(self._target(index) for index in range(len(self._plan.segments)))
 

@@ -34,6 +34,7 @@ from fleet.agentzip import AgentZip
 from fleet.dispatch import Dispatch
 from fleet.errors import CompositionError, ExitCode, FleetError, cause_of
 from fleet.formats import FORMATS
+from fleet.halt import Halt
 from fleet.link import Work
 from fleet.model import Bundle, Composition, Plan, Severity
 from fleet.pipeline import Pipeline
@@ -134,8 +135,14 @@ def _prediction(request: Request, plan: Plan, more: int) -> str:
     return f"capture: {now} with {measured}; {then} with {more:+d} average ones"
 
 
-async def run(request: Request, prepared: Prepared, readers: Sequence[Reader]) -> dict[str, Any]:
-    """Steps 4 to 10; the report, or the FleetError that says why not. An earlier output survives every failure."""
+async def run(
+    request: Request, prepared: Prepared, readers: Sequence[Reader], halt: Halt | None = None
+) -> dict[str, Any]:
+    """Steps 4 to 10; the report, or the FleetError that says why not. An earlier output survives every failure.
+
+    `halt` is how a user stops it on the way.
+    """
+    halt = halt or Halt()
     for encoder in FORMATS[prepared.plan.format].encoders:
         await programs.require_encoder(encoder)
     request.output.parent.mkdir(parents=True, exist_ok=True)
@@ -143,8 +150,8 @@ async def run(request: Request, prepared: Prepared, readers: Sequence[Reader]) -
         directory, history = _open_run(request, prepared.plan)
         schedule = _schedule(request, prepared.plan, directory, history)
         started = _started(request, prepared, directory, schedule, is_resumed=bool(history))
-        with _logged(started, prepared.composition, directory, history, readers) as log:
-            delivered = await _render(request, prepared, directory, history, schedule, log)
+        with _logged(started, prepared.composition, directory, history, readers, halt) as log:
+            delivered = await _render(request, prepared, directory, history, schedule, log, halt)
             log.emit(_success(request, delivered))
         if not request.keep:
             directory.drop_frames()
@@ -158,9 +165,10 @@ async def _render(
     history: list[events.Record],
     schedule: Schedule,
     log: EventLog,
+    halt: Halt,
 ) -> assemble.Delivered:
     plan = prepared.plan
-    pipeline = Pipeline(plan, directory, log.emit)
+    pipeline = Pipeline(plan, directory, log.emit, halt)
     for chunk, (frames, stored) in schedule.stored.items():
         pipeline.add(chunk, frames, stored)
     work = Work(
@@ -186,6 +194,7 @@ async def _render(
                 schedule=schedule,
                 on_verified=pipeline.add_verified,
                 history=history,
+                halt=halt,
             )
             await dispatch.run(resume.fixed_browser(history))
             remembered = memory.path(rundir.cache_root(), plan)
@@ -243,6 +252,7 @@ def _logged(
     directory: RunDirectory,
     history: list[events.Record],
     readers: Sequence[Reader],
+    halt: Halt,
 ) -> Iterator[EventLog]:
     """The event log from first line to last: however the run ends, its end is written down, and a report with it."""
     log = EventLog(directory.events, readers, resumed_at_s=history[-1].elapsed_s if history else 0.0)
@@ -256,7 +266,7 @@ def _logged(
         log.emit(_failure(started, error.exit_code, str(error), error.remedy))
         raise
     except asyncio.CancelledError:
-        log.emit(_failure(started, ExitCode.INTERRUPTED, "interrupted", "go on with `--resume`"))
+        log.emit(_failure(started, halt.exit_code, "interrupted", "go on with `--resume`"))
         raise
     except Exception as error:
         log.emit(_failure(started, ExitCode.BUG, f"{type(error).__name__}: {error}", "please report this"))

@@ -113,7 +113,7 @@ class _Tally:
                 self._add_evidence(event, now_s)
             case events.SeamDrawn() | events.SeamMatched() | events.Audited():
                 self._add_seam(event)
-            case events.FramesCaptured() | events.PageLoaded() | events.RangeSized():
+            case events.FramesCaptured() | events.PageLoaded() | events.RangeSized() | events.RunDraining():
                 pass
             case _:
                 assert_never(event)

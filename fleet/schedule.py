@@ -24,6 +24,7 @@ KILL_PATIENCE = 2.0
 # Frames alone change what idle hosts can do for others only little by little.
 LOOK_S = 0.5
 
+_OrderEvent = events.ChunkStarted | events.ChunkTrimmed | events.ChunkDone | events.ChunkFailed
 _ChunkEvent = (
     events.ChunkOrdered | events.ChunkStarted | events.ChunkTrimmed | events.FramesVerified | events.ChunkDone
     | events.ChunkFailed | events.SeamDrawn
@@ -124,6 +125,9 @@ class Schedule:
 
     def _apply(self, event: events.Event, now_s: float) -> None:
         """What happened. Nothing is decided here, so that a log can be replayed."""
+        if isinstance(event, _ChunkEvent):
+            self._apply_to_chunk(event, now_s)
+            return
         match event:
             case events.RunStarted():
                 self._start_over()
@@ -133,17 +137,12 @@ class Schedule:
                 self._lose(event, now_s)
             case events.HostRefused():
                 self._lose(events.HostLost(event.host, event.message), now_s)
-            case (
-                events.ChunkOrdered() | events.ChunkStarted() | events.ChunkTrimmed() | events.FramesVerified()
-                | events.ChunkDone() | events.ChunkFailed() | events.SeamDrawn()
-            ):  # fmt: skip
-                self._apply_to_chunk(event, now_s)
             case events.SteppingFixed():
                 self._is_sequential = event.sequential
             case events.FramesCaptured():
                 self._hosts.hear(event.host, event.chunk, now_s)
-            case events.HostDraining():
-                self._hosts.drain(event.host)
+            case events.HostDraining() | events.RunDraining():
+                self._hosts.drain(event, now_s)
             case (
                 events.ModeFixed() | events.PixelsFixed() | events.PageLoaded() | events.BundlePushed()
                 | events.SegmentEncoded() | events.AudioMixed() | events.RunFinished() | events.RangeSized()
@@ -173,7 +172,7 @@ class Schedule:
 
     def _start_over(self) -> None:
         for chunk in self._ledger.running:
-            self._ledger.end(chunk.name)
+            self._ledger.end(chunk.name, is_broken=True)
         self._hosts = Standings(self._hosts.remembered)
         self._failures.clear()
         self._doubts.forget()
@@ -191,7 +190,7 @@ class Schedule:
         host = self._hosts.hosts.get(event.host)
         if host is not None and host.is_alive:
             is_fruitless = host.chunk is not None and host.pace.total == 0
-            self._release(event.host, now_s, f"lost with {event.host}: {event.message}")
+            self._release(event.host, now_s, f"lost with {event.host}: {event.message}", is_broken=True)
             host.is_alive = False
             if is_fruitless:  # again and again before its first frame: as useless as one that fails
                 self._strike(event.host, event.message, now_s)
@@ -259,19 +258,17 @@ class Schedule:
             self._end = orders.GiveUp(verdict.error(earlier, failure), fault)
         self._failures.append(failure)
 
-    def _held(
-        self, event: events.ChunkStarted | events.ChunkTrimmed | events.ChunkDone | events.ChunkFailed
-    ) -> Chunk | None:
+    def _held(self, event: _OrderEvent) -> Chunk | None:
         """The chunk that `event` is about, unless it speaks of an order that is over."""
         chunk = self._ledger.chunks.get(event.chunk)
         is_current = chunk is not None and (chunk.host, chunk.attempt) == (event.host, event.attempt)
         return chunk if is_current else None
 
-    def _release(self, name: str, now_s: float, why: str = "") -> FrameSet:
+    def _release(self, name: str, now_s: float, why: str = "", *, is_broken: bool = False) -> FrameSet:
         host = self._hosts[name]
         if host.chunk is None:
             return FrameSet()
-        left = self._ledger.end(host.chunk)
+        left = self._ledger.end(host.chunk, is_broken=is_broken)
         self._doubts.ended(host.chunk, name)
         self._tell(host.chunk, now_s, f"{why or f'left by {name}'}; missing {left}")
         host.chunk, host.pace = None, host.pace.ended(now_s)
@@ -306,13 +303,16 @@ class Schedule:
         return [*said, *given, *([self._end] if self._end else [])]
 
     def _ending(self, now_s: float) -> orders.Finish | orders.GiveUp | None:
+        kept = f"{len(self._ledger.verified)} of {len(self._ledger.frames)} frames are kept"
+        if self._hosts.halted_s is not None:
+            is_over = not self._ledger.running or self._hosts.is_late(now_s)
+            return orders.GiveUp(verdict.halted(kept)) if is_over else None
         if self._ledger.verified == self._ledger.frames:
             return None if self._doubts.are_being_checked else orders.Finish()
         usable = self._hosts.usable(now_s)
         if len(usable) + len(self._expected) >= self._hosts_min:
             return None
         whys = {name: why for name, why in self._hosts.troubles.items() if name not in usable}
-        kept = f"{len(self._ledger.verified)} of {len(self._ledger.frames)} frames are kept"
         return orders.GiveUp(verdict.nobody(whys, self._hosts_min, kept))
 
     def _cancel(self, chunk: Chunk) -> orders.Cancel:
@@ -348,7 +348,7 @@ class Schedule:
                 host.is_alive = False
                 self._hosts.troubles[name] = "drained"
                 given.append(orders.Release(name))
-            elif chunk.asked_s is None and not chunk.is_taken and chunk.missing:
+            elif chunk.asked_s is None and not chunk.is_taken and len(chunk.missing) > 1:
                 given.append(self._trim(chunk, chunk.missing.ranges[0].start + 1, (), now_s))
         return given
 
@@ -393,7 +393,7 @@ class Schedule:
             if not available or (is_picky and sizing.would_hold_up(left, name, speeds)):
                 continue
             count = self._chunk_frames or self.curve.count(available, work[name])
-            cut = self._ledger.cut(available, min(count, sizing.CHUNK_FRAMES_MAX))
+            cut = self._ledger.cut(available, min(count, sizing.CHUNK_FRAMES_MAX), name)
             if not self._hosts[name].is_in_use:
                 self._said.append(orders.Say(aid.explained(cut, name)))
             given.append(self._give(cut, name, now_s))

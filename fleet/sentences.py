@@ -62,16 +62,14 @@ def _of_run(event: events.Event) -> str | None:
             return f"finished: {event.output}, {size(event.size_bytes)}, sha256 {event.sha256[:16]}"
         case events.RunFinished():
             return f"ended with exit code {event.exit_code}: {event.message}"
+        case events.RunDraining():
+            return "interrupted: ending the frames under way, then the run; Ctrl+C again ends it at once"
         case events.ModeFixed():
             return f"capture mode {event.mode.value} with {event.browser}: {event.why}"
         case events.SteppingFixed(sequential=True):
             return f"sequential, every browser steps through the frames before its own: {event.why}"
         case events.SteppingFixed():
             return f"browsers jump to their frames: {event.why}"
-        case events.PixelsFixed():
-            frames = ", ".join(str(frame.index) for frame in event.frames)
-            others = f", in {event.classes} different ways by all" if event.classes > 1 else ""
-            return f"canary frames {frames} are drawn alike by {', '.join(event.hosts)}{others}"
         case events.AudioMixed():
             return f"audio mixed: {plural(event.tracks, 'track')}" if event.tracks else None
         case events.Warned():
@@ -112,6 +110,10 @@ def _of_evidence(event: events.Event) -> str | None:
             )
         case events.Suspected():
             return f"{event.host}: chunk {event.chunk} is hard to believe: {event.reason}"
+        case events.PixelsFixed():
+            frames = ", ".join(str(frame.index) for frame in event.frames)
+            others = f", in {event.classes} different ways by all" if event.classes > 1 else ""
+            return f"canary frames {frames} are drawn alike by {', '.join(event.hosts)}{others}"
         case events.Audited():
             again = plural(event.frames, "frame")
             return f"{event.host}: captured {again} again for the audit, {event.equal} equal"

@@ -15,6 +15,8 @@ from fleet.pace import Pace
 STRIKES_MAX = 3
 QUARANTINES_S = (120.0, 240.0, 480.0)
 FROZEN = 1e-6  # frames/s
+# A block takes about a second; what a slow page needs longer for can be captured again.
+DRAIN_LIMIT_S = 30.0
 
 
 @dataclass(slots=True)
@@ -43,6 +45,7 @@ class Standings:
     remembered: Mapping[str, float] = field(default_factory=dict)  # average frames/s, from earlier runs
     hosts: dict[str, Standing] = field(default_factory=dict)
     troubles: dict[str, str] = field(default_factory=dict)
+    halted_s: float | None = None  # since then no host gets anything more: the user wants the run to end
 
     def __getitem__(self, name: str) -> Standing:
         return self.hosts[name]
@@ -76,22 +79,29 @@ class Standings:
         if host is not None and host.chunk == chunk:
             host.pace = host.pace.heard(now_s).verified(verified, now_s)
 
-    def drain(self, name: str) -> None:
-        """The host is wanted elsewhere: it gets nothing more."""
-        if name in self.hosts:
-            self.hosts[name].is_draining = True
+    def drain(self, event: events.HostDraining | events.RunDraining, now_s: float) -> None:
+        """A host is wanted elsewhere, or the run is to end: there is nothing more to get."""
+        if isinstance(event, events.RunDraining):
+            self.halted_s = now_s
+        elif event.host in self.hosts:
+            self.hosts[event.host].is_draining = True
+
+    def is_late(self, now_s: float) -> bool:
+        """Whether a run that is to end has waited long enough for what is under way."""
+        return self.halted_s is not None and now_s - self.halted_s > DRAIN_LIMIT_S
 
     def draining(self) -> list[str]:
         """Hosts that are to go, and have not gone."""
-        return [name for name, host in self.hosts.items() if host.is_draining and host.is_alive]
+        is_halted = self.halted_s is not None
+        return [name for name, host in self.hosts.items() if (host.is_draining or is_halted) and host.is_alive]
 
     def usable(self, now_s: float) -> list[str]:
         """Hosts that may be given frames now."""
-        return [name for name, host in self.hosts.items() if host.is_usable(now_s)]
+        return [name for name, host in self.hosts.items() if host.is_usable(now_s) and self.halted_s is None]
 
     def has_idle(self, now_s: float) -> bool:
         """Whether a usable host has nothing to do."""
-        return any(host.chunk is None and host.is_usable(now_s) for host in self.hosts.values())
+        return any(self.hosts[name].chunk is None for name in self.usable(now_s))
 
     def speeds(self, now_s: float) -> dict[str, float]:
         """Average frames per second to expect of each usable host; of one that stands still, hardly any."""

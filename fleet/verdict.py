@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from capture import protocol
 from capture.faults import Blame, Fault, FaultCode
 from fleet import events, frameset, sentences
-from fleet.errors import CompositionError, FleetLost
+from fleet.errors import CompositionError, FleetLost, Interrupted
 from fleet.frameset import FrameSet
 
 # Taken for the host's fault at first, yet a page can cause them; a full disk or a missing browser it cannot.
@@ -93,6 +93,11 @@ def unlike(first: events.PageLoaded, second: events.PageLoaded) -> CompositionEr
         f"the page does not always get ready the same way: {', '.join(said)}",
         remedy="have its scripts register timelines at once rather than after a timer or a race; then render afresh",
     )
+
+
+def halted(kept: str) -> Interrupted:
+    """The end of a run whose user wanted it to end."""
+    return Interrupted(f"interrupted; {kept}", remedy="add `--resume` to the same command to go on")
 
 
 def avoided(host: str, failures: Sequence[Failure]) -> FrameSet:

@@ -18,6 +18,7 @@ MESSAGES_MAX = 3
 TROUBLES = (
     events.Warned, events.HostRefused, events.HostLost, events.ChunkFailed, events.HostStruck, events.Suspected,
     events.Disagreed,
+    events.RunDraining,
 )  # fmt: skip
 
 
@@ -140,7 +141,9 @@ def fold(view: View, record: events.Record) -> View:
             return replace(view, segments=view.segments + 1)
         case events.SeamDrawn() | events.SeamMatched() | events.Audited():
             return _at_seam(view, event)
-        case events.Warned() | events.HostStruck() | events.Suspected() | events.Disagreed():
+        case (
+            events.Warned() | events.RunDraining() | events.HostStruck() | events.Suspected() | events.Disagreed()
+        ):  # fmt: skip
             return _told(view, event)
         case (
             events.ModeFixed()

@@ -44,9 +44,26 @@ def test_a_list_that_begins_with_a_generic_family_gets_ours_before_it(sheet: str
     assert families.with_primary(expected, {"--defined"}) == expected
 
 
+@pytest.mark.parametrize(
+    ("sheet", "expected"),
+    [
+        (".a{font-family:sans-serif}", '.a{font-family: "Arimo",sans-serif}'),
+        (".a{font-family:-apple-system,Lato,serif}", '.a{font-family:-apple-system,Lato, "Tinos",serif}'),
+        (".a{font:700 1em ui-monospace, monospace}", '.a{font:700 1em ui-monospace, "Cousine", monospace}'),
+        (".a{font-family:var(--f,system-ui)}", f'.a{{font-family:var(--f, "{families.SYSTEM}",system-ui)}}'),
+        (":root{--f:BlinkMacSystemFont,x}", f':root{{--f: "{families.SYSTEM}",BlinkMacSystemFont,x}}'),
+        (".a{font-family:ui-serif!important}", '.a{font-family: "Tinos",ui-serif!important}'),
+        (".a{font-family:Lato, serif}", ".a{font-family:Lato, serif}"),
+    ],
+)
+def test_generic_families_of_a_page_inside_are_those_of_a_machine(sheet: str, expected: str) -> None:
+    assert families.with_primary(sheet, is_inner=True) == expected
+
+
 @given(st.text(max_size=80))
 def test_any_text_is_a_sheet(sheet: str) -> None:
     families.with_primary(sheet)
+    families.with_primary(sheet, is_inner=True)
     families.ask([sheet], [sheet]).families()
     families.faces(sheet)
 
@@ -124,6 +141,19 @@ def test_a_linked_font_service_that_is_out_of_reach_is_replaced(tmp_path: Path) 
 
 
 @NEEDS_NPM
+@pytest.mark.parametrize(
+    ("axes", "expected"),
+    [("wght@100..900", ("Sora", "100 800", "")), ("wght@400;800", ("Sora", "400", ""))],
+)
+def test_a_linked_range_of_weights_is_one_variable_font(
+    tmp_path: Path, axes: str, expected: tuple[str, str, str]
+) -> None:
+    link = f'<link rel="stylesheet" href="https://fonts.googleapis.com/css2?family=Sora:{axes}&display=swap">'
+    compiled = online(tmp_path, page("<p>x</p>", head=f"{link}<style>body{{font-family:Sora;font-weight:450}}</style>"))
+    assert faces(compiled)[0] == expected
+
+
+@NEEDS_NPM
 def test_a_first_choice_that_nobody_has_stops_the_render_unless_another_may_stand_for_it(tmp_path: Path) -> None:
     text = "index.html:1: no source has the font family `fleetrender absent sans`"
     html = page('<p style="font-family:Fleetrender Absent Sans">x</p><p style="font-family:Inter">x</p>', head=BASE)
@@ -136,6 +166,13 @@ def test_a_first_choice_that_nobody_has_stops_the_render_unless_another_may_stan
     ]
     # Its name stands for a font of ours, so that no host shows one of its own.
     assert "Fleetrender Absent Sans" in {family for family, _, _ in faces(compiled)}
+
+
+@NEEDS_NPM
+def test_a_canvas_shows_what_machines_show_for_a_generic_family(tmp_path: Path) -> None:
+    script = "<canvas></canvas><script>const g = c.getContext('2d'); g.font = '32px system-ui, serif'</script>"
+    compiled = online(tmp_path, page(script, head=BASE))
+    assert {families.SYSTEM, "Arimo"} <= {family for family, _, _ in faces(compiled)}
 
 
 @NEEDS_NPM

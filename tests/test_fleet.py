@@ -1,20 +1,26 @@
 """Renders on three real SSH hosts: the video is right, and stays the same whatever happens to a host."""
 
 import json
-import os
 import re
 import signal
-import subprocess
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import barcode
 import pytest
 import sshd
-from fleetrender_support import EXAMPLES, RENDER_TIMEOUT_S, ROOT, command, environment, fleetrender
+from fleet_support import (
+    BARCODE,
+    FRAMES,
+    hosts_toml,
+    kill_agent,
+    kill_browser,
+    logged,
+    run_directory,
+    start,
+    wait_until_empty,
+)
+from fleetrender_support import RENDER_TIMEOUT_S, fleetrender
 from sshd import Sshd
 
 pytestmark = [
@@ -23,25 +29,6 @@ pytestmark = [
     pytest.mark.ffmpeg,
     pytest.mark.skipif(not sshd.IS_AVAILABLE, reason=sshd.WHY_NOT),
 ]
-
-FRAMES = 300
-BARCODE = EXAMPLES / "barcode"
-# What a host may take to notice that its coordinator, or its connection, is gone.
-DEATH_S = 5.0
-
-
-def hosts_toml(directory: Path, servers: list[Sshd], **values: str) -> Path:
-    """A hosts.toml with the servers' keys trusted; `values` are more keys of each host, as TOML."""
-    more = "".join(f"{key} = {value}\n" for key, value in values.items())
-    tables = [
-        f'[[host]]\nname = "{server.name}"\naddress = "{server.address}"\nport = {server.port}\n'
-        f'user = "{server.user}"\nidentity = "{server.identity}"\n{more}'
-        for server in servers
-    ]
-    path = directory / "hosts.toml"
-    path.write_text("version = 1\n" + "\n".join(tables))
-    path.with_name("hosts.known_hosts").write_text("".join(f"{server.known_hosts_line}\n" for server in servers))
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -57,16 +44,6 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> str:
     ended = fleetrender(home, "run", BARCODE, "--workers", "1", "--json")
     assert ended.code == 0, ended.stderr
     return str(ended.result["sha256"])
-
-
-def run_directory(home: Path) -> Path:
-    (directory,) = (home / "state" / "runs").iterdir()
-    return directory
-
-
-def logged(home: Path, kind: str) -> list[dict[str, Any]]:
-    lines = (run_directory(home) / "events.jsonl").read_text().splitlines()
-    return [event for event in map(json.loads, lines) if event["type"] == kind]
 
 
 def test_three_hosts_make_the_video_that_one_worker_makes(tmp_path: Path, servers: list[Sshd], reference: str) -> None:
@@ -103,67 +80,6 @@ def test_one_host_and_two_local_workers_make_the_same_video(
     assert over_ssh.result["sha256"] == here.result["sha256"] == reference
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A render under way, followed by its events."""
-
-    process: "subprocess.Popen[str]"
-    events: Path
-
-    def wait_for(self, host: str, kind: str) -> None:
-        """Returns when the event has been logged for the host."""
-        deadline = time.monotonic() + RENDER_TIMEOUT_S
-        while time.monotonic() < deadline:
-            lines = self.events.read_text().splitlines(keepends=True) if self.events.exists() else []
-            events = [json.loads(line) for line in lines if line.endswith("\n")]
-            if any(event["type"] == kind and event.get("host") == host for event in events):
-                return
-            assert self.process.poll() is None, self.process.communicate()[1]
-            time.sleep(0.02)
-        raise AssertionError(f"{kind} of {host} never came")
-
-
-def start(home: Path, *arguments: str | Path) -> Running:
-    events = home / "followed.jsonl"
-    process = subprocess.Popen(
-        command("run", *arguments, "--events", events),
-        cwd=home,
-        env=environment(home) | {"PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    return Running(process, events)
-
-
-def cmdline(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""
-
-
-def kill_agent(server: Sshd) -> None:
-    for pid in server.processes():
-        if " agent" in cmdline(pid):
-            os.kill(pid, signal.SIGKILL)
-
-
-def kill_browser(server: Sshd) -> None:
-    browsers = [pid for pid in server.processes() if "--remote-debugging-pipe" in cmdline(pid)]
-    assert browsers
-    os.kill(browsers[0], signal.SIGKILL)
-
-
-def wait_until_empty(server: Sshd) -> list[str]:
-    """What the host's user still runs after the time that it may take to die."""
-    deadline = time.monotonic() + DEATH_S
-    while server.processes() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return [cmdline(pid) for pid in server.processes()]
-
-
 @pytest.mark.parametrize("harm", [Sshd.kill_sessions, kill_agent, kill_browser], ids=["session", "agent", "browser"])
 def test_a_host_that_loses_something_mid_chunk_changes_nothing(
     tmp_path: Path, servers: list[Sshd], reference: str, harm: Callable[[Sshd], None]
@@ -189,8 +105,11 @@ def test_an_interrupted_run_leaves_no_process_and_goes_on_with_resume(
     _, stderr = running.process.communicate(timeout=60)
     assert running.process.returncode == 130, stderr
     assert "--resume" in stderr
+    assert stderr.count("Ctrl+C again ends it at once") == 1
     assert [wait_until_empty(server) for server in servers[:2]] == [[], []]
     kept = sum(len(event["frames"]) for event in logged(tmp_path, "chunk.verified"))
+    assert kept == sum(event["count"] for event in logged(tmp_path, "chunk.captured"))
+    assert kept < FRAMES
     ended = fleetrender(tmp_path, "run", *arguments, "--resume", "--json")
     assert ended.code == 0, ended.stderr
     assert ended.result["sha256"] == reference

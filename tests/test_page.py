@@ -160,6 +160,18 @@ def test_a_clip_outside_its_ancestors_window_stays_hidden(browser: Browser) -> N
         assert shown(session, "#out", "#in") == [False, False]
 
 
+def test_what_its_author_made_visible_hides_with_its_clip(browser: Browser) -> None:
+    inner = '<p id="in" style="visibility: visible">in</p><p id="plain">plain</p>'
+    body = f'<div id="clip" data-start="0" data-duration="0.5">{inner}</div>'
+    with film(browser, animated("tl.set('#plain', {visibility: 'visible'}, 0.1)", body)) as session:
+        session.ready()
+        seen = []
+        for frame in (10, 20, 11):
+            session.seek(frame)
+            seen.append(shown(session, "#in", "#plain"))
+        assert seen == [[True, True], [False, False], [True, True]]
+
+
 def test_a_hidden_leaf_in_flow_leaves_the_flow(browser: Browser) -> None:
     body = '<section><p id="a" data-start="0" data-duration="1">a</p><p id="b" data-start="1">b</p></section>'
     with film(browser, animated("", body)) as session:

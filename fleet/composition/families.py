@@ -15,7 +15,13 @@ KEYWORDS = frozenset({"inherit", "initial", "unset", "revert", "revert-layer"})
 # What the generic families of a `font` are on most Linux machines: free fonts of the same metrics.
 FIXED = "Cousine"
 _STANDARD = "Arimo"
-_MEANT = {"sans-serif": "Arimo", "serif": "Tinos", "monospace": FIXED, "system-ui": "DejaVu Sans"}
+# DejaVu Sans, which authors who name it do not get: HyperFrames shows Inter for it.
+SYSTEM = "fleetrender system"
+SYSTEM_FONT = "DejaVu Sans"
+_MEANT = {"sans-serif": _STANDARD, "serif": "Tinos", "monospace": FIXED, "system-ui": SYSTEM_FONT}
+# The same by names that style sheets can use, and what text is shown in when no name of its list means anything.
+STAND_INS = {**_MEANT, "system-ui": SYSTEM, "blinkmacsystemfont": SYSTEM}
+UNNAMED = "Tinos"
 _GENERIC_FONTS = {"monospace": FIXED, "ui-monospace": FIXED, "serif": "Tinos", "ui-serif": "Tinos"}
 PRIMARY = "Inter"
 _VARIABLES_DEPTH = 4  # variables that stand for variables; more is a circle
@@ -209,15 +215,19 @@ def _is_weight(number: int | None) -> bool:
     return number is not None and 100 <= number <= 900 and number % 100 == 0
 
 
-def with_primary(sheet: str, defined: Collection[str] = ()) -> str:
+def with_primary(sheet: str, defined: Collection[str] = (), *, is_inner: bool = False) -> str:
     """`sheet` with our own font put before every list, or custom property, that begins with a generic family.
 
-    So do the lists that stand in for a variable which is none of the `defined` ones.
+    So do the lists that stand in for a variable which is none of the `defined` ones. In pages inside the page, which
+    HyperFrames leaves to the machine, it is the font that machines show.
     """
     tokens = tinycss2.parse_component_value_list(sheet)
     found = [(d, place) for d in declarations(tokens) if (place := _generic_first(d, defined)) is not None]
     for declaration, (inside, at) in reversed(found):  # from the end, so that earlier places stay where they are
         name = f" {_generic_font(declaration)}" if declaration.name == "font" else PRIMARY
+        if is_inner:
+            stop = declaration.stop if inside is declaration.tokens else len(inside)
+            name, at = _stand_in_at(inside, at, stop)
         inside[at:at] = tinycss2.parse_component_value_list(f"{name},")
     return str(tinycss2.serialize(tokens)).replace("</", "<\\/") if found else sheet
 
@@ -237,6 +247,23 @@ def _generic_first(declaration: Declaration, defined: Collection[str]) -> tuple[
 def _generic_font(declaration: Declaration) -> str:
     # HyperFrames puts Inter before the lists of `font-family` alone.
     return _GENERIC_FONTS.get(listed(_after_size(declaration.value))[0].lower(), _STANDARD)
+
+
+def stand_in(names: Iterable[str]) -> str:
+    """The family that shows what machines show for a list without fonts of its own."""
+    return next((STAND_INS[name.lower()] for name in names if name.lower() in STAND_INS), UNNAMED)
+
+
+def _stand_in_at(tokens: list[Any], start: int, stop: int) -> tuple[str, int]:
+    """(font, place) for a list: browsers pass over generic families of other systems."""
+    begin = start
+    for index in range(start, stop + 1):
+        if index < stop and not (tokens[index].type == "literal" and tokens[index].value == ","):
+            continue
+        if (font := STAND_INS.get(named(tokens[begin:index]).lower())) is not None:
+            return f' "{font}"', begin
+        begin = index + 1
+    return f' "{UNNAMED}"', start
 
 
 def _place(tokens: list[Any], start: int, stop: int, defined: Collection[str]) -> tuple[list[Any], int] | None:

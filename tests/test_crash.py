@@ -1,0 +1,161 @@
+"""The coordinator is killed with -9, again and again, and the run goes on to the very same file.
+
+One run is killed in each of its phases at a random moment, then resumed to its end. $FLEETRENDER_CRASHES says how many
+such runs there are: 1 unless it is set; 5 make the twenty moments that are tried by hand before a release.
+"""
+
+import json
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import barcode
+import pytest
+import sshd
+from fleet_support import BARCODE, Running, hosts_toml, left_of, logged, run_directory, start, wait_until_empty
+from fleetrender_support import RENDER_TIMEOUT_S, fleetrender
+from sshd import Sshd
+from test_schedule import Fed, capture, ordered, ready, verified
+
+from capture.protocol import FrameRange
+from fleet import events
+from fleet.orders import Capture
+from fleet.schedule import Schedule
+
+CRASHES = int(os.environ.get("FLEETRENDER_CRASHES", "1"))
+FRAMES = 120
+PHASES = ("preparing", "capturing", "encoding", "joining")
+
+
+def resumed(*history: events.Event) -> Schedule:
+    started = events.RunStarted(
+        run="r", composition="c", output="o", plan="p", frames=FrameRange(0, 1000), fps="30/1", width=1, height=1
+    )
+    records = [events.Record("", float(second), event) for second, event in enumerate((started, *history))]
+    return Schedule.replay(records, FrameRange(0, 1000), hosts=["a", "b"])
+
+
+def given(schedule: Schedule, *happened: events.Event) -> list[Capture]:
+    return [order for order in schedule.handle(*happened, now_s=100.0) if isinstance(order, Capture)]
+
+
+def test_after_a_crash_each_host_goes_on_with_the_frames_that_it_may_still_hold() -> None:
+    feed = Fed(1000, "a", "b")
+    first, second = feed(ready("a"), ready("b"))
+    schedule = resumed(ready("a"), ready("b"), ordered(first), ordered(second), verified(second, 500, 520))
+    assert given(schedule, ready("b", 0.5)) == [
+        capture("b", "c0002", FrameRange(500, 1000), FrameRange(520, 1000), attempt=2)
+    ]
+    assert given(schedule, ready("a", 8.0)) == [capture("a", "c0001", FrameRange(0, 500), attempt=2)]
+    schedule.check()
+
+
+def test_what_a_host_was_trimmed_to_is_all_that_it_gets_back() -> None:
+    feed = Fed(1000, "a", "b")
+    first, second = feed(ready("a"), ready("b"))
+    tail = capture("b", "c0003", FrameRange(300, 500))
+    trimmed = events.ChunkTrimmed(chunk="c0001", host="a", attempt=1, stop=300)
+    done = events.ChunkDone(chunk="c0002", host="b", attempt=1)
+    begun = (ready("a"), ready("b"), ordered(first), ordered(second))
+    schedule = resumed(*begun, verified(second, 500, 1000), done, trimmed, ordered(tail))
+    assert given(schedule, ready("a"), ready("b")) == [
+        capture("a", "c0001", FrameRange(0, 500), FrameRange(0, 300), attempt=2),
+        capture("b", "c0003", FrameRange(300, 500), attempt=2),
+    ]
+    schedule.check()
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[list[Sshd]]:
+    if not sshd.IS_AVAILABLE:
+        pytest.skip(sshd.WHY_NOT)
+    with sshd.start(number=12) as first, sshd.start(number=13) as second:
+        yield [first, second]
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """sha256 of the video when nothing happens."""
+    home = tmp_path_factory.mktemp("reference")
+    ended = fleetrender(home, "run", BARCODE, "--frames", f"0:{FRAMES}", "--json", "-o", "out.mp4")
+    assert ended.code == 0, ended.stderr
+    return str(ended.result["sha256"])
+
+
+def wait_for_phase(running: Running, phase: str, dice: random.Random) -> None:
+    """Returns at a random moment of `phase`, or when the run has ended."""
+    count = dice.randrange(1, FRAMES // 2)
+    deadline = time.monotonic() + RENDER_TIMEOUT_S
+    while phase != "preparing" and running.process.poll() is None and time.monotonic() < deadline:
+        seen = running.seen()
+        if phase == "capturing" and sum(event["count"] for event in seen if event["type"] == "chunk.captured") >= count:
+            return
+        kept = sum(part["stop"] - part["start"] for event in seen for part in event.get("kept", ()))
+        here = sum(len(event["frames"]) for event in seen if event["type"] == "chunk.verified")
+        if phase == "encoding" and kept + here == FRAMES:
+            break
+        if phase == "joining" and sum(event["type"] == "segment.encoded" for event in seen) == FRAMES // 60:
+            break
+        time.sleep(0.01)
+    time.sleep(dice.uniform(0.2, 1.5) if phase == "preparing" else dice.uniform(0.0, 0.3))
+
+
+def crash(running: Running, phase: str, dice: random.Random) -> None:
+    """Kills a render at a random moment of `phase`; one that was quicker may have ended."""
+    wait_for_phase(running, phase, dice)
+    running.process.kill()
+    _, stderr = running.process.communicate(timeout=60)
+    assert running.process.returncode in (-signal.SIGKILL, 0), stderr
+
+
+def held(server: Sshd, run: str) -> set[int]:
+    """Absolute numbers of the frames of `run` that the host's journals and disk have."""
+    found: set[int] = set()
+    for journal in server.home.glob(f".cache/fleetrender/*/runs/{run}/*/frames.jsonl"):
+        files = sorted(journal.parent.glob("frame_*.jpg"))
+        lines = [json.loads(line) for line in journal.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        sizes = {file.stat().st_size for file in files}
+        found |= {line["index"] for line in lines if line.get("size_bytes") in sizes} if files else set()
+    return found
+
+
+def captured_anew(home: Path) -> set[int]:
+    """Frames that the last part of the run captured; those that a host had kept came without a time."""
+    lines = (run_directory(home) / "events.jsonl").read_text().splitlines()
+    last: list[dict[str, Any]] = []
+    for event in map(json.loads, lines):
+        last = [] if event["type"] == "run.started" else [*last, event]
+    files = [file for event in last if event["type"] == "chunk.verified" for file in event["frames"]]
+    return {file["index"] for file in files if file["took_ms"] > 0}
+
+
+@pytest.mark.sshd
+@pytest.mark.browser
+@pytest.mark.ffmpeg
+@pytest.mark.parametrize("seed", range(CRASHES))
+def test_a_coordinator_killed_in_every_phase_ends_with_the_same_file(
+    tmp_path: Path, servers: list[Sshd], reference: str, seed: int
+) -> None:
+    dice = random.Random(seed)
+    arguments = (BARCODE, "--hosts", hosts_toml(tmp_path, servers), "--frames", f"0:{FRAMES}", "-o", "out.mp4")
+    (tmp_path / "out.mp4").write_bytes(b"earlier")
+    there: set[int] = set()
+    for phase in PHASES:
+        crash(start(tmp_path, *arguments, "--resume", "--workers", "1"), phase, dice)
+        assert [wait_until_empty(server) for server in servers] == [[], []]
+        assert left_of(tmp_path) == []
+        if phase == "capturing":
+            here = {file["index"] for event in logged(tmp_path, "chunk.verified") for file in event["frames"]}
+            there = set().union(*(held(server, run_directory(tmp_path).name) for server in servers)) - here
+            assert there
+        if phase == "encoding":  # every frame is here by now
+            assert captured_anew(tmp_path) & there == set()
+    ended = fleetrender(tmp_path, "run", *arguments, "--json", "--resume")
+    assert ended.code == 0, ended.stderr
+    assert ended.result["sha256"] == reference
+    assert barcode.read_file(tmp_path / "out.mp4") == list(range(FRAMES))
+    assert [path.name for path in tmp_path.glob("out.mp4*")] == ["out.mp4"]
