@@ -283,8 +283,7 @@ class Roll:
         """A host is here. Returns when the choice is made; HostUnfit when it was not chosen."""
         name = mustered.host.name
         self._present[name] = mustered
-        is_first = len(self._present) == 1 and not self.is_called
-        if is_first and self._patience is not None and not self._is_patient:
+        if len(self._present) == 1 and self._patience is not None and not self._is_patient:
             self._patience.reschedule(asyncio.get_running_loop().time() + LATE_S)
         self._settle(name)
         choice = await asyncio.shield(self._choice)

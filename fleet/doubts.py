@@ -39,6 +39,23 @@ class Doubt:
         return host != self.suspect and (self.accuser is None or host != self.accuser.host)
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Two pictures of one frame, and the host that is struck for it.
+
+    Not `is_certain` where the two of them are all there is to judge by: the composition may look different each time.
+    """
+
+    event: events.Disagreed
+    struck: str | None
+    is_certain: bool
+
+    @property
+    def trouble(self) -> str:
+        """What the host is told to have done."""
+        return f"frame {self.event.frame} is not what another host drew"
+
+
 class Doubts:
     """What is in doubt, what is being checked, and who waits for that."""
 
@@ -71,8 +88,8 @@ class Doubts:
         if frame is not None:
             self.open.append(Doubt((FrameRange(frame, frame + 1),), host, host))
 
-    def compare(self, event: events.FramesVerified) -> list[tuple[events.Disagreed, str | None]]:
-        """Verified frames arrived: those that differ from what was there, and the host whose check it was."""
+    def compare(self, event: events.FramesVerified) -> list[Difference]:
+        """Verified frames arrived: those that differ from what was there."""
         differing = self._witness.hear(event.host, event.frames)[: DISAGREEMENTS_MAX - self._disagreements]
         self._disagreements += len(differing)
         # One check convicts once, however many of its frames differ.
@@ -80,9 +97,10 @@ class Doubts:
         struck = doubt.suspect if doubt is not None and differing else None
         if doubt is not None and differing:
             self._checking[event.chunk] = replace(doubt, suspect=None)
-        found = [(one, struck if one is differing[0] else None) for one in differing]
+        is_certain = doubt is None or doubt.accuser is None
+        found = [Difference(one, struck if one is differing[0] else None, is_certain) for one in differing]
         if doubt is not None and doubt.accuser is not None and not differing:
-            found += self._contradicted(doubt.accuser, event)
+            found += _contradicted(doubt.accuser, event)
         return found
 
     def see(
@@ -115,22 +133,6 @@ class Doubts:
         if isinstance(found, events.Disagreed):
             self.open.append(Doubt((FrameRange(frame, frame + 1),), found.hosts[0], accuser=seam))
         return found
-
-    def _contradicted(
-        self, accuser: events.SeamDrawn, event: events.FramesVerified
-    ) -> list[tuple[events.Disagreed, str | None]]:
-        """A third host has drawn the frame as it counts: it differs from the one who said otherwise."""
-        told = accuser.frame
-        return [
-            (
-                events.Disagreed(
-                    frame=file.index, hosts=(accuser.host, event.host), digests=(told.sha256, file.sha256)
-                ),
-                accuser.host,
-            )
-            for file in event.frames
-            if file.index == told.index and file.sha256 != told.sha256
-        ]
 
     def judge(self, chunk: Chunk, host: str, hosts: Standings, now_s: float) -> list[events.Suspected]:
         """All of `chunk` is here: whether that is hard to believe."""
@@ -185,3 +187,17 @@ class Doubts:
             self._fast.add(host)
             return f"{pace.total:.0f} frames in {took_s:.1f} s, when all others do {others:.1f} a second"
         return ""
+
+
+def _contradicted(accuser: events.SeamDrawn, event: events.FramesVerified) -> list[Difference]:
+    """A third host has drawn the frame as it counts: it differs from the one who said otherwise."""
+    told = accuser.frame
+    return [
+        Difference(
+            events.Disagreed(frame=file.index, hosts=(accuser.host, event.host), digests=(told.sha256, file.sha256)),
+            accuser.host,
+            is_certain=False,
+        )
+        for file in event.frames
+        if file.index == told.index and file.sha256 != told.sha256
+    ]

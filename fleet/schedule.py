@@ -222,10 +222,10 @@ class Schedule:
     def _count(self, event: events.FramesVerified, now_s: float) -> None:
         fresh = self._ledger.count(event.chunk, protocol.ranges_of(file.index for file in event.frames))
         self._hosts.hear(event.host, event.chunk, now_s, self.curve.of(fresh))
-        for differing, struck in self._doubts.compare(event):
-            self._said.append(orders.Say(differing))
-            if struck is not None:
-                self._strike(struck, f"frame {differing.frame} is not what another host drew", now_s, is_certain=True)
+        for found in self._doubts.compare(event):
+            self._said.append(orders.Say(found.event))
+            if found.struck is not None:
+                self._strike(found.struck, found.trouble, now_s, is_certain=found.is_certain)
         self._said += map(orders.Say, self._doubts.see(event))
         chunk = self._ledger.chunks[event.chunk]
         if fresh and not chunk.missing and event.host in self._hosts.hosts:
