@@ -14,22 +14,21 @@ GENERIC = frozenset({
 KEYWORDS = frozenset({"inherit", "initial", "unset", "revert", "revert-layer"})
 # What the generic families of a `font` are on most Linux machines: free fonts of the same metrics.
 FIXED = "Cousine"
-_STANDARD = "Arimo"
+CONTROLS = "Arimo"  # what buttons and fields show, as they do Arial
 # DejaVu Sans, which authors who name it do not get: HyperFrames shows Inter for it.
 SYSTEM = "fleetrender system"
 SYSTEM_FONT = "DejaVu Sans"
-_MEANT = {"sans-serif": _STANDARD, "serif": "Tinos", "monospace": FIXED, "system-ui": SYSTEM_FONT}
+_MEANT = {"sans-serif": "Arimo", "serif": "Tinos", "monospace": FIXED, "system-ui": SYSTEM_FONT}
 # The same by names that style sheets can use, and what text is shown in when no name of its list means anything.
 STAND_INS = {**_MEANT, "system-ui": SYSTEM}
 UNNAMED = "Tinos"
 # Fonts that Linux machines have, by names that authors use for them; they know no others of those below.
 ON_MACHINES = {
-    **dict.fromkeys(("arial", "helvetica", "liberation sans"), _STANDARD),
+    **dict.fromkeys(("arial", "helvetica", "liberation sans"), "Arimo"),
     **dict.fromkeys(("times", "times new roman", "liberation serif"), "Tinos"),
     **dict.fromkeys(("courier", "courier new", "liberation mono"), FIXED),
     "dejavu sans": SYSTEM_FONT,
 }
-_GENERIC_FONTS = {"monospace": FIXED, "ui-monospace": FIXED, "serif": "Tinos", "ui-serif": "Tinos"}
 PRIMARY = "Inter"
 _VARIABLES_DEPTH = 4  # variables that stand for variables; more is a circle
 _VARIANTS_LIMIT = 16  # themes that give one variable another value; a list has one variable, rarely two
@@ -141,7 +140,13 @@ class Asked:
     brought: set[str]  # lower-case names that an authored @font-face provides
     weights: set[int]
     is_italic: bool = False
+    guessed: list[list[str]] = field(default_factory=list)  # what only looks like lists
     replaced: list[list[str]] = field(default_factory=list)  # the lists in which others are put for fonts of systems
+
+    def doubtful(self) -> set[str]:
+        """Lower-case names that only guesses have: nobody may miss them."""
+        known = {name.lower() for names in self.lists for stack in self._resolved(names) for name in stack}
+        return {name.lower() for names in self.guessed for name in names} - known
 
     def of_machines(self) -> set[str]:
         """Lower-case fonts of systems that nothing is put for: HyperFrames reads `font-family` in style sheets only."""
@@ -156,7 +161,9 @@ class Asked:
     def families(self) -> list[str]:
         """Names asked for that neither the sheets nor the system should provide, in order, each once."""
         found: dict[str, str] = {}
-        for name in (name for names in self.lists for stack in self._resolved(names) for name in stack):
+        for name in (
+            name for names in [*self.lists, *self.guessed] for stack in self._resolved(names) for name in stack
+        ):
             key = name.lower()
             if key not in GENERIC | KEYWORDS | self.brought:
                 found.setdefault(key, name)
@@ -232,14 +239,14 @@ def _is_weight(number: int | None) -> bool:
 def with_primary(sheet: str, defined: Collection[str] = (), *, is_inner: bool = False) -> str:
     """`sheet` with our own font put before every list, or custom property, that begins with a generic family.
 
-    So do the lists that stand in for a variable which is none of the `defined` ones. In pages inside the page, which
-    HyperFrames leaves to the machine, it is the font that machines show.
+    So do the lists that stand in for a variable which is none of the `defined` ones. In pages inside the page and in
+    `font`, which HyperFrames leaves to the machine, it is the font that machines show.
     """
     tokens = tinycss2.parse_component_value_list(sheet)
     found = [(d, place) for d in declarations(tokens) if (place := _generic_first(d, defined)) is not None]
     for declaration, (inside, at) in reversed(found):  # from the end, so that earlier places stay where they are
-        name = f" {_generic_font(declaration)}" if declaration.name == "font" else PRIMARY
-        if is_inner:
+        name = PRIMARY
+        if is_inner or declaration.name == "font":
             stop = declaration.stop if inside is declaration.tokens else len(inside)
             name, at = _stand_in_at(inside, at, stop)
         inside[at:at] = tinycss2.parse_component_value_list(f"{name},")
@@ -256,11 +263,6 @@ def _generic_first(declaration: Declaration, defined: Collection[str]) -> tuple[
     if declaration.name != "font-family" and not declaration.name.startswith("--"):
         return None
     return _place(declaration.tokens, declaration.start, declaration.stop, defined)
-
-
-def _generic_font(declaration: Declaration) -> str:
-    # HyperFrames puts Inter before the lists of `font-family` alone.
-    return _GENERIC_FONTS.get(listed(_after_size(declaration.value))[0].lower(), _STANDARD)
 
 
 def stand_in(names: Iterable[str]) -> str:

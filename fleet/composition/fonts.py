@@ -87,7 +87,7 @@ def embed(
     left = {key: families.ON_MACHINES.get(key, "") for key in asked.of_machines() - linked}
     left |= dict.fromkeys(unread - linked, "")
     found = _resolve(asked, links, _wanted(asked, links, files.spoken, text), document, files, left)
-    missing = [key for key in found.names if not found.faces[key] and key not in left]
+    missing = [key for key in found.names if not found.faces[key] and key not in left.keys() | asked.doubtful()]
     gaps: frozenset[str] = frozenset()
     for stack in asked.stacks():
         gaps |= found.lack(stack, letters.shapes(text))
@@ -135,6 +135,7 @@ def _asked(document: Document, spoken: Iterable[str], *, has_text: bool) -> fami
     asked = families.ask(sheets, [style for element in elements if (style := markup.get(element, "style"))])
     asked.replaced += _attributes(elements, "data-font-family")
     asked.lists += _attributes(elements, "data-font-family") + _attributes(elements, "font-family")
+    asked.guessed += [families.listed(value) for source in spoken for value in speech.guessed_fonts(source)]
     scripted = [families.listed(value) for source in spoken for value in speech.fonts(source)]
     asked.lists += scripted
     asked.lists += [[families.stand_in(names)] for names in scripted if names and names[0].lower() in families.GENERIC]
@@ -142,7 +143,7 @@ def _asked(document: Document, spoken: Iterable[str], *, has_text: bool) -> fami
     if has_text and not _has_base(document, sheets):
         asked.lists.append([_STANDARD])
     if names & _CONTROLS:
-        asked.lists.append([families.PRIMARY])
+        asked.lists.append([families.CONTROLS])
     if any("getContext" in source and ".font" in source for source in spoken):
         asked.lists.append([families.stand_in(["sans-serif"])])
     if names & _FIXED_WIDTH:
@@ -301,7 +302,7 @@ def _defaults(document: Document, asked: set[str]) -> Iterator[str]:
     last = css.quote(fallback.FAMILY)
     if _STANDARD in asked:
         yield f":where(html){{font-family:{css.quote(_STANDARD)},{last}}}"
-    for elements, family in ((_CONTROLS, families.PRIMARY), (_FIXED_WIDTH, families.FIXED)):
+    for elements, family in ((_CONTROLS, families.CONTROLS), (_FIXED_WIDTH, families.FIXED)):
         if used := sorted(names & elements):
             yield f":where({','.join(used)}){{font-family:{css.quote(family)},{last}}}"
 

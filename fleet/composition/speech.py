@@ -25,11 +25,13 @@ _GL = ("webgl", "three.", "pixi", "babylon", "regl", "twgl", "curtains")
 _FAMILIES = (
     re.compile(r"""font-?family["']?\s*[:=,]\s*\\?(["'`])((?:(?!\1).){1,200})\1""", re.IGNORECASE),
     re.compile(r"""font-family\s*:\s*()([^;"'`{}<>\n\\]{1,200})""", re.IGNORECASE),
-    re.compile(
-        r"""()["'`][^"'`\n]{0,60}[\d}](?:px|pt|r?em)(?:/[\w.]+)?\s+"""
-        r"""((?:[\w ,-]{2}|"[^"\n]*"|'[^'\n]*')(?:[\w ,-]|"[^"\n]*"|'[^'\n]*'){0,200})["'`]"""
-    ),
 )
+# `"700 48px Lato"`, or its end where the size is computed. `"2px solid red"` reads the same.
+_SIZED = re.compile(
+    r"""(["'`])(?:(?:(?!\1)[^\n]){0,60}[\d}])?(?:px|pt|r?em)(?:/[\w.]+)?\s+((?:(?!\1)[\w ,"'-]){2,200})\1"""
+)
+_SAYS_FONT = re.compile(r"font[^;,{]*$", re.IGNORECASE)  # `ctx.font = `, `const LABEL_FONT = big ? `
+_STATEMENT_CHARS = 120
 _FAMILY_NAME = re.compile(r"""["']?[A-Za-z][A-Za-z0-9 _-]*["']?""")
 _FETCH = re.compile(r"""\bfetch\(\s*(?:(["'`])([^"'`$]*)\1)?|\bnew XMLHttpRequest\b""")
 # Loops of one's own, tweens outside of timelines, pictures read back or drawn over: each may be harmless, and none is
@@ -85,11 +87,26 @@ def draws_with_gl(texts: Iterable[str]) -> bool:
 
 def fonts(source: str) -> Iterator[str]:
     """Family lists that a script sets, on elements and canvases."""
-    for pattern in _FAMILIES:
-        for match in pattern.finditer(source):
-            names = [name.strip() for name in match[2].split(",")]
-            if names and all(_FAMILY_NAME.fullmatch(name) for name in names):
-                yield ",".join(names)
+    matches = [match for pattern in _FAMILIES for match in pattern.finditer(source)]
+    matches += [match for match in _SIZED.finditer(source) if _is_font(match)]
+    yield from _lists(matches)
+
+
+def guessed_fonts(source: str) -> Iterator[str]:
+    """What may be family lists, or the end of a border or a margin."""
+    yield from _lists(match for match in _SIZED.finditer(source) if not _is_font(match))
+
+
+def _is_font(match: re.Match[str]) -> bool:
+    before = match.string[max(0, match.start() - _STATEMENT_CHARS) : match.start()]
+    return _SAYS_FONT.search(before) is not None
+
+
+def _lists(matches: Iterable[re.Match[str]]) -> Iterator[str]:
+    for match in matches:
+        names = [name.strip() for name in match[2].split(",")]
+        if names and all(_FAMILY_NAME.fullmatch(name) for name in names):
+            yield ",".join(names)
 
 
 def fetches_unknown(source: str, known: Iterable[str]) -> bool:
