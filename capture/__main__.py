@@ -90,10 +90,14 @@ def _examine(arguments: argparse.Namespace) -> int:
 
     tree.die_with_parent(os.getppid())
     setup, asked = protocol.decode(arguments.setup), protocol.decode(arguments.asked)
-    if not (isinstance(setup, protocol.Setup) and isinstance(asked, protocol.Examine)):
+    if not (isinstance(setup, protocol.Setup) and isinstance(asked, protocol.Examine | protocol.Canary)):
         raise protocol.ProtocolError(f"not to be examined: {type(setup).__name__}, {type(asked).__name__}")
     try:
-        found: protocol.FromAgent = examine.examine(setup, asked.ranges)
+        found: protocol.FromAgent
+        if isinstance(asked, protocol.Canary):
+            found = examine.canary(setup, asked.frames)
+        else:
+            found = examine.examine(setup, asked.ranges)
     except CaptureError as error:
         found = protocol.Failed("", 0, Fault(code=error.code, message=error.message))
     sys.stdout.buffer.write(protocol.encode(found))

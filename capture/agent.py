@@ -138,6 +138,7 @@ class _Conversation:
         | protocol.Offer
         | protocol.Probe
         | protocol.Examine
+        | protocol.Canary
         | protocol.Capture
         | protocol.Cancel
         | protocol.Trim
@@ -153,7 +154,7 @@ class _Conversation:
                 self._chores.put(lambda: self._take_in(digests))
             case protocol.Probe():
                 self._probe()
-            case protocol.Examine():
+            case protocol.Examine() | protocol.Canary():
                 self._examine(order)
             case protocol.Capture():
                 self._foreman.capture(order)
@@ -205,7 +206,7 @@ class _Conversation:
         self._probed = _outcome(process, "browser's probe", PROBE_LIMIT_S)
         return _Answer(self._probed, process.pid)
 
-    def _examine(self, order: protocol.Examine) -> None:
+    def _examine(self, order: protocol.Examine | protocol.Canary) -> None:
         setup = self._foreman.setup("examine", order.spec)
         words = [protocol.encode(message).decode() for message in (setup, order)]
         process = self._crew.start(crew.command("examine", *words))
@@ -365,5 +366,5 @@ def _outcome(process: "subprocess.Popen[bytes]", what: str, limit_s: float) -> F
     except ProtocolError:
         ended = crew.how_ended(process.returncode)
         return _failed(FaultCode.INTERNAL, f"the {what} ended with {ended}: {words[-2000:].decode('utf-8', 'replace')}")
-    answers = protocol.Probed | protocol.Examined | Failed
+    answers = protocol.Probed | protocol.Examined | protocol.Canaried | Failed
     return message if isinstance(message, answers) else _failed(FaultCode.INTERNAL, "wrong answer")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from capture import blocks, protocol
 from capture.faults import Fault, FaultCode, Retry
-from capture.protocol import PAGE_LIMIT_S, Captured, Done, Failed, FrameFile, FrameRange, FromAgent, Note
+from capture.protocol import PAGE_LIMIT_S, Captured, Done, Failed, FrameFile, FrameRange, FromAgent, Note, Seam
 
 # Coordinators pay for each line (76 us), people see no difference above four a second.
 MESSAGE_INTERVAL_S = 0.25
@@ -126,6 +126,12 @@ class Chunk:
         if worker := self._workers.get(number):
             worker.heard_s = now_s
         return []
+
+    def drew_seam(self, number: int, frame: FrameFile, now_s: float) -> list[Action]:
+        """The worker has drawn the frame left of the chunk."""
+        if frame.index != self.order.seam or self.is_over:
+            return []
+        return [*self.stepped(number, now_s), Tell(Seam(self.order.chunk, self.order.attempt, frame))]
 
     def finished(self, number: int, block: FrameRange, now_s: float) -> list[Action]:
         """The worker has finished its block and wants another; what it left out is found by the inspection."""

@@ -1,7 +1,7 @@
-"""Whether frames of a composition depend on those before them: a few are drawn both ways and compared.
+"""Frames drawn for their digests alone: to see if they depend on those before them, and if hosts draw them alike.
 
-One page jumps to each sampled frame, another comes to it through the frames before it. Where their pictures differ, a
-second page comes the same way: only if it draws the same again does stepping help.
+For the first, one page jumps to each sampled frame, another comes to it through the frames before it. Where their
+pictures differ, a second page comes the same way: only if it draws the same again does stepping help.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from capture import browser, page
-from capture.protocol import Examined, FrameRange, Note, Setup
+from capture.protocol import Canaried, Examined, FrameFile, FrameRange, Note, Setup
 from capture.session import Session
 
 # Of capturing, for each page; samples that a slow page does not come to in this time are left out.
@@ -34,8 +34,25 @@ def examine(setup: Setup, ranges: Sequence[FrameRange]) -> Examined:
     return Examined(sequential=True, why=f"frame {frame} looks different after a jump than after the frames before it")
 
 
+def canary(setup: Setup, frames: Sequence[int]) -> Canaried:
+    """Draws `frames`, each with its digest and how long it took; CaptureError when the page or the browser fails."""
+    return Canaried(
+        tuple(
+            FrameFile(frame, len(picture), hashlib.sha256(picture).hexdigest(), max(1, round(took_s * 1000)))
+            for frame, picture, took_s in _drawn(setup, frames)
+        )
+    )
+
+
 def _digests(setup: Setup, frames: Sequence[int]) -> dict[int, str]:
-    """sha256 of the pictures of `frames` in one fresh page, as many as there is time for, at least one."""
+    return {frame: hashlib.sha256(picture).hexdigest() for frame, picture, _ in _drawn(setup, frames)}
+
+
+def _drawn(setup: Setup, frames: Sequence[int]) -> Iterator[tuple[int, bytes, float]]:
+    """The pictures of `frames` in one fresh page and the seconds each took: at least one, then while there is time.
+
+    The browser ends with the iteration.
+    """
     spec = setup.spec
     with browser.start(
         setup.chromium,
@@ -49,15 +66,18 @@ def _digests(setup: Setup, frames: Sequence[int]) -> dict[int, str]:
         limit_s = setup.page_limit_s
         session = Session(started.connection, spec, bundle=bundle, blobs=blobs or None, note=_ignore, limit_s=limit_s)
         session.open(page.source(page.config(spec, limit_s=setup.page_limit_s)))
-        return {frame: hashlib.sha256(picture).hexdigest() for frame, picture in _within_budget(session, frames)}
+        yield from _within_budget(session, frames)
 
 
-def _within_budget(session: Session, frames: Sequence[int]) -> Iterator[tuple[int, bytes]]:
-    deadline = time.monotonic() + BUDGET_S
-    for captured in session.capture(frames):
-        yield captured
-        if time.monotonic() > deadline:
+def _within_budget(session: Session, frames: Sequence[int]) -> Iterator[tuple[int, bytes, float]]:
+    since_s = time.monotonic()
+    deadline = since_s + BUDGET_S
+    for frame, picture in session.capture(frames):
+        now_s = time.monotonic()
+        yield frame, picture, now_s - since_s
+        if now_s > deadline:
             return
+        since_s = now_s
 
 
 def _ignore(_: Note) -> None:

@@ -17,7 +17,19 @@ from capture.chunk import Chunk, Dismiss, Give, Hire, Inspect, Tell
 from capture.crew import Crew, Gone, Said
 from capture.faults import Fault, FaultCode
 from capture.journal import Journal
-from capture.protocol import BlockDone, BlockFailed, Capture, FrameWritten, Loaded, Note, Ready, Started, Stepped, Trim
+from capture.protocol import (
+    BlockDone,
+    BlockFailed,
+    Capture,
+    FrameWritten,
+    Loaded,
+    Note,
+    Ready,
+    SeamDrawn,
+    Started,
+    Stepped,
+    Trim,
+)
 
 # One chunk being captured and one waiting hide a round trip; more only makes the loss of a host dearer.
 WAITING_MAX = 4
@@ -114,6 +126,8 @@ class Foreman:
                 self._failed(event.worker, fault, now_s)
             case Stepped():
                 self._decide(lambda active: active.chunk.stepped(event.worker, now_s))
+            case SeamDrawn(frame):
+                self._decide(lambda active: active.chunk.drew_seam(event.worker, frame, now_s))
             case Ready(warnings):
                 self._crew.mark_ready(event.worker)
                 self._loaded(warnings)
@@ -235,10 +249,7 @@ class Foreman:
             case Hire(number):
                 return self._hire(active, number)
             case Give(number, block):
-                offset = active.chunk.order.frames.start
-                self._crew.give(
-                    number, protocol.Block(frames=block, offset=offset, directory=str(active.journal.directory))
-                )
+                self._crew.give(number, _block(active, block))
             case Dismiss(number):
                 self._crew.dismiss(number)
             case Tell(message):
@@ -262,6 +273,12 @@ class Foreman:
 
     def _refuse(self, order: Capture, fault: Fault) -> None:
         self._send(protocol.Failed(order.chunk, order.attempt, fault))
+
+
+def _block(active: _Active, frames: protocol.FrameRange) -> protocol.Block:
+    order = active.chunk.order
+    seam = order.seam if order.seam == frames.start - 1 else None
+    return protocol.Block(frames=frames, offset=order.frames.start, directory=str(active.journal.directory), seam=seam)
 
 
 def _warm_up(order: Capture) -> str:

@@ -19,6 +19,11 @@ _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 def write(data: bytes, *, directory: Path, frame: int, offset: int, image: ImageFormat) -> FrameFile:
     """Publishes the absolute `frame` under its number within the chunk. Raises CaptureError DISK_FULL or INTERNAL."""
     publish(data, directory / frame_name(frame - offset, image))
+    return described(data, frame)
+
+
+def described(data: bytes, frame: int) -> FrameFile:
+    """The absolute `frame` as it is announced."""
     return FrameFile(frame, len(data), hashlib.sha256(data).hexdigest())
 
 

@@ -22,6 +22,8 @@ _TIMEOUT_S = 10.0
 _EXTRA_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/opt/homebrew/bin")
 _FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts")
 _FONT_SUFFIXES = frozenset({".ttf", ".otf", ".ttc", ".otc", ".pfb", ".pcf", ".woff", ".woff2"})
+# Which of these a CPU has decides what code Skia and SwiftShader run, and with it how they round.
+_VECTORS = ("sse4_1", "avx", "avx2", "fma", "avx512f")
 # Asks the kernel itself, in a process of its own: sysctls and security modules each tell only a part.
 _TRY_USER_NAMESPACE = "import ctypes,sys; sys.exit(ctypes.CDLL(None).unshare(0x10000000) != 0)"
 
@@ -57,6 +59,8 @@ def facts(workspace: Path, chromium: str | None = None) -> HostFacts:
         fonts_count=len(fonts),
         unix_time_s=time.time(),
         can_sandbox=_can_sandbox(),
+        cpu_model=_cpu("model name"),
+        cpu_vectors=tuple(flag for flag in _VECTORS if flag in _cpu("flags").split()),
     )
 
 
@@ -117,6 +121,11 @@ def _which(name: str) -> str | None:
 def _memory(key: str) -> int:
     found = re.search(rf"^{key}:\s+(\d+) kB$", _text("/proc/meminfo"), re.MULTILINE)
     return int(found[1]) * 1024 if found else 0
+
+
+def _cpu(key: str) -> str:
+    found = re.search(rf"^{key}\s*: (.*)$", _text("/proc/cpuinfo"), re.MULTILINE)
+    return found[1].strip() if found else ""
 
 
 def _shm_bytes() -> int:

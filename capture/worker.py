@@ -14,7 +14,18 @@ from pathlib import Path
 
 from capture import browser, cdp, frames, images, page, protocol
 from capture.faults import CaptureError, Fault, FaultCode
-from capture.protocol import Block, BlockDone, BlockFailed, FrameWritten, FromWorker, Ready, Setup, Stepped, ToWorker
+from capture.protocol import (
+    Block,
+    BlockDone,
+    BlockFailed,
+    FrameWritten,
+    FromWorker,
+    Ready,
+    SeamDrawn,
+    Setup,
+    Stepped,
+    ToWorker,
+)
 from capture.session import Session
 
 IDLE_LIMIT_S = 3600.0  # an agent that wants nothing for an hour has forgotten us
@@ -166,8 +177,9 @@ class Worker:
             if needs_fresh_page(self._block, last=session.last, captured=captured):
                 return
             chromium.find_graphics()
-            self._step(chromium, session, self._block)
-            self._capture(chromium, session, self._block)
+            drawn = wanted(self._block, last=session.last)
+            self._step(chromium, session, drawn.start)
+            self._capture(chromium, session, self._block, drawn)
             # A page that had to be stepped here is worth more than the memory that a fresh one would save.
             captured += 0 if spec.sequential else len(self._block.frames)
             self._block = None
@@ -184,27 +196,30 @@ class Worker:
             raise protocol.ProtocolError(f"expected block, got {type(message).__name__}")
         return message
 
-    def _step(self, chromium: browser.Browser, session: Session, block: Block) -> None:
-        """Takes the page of a sequential composition through every frame that the block leaves out."""
+    def _step(self, chromium: browser.Browser, session: Session, start: int) -> None:
+        """Takes the page of a sequential composition through every frame before `start`."""
         if not self._setup.spec.sequential:
             return
         said_s = time.monotonic()
-        for frame in session.step(session.missing(block.frames.start)):
+        for frame in session.step(session.missing(start)):
             if chromium.has_lost_graphics():
                 raise CaptureError(FaultCode.BROWSER_CRASHED, f"the GPU process ended at frame {frame}")
             if time.monotonic() - said_s > STEP_NEWS_S:
                 said_s = time.monotonic()
                 self._send(Stepped(frame))
 
-    def _capture(self, chromium: browser.Browser, session: Session, block: Block) -> None:
+    def _capture(self, chromium: browser.Browser, session: Session, block: Block, drawn: range) -> None:
         spec = self._setup.spec
         directory = Path(block.directory)
         self._frame = block.frames.start
-        for frame, picture in session.capture(block.frames):
+        for frame, picture in session.capture(drawn):
             if chromium.has_lost_graphics():
                 raise CaptureError(FaultCode.BROWSER_CRASHED, f"the GPU process ended at frame {frame}")
             if damage := images.fault(picture, spec.image, width=spec.image_width, height=spec.image_height):
                 raise CaptureError(FaultCode.FRAME_DAMAGED, f"the browser's picture of frame {frame} is {damage}")
+            if frame == block.seam:
+                self._send(SeamDrawn(frames.described(picture, frame)))
+                continue
             written = frames.write(picture, directory=directory, frame=frame, offset=block.offset, image=spec.image)
             self._send(FrameWritten(written))
             self._frame = frame + 1
@@ -230,6 +245,13 @@ class Worker:
         except CaptureError:  # the disk may be what failed
             return None
         return EVIDENCE_NAME
+
+
+def wanted(block: Block, *, last: int | None) -> range:
+    """The frames to draw for `block`, in a page that has captured up to `last`: its seam first, unless it was here."""
+    if block.seam is None or (last is not None and last >= block.seam):
+        return range(block.frames.start, block.frames.stop)
+    return range(block.seam, block.frames.stop)
 
 
 def needs_fresh_page(block: Block, *, last: int | None, captured: int) -> bool:

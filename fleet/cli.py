@@ -87,6 +87,9 @@ def run_command(
     what_if: Annotated[
         str | None, typer.Option(metavar="hosts=+N", help="Predict the time with N more hosts; renders nothing.")
     ] = None,
+    audit: Annotated[
+        str | None, typer.Option(metavar="SHARE", help="Capture so many frames again at the end, compare: 1%.")
+    ] = None,
     frames: Annotated[str | None, typer.Option(metavar="A:B", help="Frames A up to but not including B.")] = None,
     sequential: Annotated[
         bool, typer.Option("--sequential", help="Frames depend on each other: step through all.")
@@ -142,6 +145,7 @@ def run_command(
         page_limit_s=page_timeout,
         chunk_frames=chunk_frames,
         hosts_max=max_hosts,
+        audit=requests.read_share(audit) if audit else 0.0,
         substitute_fonts=substitute_fonts,
         busy=busy_policy.parse(busy),
         resume=resume,

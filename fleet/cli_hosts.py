@@ -22,6 +22,7 @@ from fleet import (
     errors,
     hosts,
     hosts_view,
+    matrix,
     rundir,
     survey,
     transports,
@@ -57,9 +58,22 @@ def list_hosts(hosts_file: HostsOption = HOSTS_FILE, limit: LimitOption = "", as
 
 
 @app.command()
-def check(hosts_file: HostsOption = HOSTS_FILE, limit: LimitOption = "", as_json: JsonOption = False) -> None:
+def check(
+    composition: Annotated[
+        Path | None, typer.Argument(help="What --parity draws.", show_default="a small built-in page")
+    ] = None,
+    hosts_file: HostsOption = HOSTS_FILE,
+    limit: LimitOption = "",
+    parity: Annotated[bool, typer.Option("--parity", help="Have every host draw the same frames; compare.")] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Ask every host whether it can render, and say what to do where it cannot."""
     chosen = hosts.select(hosts.load(hosts_file), limit)
+    if parity:
+        _check_parity(chosen, composition, as_json=as_json)
+        return
+    if composition is not None:
+        raise errors.ConfigError("hosts check: a composition is drawn with --parity only", remedy="add `--parity`")
     console.progress(f"asking {console.count(len(chosen), 'host')} ...")
     fleet = asyncio.run(_examine(chosen))
     findings = checks.run(fleet)
@@ -69,6 +83,21 @@ def check(hosts_file: HostsOption = HOSTS_FILE, limit: LimitOption = "", as_json
         console.result(*_fleet_screen(fleet, findings))
     if not checks.usable(fleet, findings):
         raise errors.FleetLost("no host can render", remedy="mend what is listed above as an error, then check again")
+
+
+def _check_parity(chosen: Sequence[Host], composition: Path | None, *, as_json: bool) -> None:
+    console.progress(f"having {console.count(len(chosen), 'host')} draw ...")
+    with tempfile.TemporaryDirectory(prefix="fleetrender-") as directory:
+        rows = asyncio.run(matrix.run(chosen, composition, Path(directory)))
+    if as_json:
+        console.result_json(matrix.plain(rows))
+    else:
+        console.result(matrix.table(rows))
+    if odd := [row.host for row in rows if row.name != "A"]:
+        raise errors.FleetLost(
+            f"{console.count(len(odd), 'host')} would not render with the others: {', '.join(odd)}",
+            remedy="make them like the hosts of class A, or leave them out with `--limit`",
+        )
 
 
 @app.command("trust")

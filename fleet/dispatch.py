@@ -10,9 +10,10 @@ import dataclasses
 import logging
 from collections.abc import Callable, Sequence
 
-from capture.protocol import FrameRange
-from fleet import draining, events, muster, orders, resume, stepping, verdict
+from capture.protocol import FrameRange, RenderSpec
+from fleet import draining, events, muster, orders, parity, resume, stepping, verdict
 from fleet import plan as planning
+from fleet.canary import Canaries
 from fleet.errors import (
     FleetError,
     FleetLost,
@@ -79,6 +80,7 @@ class Dispatch:
             has_hints=work.may_keep_state and work.plan.frame_count > 1,
             emit=self._put,
         )
+        self._canaries = Canaries(resume.fixed_pixels(history), emit=self._put)
         self._loaded = resume.first_page(history)
 
     async def run(self, required_browser: str | None = None) -> None:
@@ -182,6 +184,7 @@ class Dispatch:
     def _report(self, host: Host, error: HostError, *, is_expected_back: bool) -> None:
         if not is_expected_back:
             self._roll.refuse(host, error)
+            self._canaries.leave(host.name)
         if isinstance(error, PASSING) and self._roll.is_present(host):
             self._put(events.HostLost(host.name, str(error), is_expected_back=is_expected_back))
         else:
@@ -198,12 +201,25 @@ class Dispatch:
             spec = planning.spec(self._work.plan, choice.mode)
             samples = stepping.samples(spec.frame_count)
             is_sequential = await self._stepping.decide(host.name, lambda: link.examine(spec, samples))
-            self._put(_ready(mustered))
+            spec = dataclasses.replace(spec, sequential=is_sequential)
+            self._put(_ready(mustered, await self._speed_factor(link, mustered, choice, spec)))
             self._serving.add(host.name)
             try:
-                await link.serve(inbox, dataclasses.replace(spec, sequential=is_sequential))
+                await link.serve(inbox, spec)
             finally:
                 self._serving.discard(host.name)
+
+    async def _speed_factor(self, link: Link, mustered: Mustered, choice: Choice, spec: RenderSpec) -> float:
+        """How fast the host draws beside the others; HostUnfit when it draws other pixels. One host alone is right."""
+        known = self._canaries.known
+        if known is None and self._roll.is_alone(choice):
+            return 1.0
+        self._canaries.expect(choice.accepted)
+        if known is not None:
+            frames = tuple(frame.index for frame in known.frames)
+        else:
+            frames = parity.canaries(self._work.plan.frames, self._schedule.curve, sequential=spec.sequential)
+        return await self._canaries.judge(mustered, lambda: link.draw_canaries(spec, frames))
 
     def _put(self, *batch: events.Event) -> None:
         if not self._roll.is_called and all(isinstance(event, events.Warned) for event in batch):
@@ -236,6 +252,10 @@ class Roll:
         """Whether the host took part in this run."""
         return host.name in self._present
 
+    def is_alone(self, choice: Choice) -> bool:
+        """Whether one host renders, and no other one may come."""
+        return len(choice.accepted) == 1 and not self._awaited
+
     async def call(self, required_browser: str | None) -> Choice:
         """Waits for every host, for LATE_S once one is there; then chooses.
 
@@ -247,6 +267,7 @@ class Roll:
                 async with asyncio.timeout(None) as self._patience:
                     self._is_patient = required_browser is not None
                     await self._complete.wait()
+            self._patience = None  # a host that comes back answers once more
         if not self._present:
             raise self._nobody()
         choice = muster.choose(tuple(self._present.values()), required_browser, scale=self._scale)
@@ -295,10 +316,10 @@ class Roll:
         return FleetLost(message, remedy=remedy)
 
 
-def _ready(mustered: Mustered) -> events.HostReady:
+def _ready(mustered: Mustered, speed_factor: float) -> events.HostReady:
     return events.HostReady(
         host=mustered.host.name,
-        capacity=mustered.capacity,
+        capacity=mustered.capacity * speed_factor,
         cores=mustered.facts.cores,
         browser=mustered.browser.version,
         gl_renderer=mustered.browser.gl_renderer,

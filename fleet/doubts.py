@@ -4,9 +4,10 @@ A check is a chunk of frames that count already. A host that comes back is check
 another host delivered, before it is given more.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from capture import protocol
 from capture.protocol import FrameRange
 from fleet import events, witness
 from fleet.frameset import FrameSet
@@ -20,33 +21,49 @@ DISAGREEMENTS_MAX = 20
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Frames to capture again on `only`, or on anyone but `suspect`, who is struck when they differ."""
+    """Frames to capture again on `only`, or on anyone but `suspect`, who is struck when they differ.
+
+    `accuser` drew one of them otherwise, at its seam: neither is asked, and the one whom a third contradicts is struck.
+    """
 
     frames: tuple[FrameRange, ...]
     suspect: str | None
     only: str | None = None
+    accuser: events.SeamDrawn | None = None
+    is_audit: bool = False
+
+    def is_for(self, host: str) -> bool:
+        """Whether the host may be asked."""
+        if self.only is not None:
+            return host == self.only
+        return host != self.suspect and (self.accuser is None or host != self.accuser.host)
 
 
 class Doubts:
     """What is in doubt, what is being checked, and who waits for that."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, *, audit: float = 0.0) -> None:
+        """`audit` is the part of all frames that is captured again at the end, for comparison."""
+        self._audit = audit
+        self._is_audited = False
         self.open: list[Doubt] = []
         self._ledger = ledger
         self._witness = Witness()
         self._checking: dict[str, Doubt] = {}  # by chunk
         self._fast: set[str] = set()  # hosts that were doubted for their speed once
         self._disagreements = 0
+        self._seams: dict[int, events.SeamDrawn] = {}  # of frames that are not here yet
 
     @property
     def are_being_checked(self) -> bool:
-        """Whether a check is under way."""
-        return bool(self._checking)
+        """Whether a check is under way, or one that the user asked for is still to come."""
+        return bool(self._checking) or any(doubt.is_audit for doubt in self.open)
 
     def forget(self) -> None:
         """Nothing is in doubt any more; what was delivered is still known."""
         self.open.clear()
         self._checking.clear()
+        self._is_audited = False
 
     def put_on_probation(self, host: str) -> None:
         """The host came back: before it does more, it draws a frame that is known from another."""
@@ -63,7 +80,57 @@ class Doubts:
         struck = doubt.suspect if doubt is not None and differing else None
         if doubt is not None and differing:
             self._checking[event.chunk] = replace(doubt, suspect=None)
-        return [(one, struck if one is differing[0] else None) for one in differing]
+        found = [(one, struck if one is differing[0] else None) for one in differing]
+        if doubt is not None and doubt.accuser is not None and not differing:
+            found += self._contradicted(doubt.accuser, event)
+        return found
+
+    def see(
+        self, event: events.SeamDrawn | events.FramesVerified
+    ) -> list[events.SeamMatched | events.Disagreed | events.Audited]:
+        """One side of a seam is here, or frames of an audit: what follows once both pictures of a frame are."""
+        if isinstance(event, events.SeamDrawn):
+            self._seams.setdefault(event.frame.index, event)
+            frames = [event.frame.index]
+        else:
+            frames = [file.index for file in event.frames if file.index in self._seams]
+        closed = [found for frame in frames if (found := self._close(frame)) is not None]
+        return [*closed, *(self._audited(event) if isinstance(event, events.FramesVerified) else ())]
+
+    def _audited(self, event: events.FramesVerified) -> list[events.Audited | events.Disagreed]:
+        doubt = self._checking.get(event.chunk)
+        if doubt is None or not doubt.is_audit:
+            return []
+        found = [self._witness.see(event.host, file) for file in event.frames]
+        # Two hosts that differ are told of as such; here it is one host that draws a frame in two ways.
+        own = [one for one in found if isinstance(one, events.Disagreed) and one.hosts == (event.host, event.host)]
+        equal = sum(isinstance(one, events.SeamMatched) for one in found)
+        return [events.Audited(host=event.host, frames=len(found), equal=equal), *own]
+
+    def _close(self, frame: int) -> events.SeamMatched | events.Disagreed | None:
+        found = self._witness.see(self._seams[frame].host, self._seams[frame].frame)
+        if found is None:
+            return None
+        seam = self._seams.pop(frame)
+        if isinstance(found, events.Disagreed):
+            self.open.append(Doubt((FrameRange(frame, frame + 1),), found.hosts[0], accuser=seam))
+        return found
+
+    def _contradicted(
+        self, accuser: events.SeamDrawn, event: events.FramesVerified
+    ) -> list[tuple[events.Disagreed, str | None]]:
+        """A third host has drawn the frame as it counts: it differs from the one who said otherwise."""
+        told = accuser.frame
+        return [
+            (
+                events.Disagreed(
+                    frame=file.index, hosts=(accuser.host, event.host), digests=(told.sha256, file.sha256)
+                ),
+                accuser.host,
+            )
+            for file in event.frames
+            if file.index == told.index and file.sha256 != told.sha256
+        ]
 
     def judge(self, chunk: Chunk, host: str, hosts: Standings, now_s: float) -> list[events.Suspected]:
         """All of `chunk` is here: whether that is hard to believe."""
@@ -73,20 +140,35 @@ class Doubts:
         self.open.append(Doubt(witness.sample(chunk.stored), host))
         return [events.Suspected(chunk=chunk.name, host=host, reason=reason)]
 
-    def checks(self, idle: Sequence[str]) -> list[tuple[Cut, str]]:
-        """What to capture again now, and where; what nobody but the suspect could check is let go."""
-        given: list[tuple[Cut, str]] = []
+    def checks(self, idle: Sequence[str], usable: Sequence[str]) -> Iterator[tuple[Cut, str]]:
+        """What to capture again now, and on which idle host; an audit that no usable host could do is let go.
+
+        Each is to be given out before the next one is asked for: the ledger names them in turn.
+        """
+        if self._audit and not self._is_audited and usable and self._ledger.verified == self._ledger.frames:
+            self._is_audited = True
+            self.open += self._audits(are_many=len(usable) > 1)
+        self.open = [doubt for doubt in self.open if not doubt.is_audit or any(map(doubt.is_for, usable))]
         free = list(idle)
         for doubt in list(self.open):
-            able = [name for name in free if (name == doubt.only if doubt.only else name != doubt.suspect)]
+            able = [name for name in free if doubt.is_for(name)]
             if able:
                 runner = able[0]
                 free.remove(runner)
                 self.open.remove(doubt)
                 cut = self._ledger.again(FrameSet(doubt.frames))
                 self._checking[cut.chunk] = doubt
-                given.append((cut, runner))
-        return given
+                yield cut, runner
+
+    def _audits(self, *, are_many: bool) -> list[Doubt]:
+        """The sample by who delivered it: another host draws it again, where there is one."""
+        chosen: dict[str, list[int]] = {}
+        for frame in witness.spread(self._ledger.frames, self._audit):
+            chosen.setdefault(self._witness.deliverer(frame) or "", []).append(frame)
+        return [
+            Doubt(protocol.ranges_of(frames), host if are_many else None, is_audit=True)
+            for host, frames in chosen.items()
+        ]
 
     def ended(self, chunk: str, host: str) -> None:
         """Nobody holds `chunk` any more; who is gone need not be on probation."""

@@ -35,7 +35,7 @@ class HostReady:
     """A host holds the bundle and its lock, and waits for a chunk."""
 
     host: str
-    capacity: float  # workers it is expected to run, times its configured weight
+    capacity: float  # workers it is expected to run, times its configured weight and the speed of its canary frames
     cores: float
     browser: str
     gl_renderer: str
@@ -77,6 +77,27 @@ class SteppingFixed:
 
     sequential: bool
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trait:
+    """Something about a host that pixels could depend on, as text."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelsFixed:
+    """How the canary frames of this render look, decided before the first chunk; hosts that draw others are left out.
+
+    `hosts` draw them so, and have these `traits`; `classes` is how many different ways were seen.
+    """
+
+    frames: tuple[FrameFile, ...]
+    hosts: tuple[str, ...]
+    classes: int
+    traits: tuple[Trait, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +240,32 @@ class Disagreed:
     digests: tuple[str, str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeamDrawn:
+    """What a host says of the frame left of its chunk, which it drew for comparison only."""
+
+    chunk: str
+    host: str
+    frame: FrameFile
+
+
+@dataclass(frozen=True, slots=True)
+class SeamMatched:
+    """A frame is the same from the left and from the right of a seam: as delivered, and as the next host drew it."""
+
+    frame: int
+    hosts: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audited:
+    """So many frames that count were captured again by `host`, and so many of them are equal."""
+
+    host: str
+    frames: int
+    equal: int
+
+
 @dataclass(frozen=True, slots=True)
 class SegmentEncoded:
     """One closed GOP group of the output is encoded."""
@@ -255,9 +302,10 @@ class RunFinished:
 
 
 Event = (
-    RunStarted | HostReady | HostRefused | HostLost | ModeFixed | SteppingFixed | PageLoaded | BundlePushed
-    | ChunkOrdered | ChunkStarted | ChunkTrimmed | FramesCaptured | FramesVerified | ChunkDone | ChunkFailed
-    | RangeSized | RunDraining | HostDraining | HostStruck | Suspected | Disagreed
+    RunStarted | HostReady | HostRefused | HostLost | ModeFixed | SteppingFixed | PixelsFixed | PageLoaded
+    | BundlePushed | ChunkOrdered | ChunkStarted | ChunkTrimmed | FramesCaptured | FramesVerified | ChunkDone
+    | ChunkFailed | RangeSized | RunDraining | HostDraining | HostStruck | Suspected | Disagreed
+    | SeamDrawn | SeamMatched | Audited
     | SegmentEncoded | AudioMixed | Warned | RunFinished
 )  # fmt: skip
 
@@ -268,6 +316,7 @@ _KINDS: dict[str, type[Event]] = {
     "run.warned": Warned,
     "mode.fixed": ModeFixed,
     "stepping.fixed": SteppingFixed,
+    "pixels.fixed": PixelsFixed,
     "page.loaded": PageLoaded,
     "host.ready": HostReady,
     "host.refused": HostRefused,
@@ -285,6 +334,9 @@ _KINDS: dict[str, type[Event]] = {
     "host.struck": HostStruck,
     "chunk.suspected": Suspected,
     "frame.disagreed": Disagreed,
+    "seam.drawn": SeamDrawn,
+    "seam.matched": SeamMatched,
+    "frames.audited": Audited,
     "segment.encoded": SegmentEncoded,
     "audio.mixed": AudioMixed,
 }

@@ -169,6 +169,19 @@ class Link:
         self._log.warning("examination: %s", sentences.clean(answer.fault.message))
         return None
 
+    async def draw_canaries(self, spec: RenderSpec, frames: tuple[int, ...]) -> tuple[protocol.FrameFile, ...] | None:
+        """What these frames look like on this host; None when it cannot draw them, which capturing will explain."""
+        await self._bring_stills((FrameRange(0, frames[-1] + 1),) if spec.sequential else protocol.ranges_of(frames))
+        await self._channel.send(protocol.Canary(spec, frames))
+        answer = await self._expect((protocol.Canaried, protocol.Failed), EXAMINE_TIMEOUT_S)
+        if isinstance(answer, protocol.Canaried):
+            if not answer.frames or tuple(frame.index for frame in answer.frames) != frames[: len(answer.frames)]:
+                raise self._untrusted("it drew other canary frames than those it was asked for")
+            return answer.frames
+        assert isinstance(answer, protocol.Failed)
+        self._log.warning("canary frames: %s", sentences.clean(answer.fault.message))
+        return None
+
     async def serve(self, inbox: "asyncio.Queue[Order]", spec: RenderSpec) -> None:
         """Carries out orders until Finish; HostLost when the host goes away before."""
         self._is_listening = True
@@ -184,7 +197,7 @@ class Link:
                     helper.cancel()
         except BaseExceptionGroup as group_error:
             raise cause_of(group_error) from group_error
-        await self._say_goodbye()
+        await self.say_goodbye()
 
     async def _obey(self, inbox: "asyncio.Queue[Order]", spec: RenderSpec) -> None:
         while not isinstance(order := await inbox.get(), orders.Finish):
@@ -195,11 +208,17 @@ class Link:
                 self._puller.ask(order)
                 await self._channel.send(protocol.Trim(order.chunk, order.attempt, order.stop))
                 continue
-            await self._bring_stills(_visited(order) if spec.sequential else order.todo)
+            seam = order.seam(self._work.plan.frames)
+            await self._bring_stills(_visited(order, seam, is_sequential=spec.sequential))
             self._puller.expect(order, f"{self._workspace}/runs/{self._work.directory.name}/{order.chunk}")
             await self._channel.send(
                 protocol.Capture(
-                    chunk=order.chunk, attempt=order.attempt, frames=order.frames, todo=order.todo, spec=spec
+                    chunk=order.chunk,
+                    attempt=order.attempt,
+                    frames=order.frames,
+                    todo=order.todo,
+                    spec=spec,
+                    seam=seam,
                 )
             )
 
@@ -266,7 +285,8 @@ class Link:
             await self._channel.send(protocol.Ping(next(self._pings)))
             await asyncio.sleep(PING_S)
 
-    async def _say_goodbye(self) -> None:
+    async def say_goodbye(self) -> None:
+        """Lets the agent tidy up, and hears it out."""
         try:
             async with asyncio.timeout(GOODBYE_TIMEOUT_S):
                 await self._channel.send(protocol.Bye())
@@ -339,6 +359,8 @@ class Link:
         return HostLost(self.host.name, message, remedy=remedy)
 
 
-def _visited(order: orders.Capture) -> tuple[FrameRange, ...]:
-    """The frames that a sequential page goes through for an order."""
-    return (FrameRange(0, max(part.stop for part in order.todo)),)
+def _visited(order: orders.Capture, seam: int | None, *, is_sequential: bool) -> tuple[FrameRange, ...]:
+    """The frames that a page goes through for an order."""
+    if is_sequential:
+        return (FrameRange(0, max(part.stop for part in order.todo)),)
+    return order.todo if seam is None else (FrameRange(seam, seam + 1), *order.todo)

@@ -62,15 +62,16 @@ def package_of(url: str) -> File | None:
         return None
     path = urllib.parse.unquote(parts.path).strip("/")
     if parts.netloc == "cdn.jsdelivr.net" and path.startswith("npm/"):
-        return _npm_path(path.removeprefix("npm/"))
+        return file_at(path.removeprefix("npm/"))
     if parts.netloc in {"unpkg.com", "www.unpkg.com"}:
-        return _npm_path(path)
+        return file_at(path)
     if parts.netloc == "cdnjs.cloudflare.com" and path.startswith("ajax/libs/"):
         return _cdnjs_path(path.removeprefix("ajax/libs/").split("/"))
     return None
 
 
-def _npm_path(path: str) -> File | None:
+def file_at(path: str) -> File | None:
+    """The file that `name@version/path` stands for; None when it can be no package."""
     pieces = path.split("/")
     count = 2 if path.startswith("@") else 1
     name, _, version = "/".join(pieces[:count]).rpartition("@")
@@ -92,8 +93,9 @@ def _cdnjs_path(pieces: list[str]) -> File | None:
 
 def _checked(file: File) -> File | None:
     # The spec becomes an argument of a program and the path a name inside an archive: nothing clever passes.
-    plain = file.name.replace("@", "").replace("/", "") + file.version
-    if not plain or file.name.startswith("-") or not all(c.isascii() and (c.isalnum() or c in "._-^~+") for c in plain):
+    name = file.name.replace("@", "").replace("/", "")
+    plain = name + file.version
+    if not name or file.name.startswith("-") or not all(c.isascii() and (c.isalnum() or c in "._-^~+") for c in plain):
         return None
     return None if ".." in file.path.split("/") else file
 

@@ -19,6 +19,11 @@ class Capture:
     todo: tuple[FrameRange, ...]
     twin: str | None = None  # the running chunk whose missing frames these are
 
+    def seam(self, render: FrameRange) -> int | None:
+        """The frame left of the first one, drawn for comparison only; None where the render begins."""
+        first = min(self.todo).start
+        return first - 1 if first > render.start else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trim:
@@ -49,7 +54,14 @@ class Release:
 class Say:
     """Write down what the schedule itself has found."""
 
-    event: events.RangeSized | events.HostStruck | events.Suspected | events.Disagreed
+    event: (
+        events.RangeSized
+        | events.HostStruck
+        | events.Suspected
+        | events.Disagreed
+        | events.SeamMatched
+        | events.Audited
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,9 +239,14 @@ def summary_text(it: View) -> str:
     video_s = len(it.frames) / it.fps if it.fps else 0.0
     speed = len(it.frames) / it.elapsed_s if it.elapsed_s else 0.0
     degraded = "; degraded: some hosts were lost or left out" if it.is_degraded else ""
+    seams = f"; {len(it.seams_equal)} of {sentences.plural(len(it.seams), 'seam')} equal" if it.seams else ""
+    if it.audited:
+        seams += f"; audit: {it.audited_equal} of {sentences.plural(it.audited, 'frame')} equal"
+    if it.disagreements:
+        degraded += f"; frames differ between hosts, {it.disagreements} times: `evidence` in its report names both"
     return (
         f"{sentences.clean(it.end.output)}  {sentences.size(it.end.size_bytes)}, {len(it.frames)} frames, "
-        f"{video_s:.2f} s of video in {sentences.duration(it.elapsed_s)} ({speed:.1f} frames/s){degraded}"
+        f"{video_s:.2f} s of video in {sentences.duration(it.elapsed_s)} ({speed:.1f} frames/s){seams}{degraded}"
     )
 
 

@@ -299,5 +299,6 @@ def _schedule(request: Request, plan: Plan, directory: RunDirectory, history: li
         curve=known.curve,
         speeds=known.speeds,
         hosts_max=request.hosts_max,
+        audit=request.audit,
         absent=resume.absent_frames(directory.chunks, plan, history),
     )

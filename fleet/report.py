@@ -17,6 +17,10 @@ _HostEvent = events.HostReady | events.HostRefused | events.HostLost | events.Ho
 _ChunkEvent = (
     events.ChunkOrdered | events.ChunkStarted | events.ChunkTrimmed | events.ChunkDone | events.ChunkFailed
 )  # fmt: skip
+_OutputEvent = (
+    events.SegmentEncoded | events.AudioMixed | events.ModeFixed | events.SteppingFixed | events.PixelsFixed
+    | events.Warned
+)  # fmt: skip
 
 
 def fold(records: Iterable[events.Record]) -> dict[str, Any]:
@@ -62,6 +66,7 @@ class _Tally:
     end: events.RunFinished | None = None
     mode: events.ModeFixed | None = None
     stepping: events.SteppingFixed | None = None
+    pixels: events.PixelsFixed | None = None
     started_at: str = ""
     ended_at: str = ""
     last_s: float = 0.0
@@ -73,6 +78,10 @@ class _Tally:
     orders: list[_Order] = field(default_factory=list)
     warnings: list[dict[str, str]] = field(default_factory=list)
     evidence: list[dict[str, Any]] = field(default_factory=list)
+    seams_drawn: set[int] = field(default_factory=set)  # frames
+    seams_equal: set[int] = field(default_factory=set)
+    audited: int = 0
+    audited_equal: int = 0
 
     def add(self, record: events.Record) -> None:
         event, now_s = record.event, record.elapsed_s
@@ -95,12 +104,15 @@ class _Tally:
                 self._add_chunk(event, now_s)
             case events.FramesVerified():
                 self._count(event, now_s)
-            case events.SegmentEncoded() | events.AudioMixed() | events.ModeFixed() | events.Warned():
+            case (
+                events.SegmentEncoded() | events.AudioMixed() | events.Warned() | events.ModeFixed()
+                | events.SteppingFixed() | events.PixelsFixed()
+            ):  # fmt: skip
                 self._add_output(event, now_s)
-            case events.SteppingFixed():
-                self.stepping = event
             case events.HostStruck() | events.Suspected() | events.Disagreed():
                 self._add_evidence(event, now_s)
+            case events.SeamDrawn() | events.SeamMatched() | events.Audited():
+                self._add_seam(event)
             case events.FramesCaptured() | events.PageLoaded() | events.RangeSized() | events.RunDraining():
                 pass
             case _:
@@ -150,6 +162,16 @@ class _Tally:
         kind = events.name_of(event)
         self.evidence.append({"at_s": _rounded(now_s), "type": kind, **wire.to_plain(event)})
 
+    def _add_seam(self, event: events.SeamDrawn | events.SeamMatched | events.Audited) -> None:
+        match event:
+            case events.SeamDrawn():
+                self.seams_drawn.add(event.frame.index)
+            case events.SeamMatched():
+                self.seams_equal.add(event.frame)
+            case events.Audited():
+                self.audited += event.frames
+                self.audited_equal += event.equal
+
     def _count(self, event: events.FramesVerified, now_s: float) -> None:
         arrived = frameset.of(protocol.ranges_of(file.index for file in event.frames))
         fresh = len(arrived - self.verified)
@@ -163,9 +185,7 @@ class _Tally:
             if order.ended_s is None and order.verified == order.todo:
                 order.end(now_s, "done")
 
-    def _add_output(
-        self, event: events.SegmentEncoded | events.AudioMixed | events.ModeFixed | events.Warned, now_s: float
-    ) -> None:
+    def _add_output(self, event: _OutputEvent, now_s: float) -> None:
         match event:
             case events.SegmentEncoded():
                 self.segments_s.append(now_s)
@@ -173,6 +193,10 @@ class _Tally:
                 self.audio_tracks = event.tracks
             case events.ModeFixed():
                 self.mode = event
+            case events.SteppingFixed():
+                self.stepping = event
+            case events.PixelsFixed():
+                self.pixels = event
             case events.Warned():
                 self.warnings.append({"where": event.where, "message": event.message})
 
@@ -201,12 +225,15 @@ class _Tally:
             "audio_tracks": self.audio_tracks,
             "mode": wire.to_plain(self.mode) if self.mode else None,
             "stepping": wire.to_plain(self.stepping) if self.stepping else None,
+            "pixels": wire.to_plain(self.pixels) if self.pixels else None,
             "times_s": self._times(),
             "frames_per_s": _per_s(len(self.verified), self.last_s),
             "hosts": [self._host(name, host) for name, host in self.hosts.items()],
             "chunks": [_chunk(order) for order in self.orders],
             "warnings": self.warnings,
             "evidence": self.evidence,
+            "audit": {"frames": self.audited, "equal": self.audited_equal},
+            "seams": {"drawn": len(self.seams_drawn), "equal": len(self.seams_equal)},
         }
 
     def _times(self) -> dict[str, float | None]:

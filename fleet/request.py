@@ -44,6 +44,7 @@ class Request:
     page_limit_s: float = PAGE_LIMIT_S  # for a page to get ready, and for one frame
     chunk_frames: int | None = None
     hosts_max: int | None = None
+    audit: float = 0.0  # part of all frames, to be captured a second time
     substitute_fonts: bool = False
     busy: Busy = busy.SKIP
     resume: bool = False
@@ -137,6 +138,15 @@ def read_what_if(text: str) -> int:
     if match is None:
         raise ConfigError(f"--what-if: `{text}` is not hosts=+N", remedy="type it like `--what-if hosts=+2`")
     return int(match[1])
+
+
+def read_share(text: str) -> float:
+    """A part of all frames as the user types it: `1%`."""
+    match = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,3})?)%", text.strip())
+    share = float(match[1]) / 100 if match else 0.0
+    if not 0 < share <= 1:
+        raise ConfigError(f"--audit: `{text}` is no share of the frames", remedy="type it like `--audit 1%`")
+    return share
 
 
 def _json_object(text: str, where: str) -> dict[str, Any]:

@@ -54,6 +54,11 @@ def fixed_stepping(history: Sequence[events.Record], *, declared: bool) -> event
     return _last(events.SteppingFixed, history)
 
 
+def fixed_pixels(history: Sequence[events.Record]) -> events.PixelsFixed | None:
+    """How the run's canary frames look, if it came that far with more than one host."""
+    return _last(events.PixelsFixed, history)
+
+
 def first_page(history: Sequence[events.Record]) -> events.PageLoaded | None:
     """How the run's first page got ready; those of a resumed run must do so the same way."""
     return next((record.event for record in history if isinstance(record.event, events.PageLoaded)), None)

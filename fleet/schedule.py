@@ -24,9 +24,10 @@ KILL_PATIENCE = 2.0
 # Frames alone change what idle hosts can do for others only little by little.
 LOOK_S = 0.5
 
+_OrderEvent = events.ChunkStarted | events.ChunkTrimmed | events.ChunkDone | events.ChunkFailed
 _ChunkEvent = (
     events.ChunkOrdered | events.ChunkStarted | events.ChunkTrimmed | events.FramesVerified | events.ChunkDone
-    | events.ChunkFailed
+    | events.ChunkFailed | events.SeamDrawn
 )  # fmt: skip
 
 
@@ -47,12 +48,13 @@ class Schedule:
         curve: Curve = costs.FLAT,
         speeds: Mapping[str, float] | None = None,
         hosts_max: int | None = None,
+        audit: float = 0.0,
     ) -> None:
         self._ledger = Ledger(frameset.of([frames]) if isinstance(frames, FrameRange) else frames)
         self._expected = set(hosts)  # neither ready nor refused yet
         self._chunk_frames = chunk_frames
         self._hosts_min = max(1, hosts_min)
-        self._curve = curve
+        self.curve = curve
         self._hosts = Standings(speeds or {})
         self._hosts_max = hosts_max
         self._failures: list[verdict.Failure] = []
@@ -60,7 +62,7 @@ class Schedule:
         self._end: orders.Finish | orders.GiveUp | None = None
         self._looked_s = -LOOK_S
         self._said: list[orders.Order] = []
-        self._doubts = Doubts(self._ledger)
+        self._doubts = Doubts(self._ledger, audit=audit)
         self._stories: dict[str, list[str]] = {}
 
     @property
@@ -121,9 +123,8 @@ class Schedule:
         assert held == {chunk.host: chunk.name for chunk in self._ledger.running}, "a host and its chunk disagree"
         assert all(self._hosts[name].is_alive for name in held), "a lost host holds a chunk"
 
-    # What happened. Nothing is decided here, so that a log can be replayed.
-
     def _apply(self, event: events.Event, now_s: float) -> None:
+        """What happened. Nothing is decided here, so that a log can be replayed."""
         if isinstance(event, _ChunkEvent):
             self._apply_to_chunk(event, now_s)
             return
@@ -143,9 +144,10 @@ class Schedule:
             case events.HostDraining() | events.RunDraining():
                 self._hosts.drain(event, now_s)
             case (
-                events.ModeFixed() | events.PageLoaded() | events.BundlePushed()
-                | events.SegmentEncoded() | events.AudioMixed() | events.Warned() | events.RunFinished()
-                | events.RangeSized() | events.HostStruck() | events.Suspected() | events.Disagreed()
+                events.ModeFixed() | events.PixelsFixed() | events.PageLoaded() | events.BundlePushed()
+                | events.SegmentEncoded() | events.AudioMixed() | events.RunFinished() | events.RangeSized()
+                | events.SeamMatched() | events.Audited() | events.HostStruck() | events.Suspected()
+                | events.Disagreed() | events.Warned()
             ):  # fmt: skip
                 pass
             case _:
@@ -161,6 +163,8 @@ class Schedule:
                 self._shorten(event, now_s)
             case events.FramesVerified():
                 self._count(event, now_s)
+            case events.SeamDrawn():
+                self._said += map(orders.Say, self._doubts.see(event))
             case events.ChunkDone():
                 self._complete(event, now_s)
             case events.ChunkFailed():
@@ -217,11 +221,12 @@ class Schedule:
 
     def _count(self, event: events.FramesVerified, now_s: float) -> None:
         fresh = self._ledger.count(event.chunk, protocol.ranges_of(file.index for file in event.frames))
-        self._hosts.hear(event.host, event.chunk, now_s, self._curve.of(fresh))
+        self._hosts.hear(event.host, event.chunk, now_s, self.curve.of(fresh))
         for differing, struck in self._doubts.compare(event):
             self._said.append(orders.Say(differing))
             if struck is not None:
                 self._strike(struck, f"frame {differing.frame} is not what another host drew", now_s, is_certain=True)
+        self._said += map(orders.Say, self._doubts.see(event))
         chunk = self._ledger.chunks[event.chunk]
         if fresh and not chunk.missing and event.host in self._hosts.hosts:
             self._said += map(orders.Say, self._doubts.judge(chunk, event.host, self._hosts, now_s))
@@ -253,9 +258,7 @@ class Schedule:
             self._end = orders.GiveUp(verdict.error(earlier, failure), fault)
         self._failures.append(failure)
 
-    def _held(
-        self, event: events.ChunkStarted | events.ChunkTrimmed | events.ChunkDone | events.ChunkFailed
-    ) -> Chunk | None:
+    def _held(self, event: _OrderEvent) -> Chunk | None:
         """The chunk that `event` is about, unless it speaks of an order that is over."""
         chunk = self._ledger.chunks.get(event.chunk)
         is_current = chunk is not None and (chunk.host, chunk.attempt) == (event.host, event.attempt)
@@ -319,10 +322,9 @@ class Schedule:
 
     def _recheck(self, now_s: float) -> list[orders.Order]:
         """Has frames that are in doubt captured again, each on one host that may do it and idles."""
-        if not self._doubts.open:
-            return []
-        idle = [name for name in self._hosts.usable(now_s) if self._hosts[name].chunk is None]
-        return [self._give(cut, name, now_s) for cut, name in self._doubts.checks(idle)]
+        usable = self._hosts.usable(now_s)
+        idle = [name for name in usable if self._hosts[name].chunk is None]
+        return [self._give(cut, name, now_s) for cut, name in self._doubts.checks(idle, usable)]
 
     def _thaw(self, now_s: float) -> list[orders.Order]:
         """Stops who stands still; that others capture the same meanwhile has been tried before."""
@@ -359,7 +361,7 @@ class Schedule:
         """Gives idle hosts what is pending, or something of what others have."""
         self._looked_s = now_s
         speeds = self._hosts.speeds(now_s)
-        aid = Aid(self._ledger, self._hosts, self._curve, speeds=speeds, now_s=now_s, hosts_max=self._hosts_max)
+        aid = Aid(self._ledger, self._hosts, self.curve, speeds=speeds, now_s=now_s, hosts_max=self._hosts_max)
         given = self._assign(aid, speeds, now_s)
         if not self._is_sequential and self._chunk_frames is None:
             # Helpers of a sequential render would first step through all that its owner has been through.
@@ -382,7 +384,7 @@ class Schedule:
         given: list[orders.Order] = []
         left, idle = aid.left(), aid.idle()
         size = sizing.shares if self._is_sequential else sizing.work
-        pending = self._curve.of(self._ledger.pending)
+        pending = self.curve.of(self._ledger.pending)
         work = size(pending, left - pending, idle, speeds, len(self._expected))
         for name in aid.wanted(idle):
             available = self._ledger.pending
@@ -390,7 +392,7 @@ class Schedule:
                 available -= verdict.avoided(name, self._failures)
             if not available or (is_picky and sizing.would_hold_up(left, name, speeds)):
                 continue
-            count = self._chunk_frames or self._curve.count(available, work[name])
+            count = self._chunk_frames or self.curve.count(available, work[name])
             cut = self._ledger.cut(available, min(count, sizing.CHUNK_FRAMES_MAX), name)
             if not self._hosts[name].is_in_use:
                 self._said.append(orders.Say(aid.explained(cut, name)))

@@ -110,6 +110,13 @@ def _of_evidence(event: events.Event) -> str | None:
             )
         case events.Suspected():
             return f"{event.host}: chunk {event.chunk} is hard to believe: {event.reason}"
+        case events.PixelsFixed():
+            frames = ", ".join(str(frame.index) for frame in event.frames)
+            others = f", in {event.classes} different ways by all" if event.classes > 1 else ""
+            return f"canary frames {frames} are drawn alike by {', '.join(event.hosts)}{others}"
+        case events.Audited():
+            again = plural(event.frames, "frame")
+            return f"{event.host}: captured {again} again for the audit, {event.equal} equal"
         case events.Disagreed():
             first, second = (f"{host} ({digest[:12]})" for host, digest in zip(event.hosts, event.digests, strict=True))
             return f"frame {event.frame} differs between {first} and {second}: a host, or the composition, is not exact"

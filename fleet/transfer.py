@@ -36,7 +36,7 @@ PULL_ATTEMPTS = 3
 # The only name under which a failing page's picture is fetched, whatever the host calls it.
 SCREENSHOT = "failure.png"
 
-AboutChunk = protocol.Started | protocol.Captured | protocol.Trimmed | protocol.Done | protocol.Failed
+AboutChunk = protocol.Started | protocol.Captured | protocol.Seam | protocol.Trimmed | protocol.Done | protocol.Failed
 
 
 @dataclass(kw_only=True)
@@ -50,6 +50,7 @@ class Delivery:
     announced_at_s: float = 0.0
     failed_pulls: int = 0
     is_begun: bool = False
+    is_seam_told: bool = False
     end: protocol.Done | protocol.Failed | None = None
     asked_stop: int | None = None  # where it was asked to end, until that is answered
 
@@ -134,6 +135,8 @@ class Puller:
             limit_bytes = ingest.frame_limit(self._plan)
             if count := delivery.announce(message.frames, time.monotonic(), limit_bytes):
                 self._emit(events.FramesCaptured(chunk=message.chunk, host=self._host, count=count))
+        elif isinstance(message, protocol.Seam):
+            self._see_seam(delivery, message.frame)
         elif isinstance(message, protocol.Trimmed):
             if trimmed := delivery.trim(self._host, message.stop):
                 self._emit(trimmed)
@@ -151,6 +154,13 @@ class Puller:
                 chunk=order.chunk, host=self._host, attempt=order.attempt, workers=started.workers, why=started.why
             )
         )
+
+    def _see_seam(self, delivery: Delivery, frame: FrameFile) -> None:
+        if frame.index != delivery.order.seam(self._plan.frames):
+            raise protocol.ProtocolError(f"frame {frame.index} is not left of what was ordered")
+        if not delivery.is_seam_told:
+            delivery.is_seam_told = True
+            self._emit(events.SeamDrawn(chunk=delivery.order.chunk, host=self._host, frame=frame))
 
     async def run(self, transport: Transport, send: Callable[[protocol.Ack], Awaitable[None]]) -> None:
         """Pulls what is due, oldest order first, and acknowledges what counts, until cancelled."""

@@ -95,6 +95,11 @@ class View:
     messages: tuple[str, ...] = ()
     end: events.RunFinished | None = None
     is_degraded: bool = False
+    seams: FrameSet = field(default_factory=FrameSet)  # frames drawn from both sides
+    seams_equal: FrameSet = field(default_factory=FrameSet)
+    disagreements: int = 0
+    audited: int = 0
+    audited_equal: int = 0
     at: str = ""
     elapsed_s: float = 0.0
 
@@ -134,6 +139,8 @@ def fold(view: View, record: events.Record) -> View:
             return _count(view, event)
         case events.SegmentEncoded():
             return replace(view, segments=view.segments + 1)
+        case events.SeamDrawn() | events.SeamMatched() | events.Audited():
+            return _at_seam(view, event)
         case (
             events.Warned() | events.RunDraining() | events.HostStruck() | events.Suspected() | events.Disagreed()
         ):  # fmt: skip
@@ -141,6 +148,7 @@ def fold(view: View, record: events.Record) -> View:
         case (
             events.ModeFixed()
             | events.SteppingFixed()
+            | events.PixelsFixed()
             | events.PageLoaded()
             | events.FramesCaptured()
             | events.RangeSized()
@@ -245,12 +253,26 @@ def _gone(view: View, name: str, state: HostState, message: str) -> View:
     return _with(view, name, state=state, note=note, chunk=None, workers=0, meter=Meter())
 
 
+def _at_seam(view: View, event: events.SeamDrawn | events.SeamMatched | events.Audited) -> View:
+    if isinstance(event, events.Audited):
+        return replace(view, audited=view.audited + event.frames, audited_equal=view.audited_equal + event.equal)
+    if isinstance(event, events.SeamDrawn):
+        return replace(view, seams=view.seams | _one(event.frame.index))
+    return replace(view, seams_equal=view.seams_equal | _one(event.frame))
+
+
+def _one(frame: int) -> FrameSet:
+    return frameset.of([FrameRange(frame, frame + 1)])
+
+
 def _told(view: View, event: events.Event) -> View:
     """Keeps the last few things that went wrong where they can be read."""
     if not isinstance(event, TROUBLES):
         return view
     if isinstance(event, events.ChunkFailed) and event.fault.code is FaultCode.CANCELLED:
         return view
+    if isinstance(event, events.Disagreed):
+        view = replace(view, disagreements=view.disagreements + 1)
     line = sentences.of(event)
     return replace(view, messages=(*view.messages, line)[-MESSAGES_MAX:]) if line else view
 

@@ -41,6 +41,24 @@ class Witness:
                 differing.append(events.Disagreed(frame=file.index, hosts=(before.host, host), digests=digests))
         return differing
 
+    def see(self, host: str, file: FrameFile) -> events.SeamMatched | events.Disagreed | None:
+        """Compares a frame that was drawn beside another chunk with the one that counts; None while that is not here.
+
+        Drawn by the same host again, it proves as much: another page has come to it.
+        """
+        before = self._frames.get(file.index)
+        if before is None:
+            return None
+        if before.digest == bytes.fromhex(file.sha256):
+            return events.SeamMatched(file.index, (before.host, host))
+        digests = (before.digest.hex(), file.sha256)
+        return events.Disagreed(frame=file.index, hosts=(before.host, host), digests=digests)
+
+    def deliverer(self, frame: int) -> str | None:
+        """Whose picture of the frame counts."""
+        seen = self._frames.get(frame)
+        return None if seen is None else seen.host
+
     def known_frame(self, other_than: str) -> int | None:
         """A verified frame that another host than this one delivered."""
         return next((frame for frame, seen in self._frames.items() if seen.host != other_than), None)
@@ -59,6 +77,13 @@ class Witness:
 def is_implausibly_fast(frames: float, took_s: float, others_per_s: float) -> bool:
     """Whether `frames` in `took_s` is far beyond what all other hosts together were seen to do."""
     return frames >= IMPLAUSIBLE_FRAMES_MIN and 0 < IMPLAUSIBLE_FACTOR * others_per_s * took_s < frames
+
+
+def spread(frames: FrameSet, share: float) -> list[int]:
+    """That part of `frames`, evenly spread, at least one."""
+    every = list(frames)
+    count = min(len(every), max(1, round(len(every) * share)))
+    return [every[(2 * index + 1) * len(every) // (2 * count)] for index in range(count)]
 
 
 def sample(stored: FrameSet) -> tuple[FrameRange, ...]:

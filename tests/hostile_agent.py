@@ -78,13 +78,22 @@ class Agent:
     def on_offer(self, _: Message) -> None:
         say("missing", bundle="", digests=[])
 
+    def on_canary(self, order: Message) -> None:
+        say("canaried", frames=[announced(frame, picture(frame)) for frame in order["frames"]])
+
     def on_bye(self, _: Message) -> None:
         sys.exit(0)
 
     def on_capture(self, order: Message) -> None:
         self.started(order)
+        if order["seam"] is not None:
+            told = announced(order["seam"], self.draw(order["seam"]))
+            say("seam", chunk=order["chunk"], attempt=order["attempt"], frame=told)
         self.captured(order, [self.frame(order, frame) for frame in frames_of(order)])
         self.done(order)
+
+    def draw(self, frame: int) -> bytes:
+        return picture(frame)
 
     def folder(self, order: Message) -> Path:
         folder = self.workspace / "runs" / self.run / str(order["chunk"])
@@ -95,7 +104,7 @@ class Agent:
         return self.folder(order) / f"frame_{frame - order['frames']['start']:06d}.jpg"
 
     def frame(self, order: Message, frame: int, data: bytes | None = None) -> Message:
-        data = picture() if data is None else data
+        data = self.draw(frame) if data is None else data
         self.file(order, frame).write_bytes(data)
         return announced(frame, data)
 
@@ -110,10 +119,11 @@ class Agent:
         say("done", chunk=order["chunk"], attempt=order["attempt"])
 
 
-def picture() -> bytes:
+def picture(frame: int = 0) -> bytes:
+    """An honest one: each has its number in a comment, so that no two frames are the same bytes."""
     from hostile_agent_package.picture import DATA  # type: ignore[import-not-found]  # made by `build`
 
-    return bytes(DATA)
+    return bytes(DATA[:2]) + b"\xff\xfe\x00\x06" + struct.pack(">I", frame) + bytes(DATA[2:])
 
 
 def announced(frame: int, data: bytes) -> Message:
@@ -403,6 +413,18 @@ def failed_at_a_huge_frame(agent: Agent) -> None:
 @case
 def another_protocol(agent: Agent) -> None:
     instead(agent, "hello", lambda _: say("facts", version=99, facts=agent.facts))
+
+
+# These say the truth of every file that they deliver, and draw what is not the frame. Their canaries are honest.
+
+DRAWS_WRONG: dict[str, Callable[[int], bytes]] = {
+    "flipped_pixel": lambda frame: picture(frame + (1 << 20)),
+    "swapped_frames": lambda frame: picture(frame ^ 1),
+    "repeated_frame": lambda frame: picture(frame - frame % 2),
+    "another_time": lambda frame: picture(frame + 5),
+}
+for wrong, draw in DRAWS_WRONG.items():
+    CASES[wrong] = lambda agent, draw=draw: swap(agent, "draw", draw)  # type: ignore[misc]
 
 
 # These are rude and harmless: the frames are right, and the run goes on with them.

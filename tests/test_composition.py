@@ -1,3 +1,5 @@
+import re
+import urllib.parse
 from fractions import Fraction
 from pathlib import Path
 
@@ -5,7 +7,7 @@ import composition_support as support
 import pytest
 from composition_support import by_id, page, paths, read, tree
 
-from fleet import bundle, composition, errors
+from fleet import bundle, composition, errors, findings
 from fleet.composition import entry, fonts, markup
 
 
@@ -129,17 +131,68 @@ def test_files_of_the_project_keep_their_paths(tmp_path: Path) -> None:
     assert 'src="img/a%20b.png?x#y"' in compiled.document
 
 
+def test_names_of_files_may_have_any_letters_and_begin_at_the_root(tmp_path: Path) -> None:
+    body = """
+        <img src="/img/é 1.png?v=2"><img src="img/%C3%A9%201.png#x"><img src="img/b%23%3F.png">
+        <script>fetch("data/my%20file.json"); new Image().src = "img/ü 2.png";</script>"""
+    head = '<link rel="stylesheet" href="/my css/site.css?v=3">'
+    sheet = ".x{background:url('/img/sp ace.png?v=1')} .y{background:url(nä.png)}"
+    names = {"img/é 1.png", "img/b#?.png", "data/my file.json", "img/ü 2.png", "img/sp ace.png", "my css/nä.png"}
+    files: dict[str, str | bytes] = dict.fromkeys(names, b"{}")
+    compiled = read(tmp_path, {**files, "index.html": page(body, head=head), "my css/site.css": sheet})
+    assert set(paths(compiled)) == {*names, "my css/site.css"}
+    images = [element.attrs["src"] or "" for element in markup.find(tree(compiled), "img")]
+    assert [urllib.parse.unquote(urllib.parse.urlsplit(src).path).lstrip("/") for src in images] == [
+        "img/é 1.png", "img/é 1.png", "img/b#?.png",
+    ]  # fmt: skip
+    found = re.findall(r"url\((.*?)\)", "".join(map(markup.text, markup.find(tree(compiled), "style"))))
+    assert [urllib.parse.unquote(one.strip("\"'").partition("?")[0]) for one in found] == [
+        "img/sp ace.png",
+        "my css/nä.png",
+    ]
+
+
 def test_every_missing_file_is_named_with_its_line(tmp_path: Path) -> None:
-    body = '<img src="a.png">\n<img src="__LOGO__">\n<style>\n.x{background:url(b.png)}</style><img src="../../etc/x">'
+    body = (
+        '<audio src="a.mp3"></audio>\n<embed src="__LOGO__">\n'
+        '<style>\n@font-face{font-family:f;src:url(b.woff2)}</style><video src="../../etc/x"></video>'
+    )
     with pytest.raises(errors.CompositionError) as caught:
         read(tmp_path, {"index.html": page(body + '\n<script src="https://cdn.example/x.js"></script>')})
     assert str(caught.value).splitlines() == [
-        "index.html:1: a.png: no such file in the project",
+        "index.html:1: a.mp3: no such file in the project",
         "index.html:2: __LOGO__: a template placeholder that nothing has filled in",
-        "index.html:4: b.png: no such file in the project",
+        "index.html:4: b.woff2: no such file in the project",
         "index.html:4: ../../etc/x: leads out of the project",
         "index.html:5: https://cdn.example/x.js: not in the cache, and this run is offline",
     ]
+
+
+def test_the_render_goes_on_without_pictures_that_are_not_there(tmp_path: Path) -> None:
+    body = """<img src="a.png"><img srcset="b.png 1x, there.png 2x">
+    <div style="background:url(../assets/c.png)"></div><video src="there.mp4" poster="__POSTER__"></video>
+    <svg><image href="d.svg"/><use href="sprite.svg#x"/></svg>"""
+    sheet = ".x{background:url(g.png)}"
+    files = {"index.html": page(body, head='<link rel="stylesheet" href="css/s.css">'), "css/s.css": sheet}
+    compiled = read(tmp_path, {**files, "there.png": "x", "there.mp4": "x"})
+    missing = [f for f in compiled.findings if f.code == "picture-unavailable"]
+    assert [(f.where, f.message.partition(":")[0]) for f in missing] == [
+        ("css/s.css:1", "/css/g.png"),
+        ("index.html:1", "a.png"),
+        ("index.html:1", "b.png"),
+        ("index.html:2", "../assets/c.png"),
+        ("index.html:2", "__POSTER__"),
+        ("index.html:3", "d.svg"),
+        ("index.html:3", "sprite.svg#x"),
+    ]
+    with pytest.raises(errors.CompositionError, match="goes on without this picture"):
+        findings.refuse(tuple(missing), strict=True)
+
+
+def test_a_picture_beside_the_project_is_refused_rather_than_left_out(tmp_path: Path) -> None:
+    (tmp_path / "beside.png").write_bytes(b"x")
+    with pytest.raises(errors.CompositionError, match=r"^index\.html:1: \.\./beside\.png: leads out of the project"):
+        read(tmp_path, {"index.html": page('<img src="../beside.png">')})
 
 
 def test_the_root_has_no_parent_as_in_a_browser(tmp_path: Path) -> None:
@@ -156,8 +209,8 @@ def test_nothing_outside_the_project_is_read(tmp_path: Path) -> None:
         with pytest.raises(errors.CompositionError, match=r"out of the project|only files of the project"):
             read(tmp_path, {"index.html": page(f'<img src="{reference}">')})
     # A leading slash means the root of the project, as it does for the page's server.
-    with pytest.raises(errors.CompositionError, match="no such file"):
-        read(tmp_path, {"index.html": page(f'<img src="{secret}">')})
+    compiled = read(tmp_path, {"index.html": page(f'<img src="{secret}">')})
+    assert [(finding.code, paths(compiled)) for finding in compiled.findings] == [("picture-unavailable", [])]
 
 
 def test_a_link_that_the_author_placed_in_the_project_is_followed(tmp_path: Path) -> None:

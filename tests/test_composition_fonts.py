@@ -44,9 +44,25 @@ def test_a_list_that_begins_with_a_generic_family_gets_ours_before_it(sheet: str
     assert families.with_primary(expected, {"--defined"}) == expected
 
 
+@pytest.mark.parametrize(
+    ("sheet", "expected"),
+    [
+        (".a{font-family:sans-serif}", '.a{font-family: "Arimo",sans-serif}'),
+        (".a{font-family:-apple-system,Lato,serif}", '.a{font-family:-apple-system,Lato, "Tinos",serif}'),
+        (".a{font:700 1em ui-monospace, monospace}", '.a{font:700 1em ui-monospace, "Cousine", monospace}'),
+        (".a{font-family:var(--f,system-ui)}", f'.a{{font-family:var(--f, "{families.SYSTEM}",system-ui)}}'),
+        (".a{font-family:ui-serif!important}", '.a{font-family: "Tinos",ui-serif!important}'),
+        (".a{font-family:Lato, serif}", ".a{font-family:Lato, serif}"),
+    ],
+)
+def test_generic_families_of_a_page_inside_are_those_of_a_machine(sheet: str, expected: str) -> None:
+    assert families.with_primary(sheet, is_inner=True) == expected
+
+
 @given(st.text(max_size=80))
 def test_any_text_is_a_sheet(sheet: str) -> None:
     families.with_primary(sheet)
+    families.with_primary(sheet, is_inner=True)
     families.ask([sheet], [sheet]).families()
     families.faces(sheet)
 
@@ -124,6 +140,19 @@ def test_a_linked_font_service_that_is_out_of_reach_is_replaced(tmp_path: Path) 
 
 
 @NEEDS_NPM
+@pytest.mark.parametrize(
+    ("axes", "expected"),
+    [("wght@100..900", ("Sora", "100 800", "")), ("wght@400;800", ("Sora", "400", ""))],
+)
+def test_a_linked_range_of_weights_is_one_variable_font(
+    tmp_path: Path, axes: str, expected: tuple[str, str, str]
+) -> None:
+    link = f'<link rel="stylesheet" href="https://fonts.googleapis.com/css2?family=Sora:{axes}&display=swap">'
+    compiled = online(tmp_path, page("<p>x</p>", head=f"{link}<style>body{{font-family:Sora;font-weight:450}}</style>"))
+    assert faces(compiled)[0] == expected
+
+
+@NEEDS_NPM
 def test_a_first_choice_that_nobody_has_stops_the_render_unless_another_may_stand_for_it(tmp_path: Path) -> None:
     text = "index.html:1: no source has the font family `fleetrender absent sans`"
     html = page('<p style="font-family:Fleetrender Absent Sans">x</p><p style="font-family:Inter">x</p>', head=BASE)
@@ -136,6 +165,42 @@ def test_a_first_choice_that_nobody_has_stops_the_render_unless_another_may_stan
     ]
     # Its name stands for a font of ours, so that no host shows one of its own.
     assert "Fleetrender Absent Sans" in {family for family, _, _ in faces(compiled)}
+
+
+@NEEDS_NPM
+def test_a_canvas_shows_what_machines_show_for_a_generic_family(tmp_path: Path) -> None:
+    script = "<canvas></canvas><script>const g = c.getContext('2d'); g.font = '32px system-ui, serif'</script>"
+    compiled = online(tmp_path, page(script, head=BASE))
+    assert {families.SYSTEM, "Arimo"} <= {family for family, _, _ in faces(compiled)}
+
+
+def test_fonts_of_systems_are_replaced_only_where_a_style_sheet_names_them_by_font_family() -> None:
+    asked = families.ask([":root{--f:Georgia,serif} .a{font:20px Arial} .b{font:1em Verdana} .c{font:1em Lato}"], [])
+    assert asked.of_machines() == {"arial", "verdana"}
+    assert families.ask([".a{font:20px Arial} .b{font-family:arial}"], []).of_machines() == set()
+    assert families.ask([".a{font:9px Arial} .b{font-family:var(--f)} i{--f:Arial}"], []).of_machines() == set()
+
+
+@NEEDS_NPM
+def test_a_font_of_a_system_is_what_machines_have_for_it(tmp_path: Path) -> None:
+    script = "<script>a.style.cssText = `font-family:Courier New`; b.style.cssText = `font-family:Consolas`</script>"
+    listed = '<svg><text font-family="Arial">x</text></svg><p style="font:9px Georgia,serif">x</p>'
+    compiled = online(tmp_path, page(listed + script, head=BASE))
+    shown = dict(re.findall(r'font-family:"([^"]+)";src:url\("[^,]*,([^"]*)"\)', compiled.document))
+    other = online(tmp_path / "2", page('<p style="font-family:Arimo;font:9px Impact,serif">x</p>', head=BASE))
+    known = dict(re.findall(r'font-family:"([^"]+)";src:url\("[^,]*,([^"]*)"\)', other.document))
+    assert (shown["Arial"], shown["Georgia"]) == (known["Arimo"], known["Impact"])
+    assert shown["Courier New"] != shown["Consolas"] == ""
+
+
+@NEEDS_NPM
+def test_a_font_that_is_asked_of_the_machine_alone_is_what_follows_it_in_its_list(tmp_path: Path) -> None:
+    sheet = "@font-face{font-family:Inter;src:local('Inter')} body{font-family:Inter, sans-serif}"
+    compiled = online(tmp_path / "a", page("<p>x</p>", head=f"<style>{sheet}</style>"))
+    assert [finding.code for finding in compiled.findings] == ["font-local"]
+    shown = re.findall(r'font-family:"Inter";src:url\("[^,]+,([^"]+)"\)', compiled.document)
+    arimo = online(tmp_path / "b", page('<p style="font-family:Impact, sans-serif">x</p>', head=BASE))
+    assert shown == re.findall(r'font-family:"Impact";src:url\("[^,]+,([^"]+)"\)', arimo.document) != []
 
 
 @NEEDS_NPM

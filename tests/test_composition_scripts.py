@@ -98,10 +98,13 @@ def test_a_page_inside_the_page_is_compiled_as_well(tmp_path: Path) -> None:
         {"index.html": page('<iframe src="inner.html"></iframe>'), "inner.html": inner, "dot.png": "x"},
     )
     assert paths(compiled) == ["dot.png", "inner.html"]
-    with pytest.raises(errors.CompositionError, match=r"inner\.html:1: gone\.png: no such file"):
+    with pytest.raises(errors.CompositionError, match=r"inner\.html:1: gone\.css: no such file"):
         read(
             tmp_path / "missing",
-            {"index.html": page('<iframe src="inner.html"></iframe>'), "inner.html": '<img src="gone.png">'},
+            {
+                "index.html": page('<iframe src="inner.html"></iframe>'),
+                "inner.html": '<link rel="stylesheet" href="gone.css">',
+            },
         )
     with pytest.raises(errors.CompositionError, match="a page from elsewhere"):
         read(tmp_path / "remote", {"index.html": page('<iframe src="https://x.example/"></iframe>')})
@@ -120,8 +123,10 @@ def test_a_page_written_into_the_page_is_compiled_as_well(tmp_path: Path) -> Non
     assert image.attrs["src"] == "/dot.png"
     (innermost,) = markup.find(inside, "iframe")
     assert 'src="/two.png"' in (innermost.attrs["srcdoc"] or "")
-    with pytest.raises(errors.CompositionError, match=r"index\.html \(srcdoc\):1: gone\.png: no such file"):
-        read(tmp_path / "missing", {"index.html": page('<iframe srcdoc="<img src=gone.png>"></iframe>')})
+    with pytest.raises(errors.CompositionError, match=r"index\.html \(srcdoc\):1: gone\.css: no such file"):
+        read(
+            tmp_path / "missing", {"index.html": page('<iframe srcdoc="<link rel=stylesheet href=gone.css>"></iframe>')}
+        )
 
 
 def test_a_page_in_a_folder_finds_its_files_and_its_fonts(tmp_path: Path) -> None:
@@ -187,6 +192,29 @@ def test_modules_from_a_cdn_come_with_their_neighbours(tmp_path: Path) -> None:
     assert set(found) == {"three.core.js", "three.module.js"}
     assert f'import * as THREE from "/{found["three.module.js"][0]}";' in compiled.document
     assert f'from"/{found["three.core.js"][0]}"' in found["three.module.js"][1].replace(" ", "").replace("'", '"')
+
+
+@NEEDS_NPM
+def test_a_cdn_for_modules_that_cannot_be_reached_is_replaced_by_the_modules_of_packages(tmp_path: Path) -> None:
+    orbit = "https://cdn.jsdelivr.net/npm/three@0.184.0/examples/jsm/controls/OrbitControls.js/+esm"
+    script = f"""<script type="module">import * as THREE from "https://esm.sh/three@0.184.0";
+    import {{ OrbitControls }} from "{orbit}"; import gsap from "https://esm.sh/gsap@3.14.2?min";</script>"""
+    support.write(tmp_path, {"index.html": page(script)})
+    compiled = composition.read(tmp_path, variables={}, cache=support.CACHE)
+    found = modules_of(compiled)
+    names = [Path(path).name for path in paths(compiled)]
+    assert sorted(names) == [
+        "CSSPlugin.js",
+        "OrbitControls.js",
+        "gsap-core.js",
+        "index.js",
+        "three.core.js",
+        "three.module.js",
+    ]
+    # By one address wherever it is imported: two copies would not know each other's objects.
+    assert f'import * as THREE from "/{found["three.module.js"][0]}";' in compiled.document
+    assert f"from '/{found['three.module.js'][0]}'" in found["OrbitControls.js"][1]  # written as 'three'
+    assert f'import gsap from "/{found["index.js"][0]}"' in compiled.document
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.ffmpeg
 BOUND_S = 240.0
 AT_ONCE = 6
 MEMORY_BOUND_BYTES = 150 << 20
-CASES = sorted(hostile_agent.CASES.keys() - set(hostile_agent.HARMLESS))
+CASES = sorted(hostile_agent.CASES.keys() - set(hostile_agent.HARMLESS) - set(hostile_agent.DRAWS_WRONG))
 # What is said of a host whose frames are not what it announced, and of one whose words cannot be true.
 DAMAGED = r"frames never came|announced|pixels instead|second picture|not a JPEG|empty|No such|not a regular|levels"
 WHY = {
@@ -139,6 +139,20 @@ def test_a_run_goes_on_with_its_honest_hosts(stage: Stage) -> None:
     assert ended.error is None, ended.error
     check_contained(ended)
     check_unpoisoned(ended)
+
+
+@pytest.mark.parametrize("case", hostile_agent.DRAWS_WRONG)
+def test_who_draws_what_is_not_the_frame_is_caught_at_a_seam(stage: Stage, case: str) -> None:
+    liar = f"liar-{case.replace('_', '-')}"
+    ended = asyncio.run(stage.render((f"first-{liar}", ""), (f"second-{liar}", ""), (liar, case)))
+    assert ended.error is None, ended.error
+    evidence = ended.report["evidence"]
+    disagreed = [each for each in evidence if each["type"] == "frame.disagreed"]
+    assert disagreed
+    assert all(liar in each["hosts"] for each in disagreed)
+    assert {each["host"] for each in evidence if each["type"] == "host.struck"} == {liar}
+    assert ended.report["seams"]["equal"] < ended.report["seams"]["drawn"]
+    assert "differs between" in ended.shown
 
 
 @pytest.mark.parametrize("case", hostile_agent.HARMLESS)

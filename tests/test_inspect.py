@@ -14,7 +14,7 @@ from fleet.composition import contents, lint, project
 
 ROOT_ELEMENT = '<div data-composition-id="m" data-width="320" data-height="180" data-duration="2" data-fps="24">'
 WARNED = '\n<p data-start="0" data-duration="1s">'
-BROKEN = '\n<img src="logo.png">' + WARNED
+BROKEN = '\n<audio src="tone.mp3"></audio>' + WARNED
 
 
 def run(tmp_path: Path, body: str, *arguments: str) -> Ended:

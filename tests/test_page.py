@@ -160,6 +160,31 @@ def test_a_clip_outside_its_ancestors_window_stays_hidden(browser: Browser) -> N
         assert shown(session, "#out", "#in") == [False, False]
 
 
+def test_what_its_author_made_visible_hides_with_its_clip(browser: Browser) -> None:
+    inner = '<p id="in" style="visibility: visible">in</p><p id="plain">plain</p>'
+    body = f'<div id="clip" data-start="0" data-duration="0.5">{inner}</div>'
+    with film(browser, animated("tl.set('#plain', {visibility: 'visible'}, 0.1)", body)) as session:
+        session.ready()
+        seen = []
+        for frame in (10, 20, 11):
+            session.seek(frame)
+            seen.append(shown(session, "#in", "#plain"))
+        assert seen == [[True, True], [False, False], [True, True]]
+
+
+def test_the_still_of_a_video_has_its_box_with_its_border(browser: Browser) -> None:
+    style = "position:absolute;left:10px;top:20px;width:100px;height:50px;border:8px solid rgb(255, 0, 0)"
+    body = f'<video data-hf-render-id="v" data-start="0" data-duration="1" style="{style}"></video>'
+    with film(browser, animated("", body)) as session:
+        session.ready()
+        session.seek(1)
+        still = "document.querySelector('video').nextElementSibling"
+        box = session.js(f"JSON.parse(JSON.stringify({still}.getBoundingClientRect()))")
+        assert [box[name] for name in ("x", "y", "width", "height")] == [10, 20, 116, 66]
+        assert session.js(f"getComputedStyle({still}).border") == "8px solid rgb(255, 0, 0)"
+        assert session.js(f"getComputedStyle({still}).visibility") == "visible"
+
+
 def test_a_hidden_leaf_in_flow_leaves_the_flow(browser: Browser) -> None:
     body = '<section><p id="a" data-start="0" data-duration="1">a</p><p id="b" data-start="1">b</p></section>'
     with film(browser, animated("", body)) as session:

@@ -38,6 +38,7 @@ def test_a_run_with_a_loss_a_fault_and_a_refusal() -> None:
         "audio_tracks": 2,
         "mode": {"mode": "begin_frame", "browser": "Chromium 156", "why": "every host can"},
         "stepping": None,
+        "pixels": None,
         "times_s": {
             "wall": 13.0,
             "until_first_order": 3.0,
@@ -49,6 +50,8 @@ def test_a_run_with_a_loss_a_fault_and_a_refusal() -> None:
         "frames_per_s": 4.62,
         "warnings": [{"where": "index.html:12", "message": "no font `Foo`"}],
         "evidence": [],
+        "audit": {"frames": 0, "equal": 0},
+        "seams": {"drawn": 0, "equal": 0},
     }
     assert [(host["name"], host["state"], host["frames"], host["losses"]) for host in hosts] == [
         ("attic", "refused", 0, 0),

@@ -21,6 +21,7 @@ fleet.ready = (() => {
 
   const prepare = async () => {
     await parsed;
+    fleet.visibility.coverContents();
     fleet.layout.apply();
     fleet.variables.apply();
     if (!(await fleet.templates.mount())) return;

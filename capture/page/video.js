@@ -8,8 +8,9 @@ fleet.video = (() => {
   const CLASS = "__render_frame__"; // authored styles select it
   // What places and paints a box; its size and opacity are written apart, everything else is the still's own.
   const COPIED = (
-    "object-fit object-position z-index filter mix-blend-mode backdrop-filter border-radius overflow clip-path mask " +
-    "mask-image mask-size mask-position mask-repeat transform transform-origin translate rotate scale box-sizing"
+    "object-fit object-position z-index filter mix-blend-mode backdrop-filter border-width border-style border-color " +
+    "border-radius overflow clip-path mask mask-image mask-size mask-position mask-repeat transform transform-origin " +
+    "translate rotate scale"
   ).split(" ");
 
   /** @typedef {{first: number, stills: number[], width: number, height: number, duration: number | null}} Slot */
@@ -127,6 +128,7 @@ fleet.video = (() => {
       top: `${video.offsetTop}px`,
       width: `${video.offsetWidth}px`,
       height: `${video.offsetHeight}px`,
+      "box-sizing": "border-box", // as those lengths have it
       opacity: style.opacity,
       visibility: "visible",
     };

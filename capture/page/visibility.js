@@ -7,6 +7,7 @@ fleet.visibility = (() => {
 
   const GRID_TOLERANCE_FRAMES = 1e-3;
   const END_TOLERANCE_S = 1e-6;
+  const UNSEEN = "data-fleet-unseen";
 
   /** Whether the element takes part in normal flow, as it was first met. @type {WeakMap<Element, boolean>} */
   let inFlow = new WeakMap();
@@ -64,10 +65,18 @@ fleet.visibility = (() => {
     return false;
   };
 
+  /** What is in a hidden element is hidden with it, even where the author made it visible. */
+  const coverContents = () => {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(`[${UNSEEN}][style*="visibility: hidden"] * { visibility: hidden !important; }`);
+    document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
+  };
+
   /** @param {HTMLElement} element @param {boolean} shown */
   const show = (element, shown) => {
     const value = shown ? "visible" : "hidden";
     if (element.style.visibility !== value) element.style.visibility = value;
+    if (element.hasAttribute(UNSEEN) === shown) element.toggleAttribute(UNSEEN, !shown);
     if (!isInFlow(element)) return;
     // Hidden elements keep their box, so those in flow leave it; containers stay, for clips inside them may be shown.
     if (shown) element.style.removeProperty("display");
@@ -91,5 +100,5 @@ fleet.visibility = (() => {
     inFlow = new WeakMap();
   };
 
-  return Object.freeze({ apply, reset });
+  return Object.freeze({ apply, coverContents, reset });
 })();

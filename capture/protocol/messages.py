@@ -15,6 +15,7 @@ VERSION = 1
 LINE_LIMIT_BYTES = 256 * 1024
 FRAMES_PER_MESSAGE = 500
 DIGESTS_PER_MESSAGE = 2000
+CANARIES_MAX = 16  # they are captured before anything that counts
 WORKERS_MAX = 1024  # the most that a hosts file may ask for
 
 
@@ -76,19 +77,40 @@ class Examine:
     ranges: tuple[FrameRange, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """Asks for the digests of these ascending frames, drawn in one fresh page. Answered by Canaried, or Failed.
+
+    The bundle is there.
+    """
+
+    spec: RenderSpec
+    frames: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.frames) <= CANARIES_MAX or list(self.frames) != sorted(set(self.frames)):
+            raise ValueError(f"no canary frames: {self.frames[:10]}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capture:
-    """Asks for the frames `todo` of chunk `frames`; files are numbered from `frames.start`."""
+    """Asks for the frames `todo` of chunk `frames`; files are numbered from `frames.start`.
+
+    `seam` is the frame left of the first one: drawn on the way, never kept, told by Seam where it costs nothing more.
+    """
 
     chunk: str
     attempt: int
     frames: FrameRange
     todo: tuple[FrameRange, ...]
     spec: RenderSpec
+    seam: int | None = None
 
     def __post_init__(self) -> None:
         if not self.todo or not all(self.frames.covers(part) for part in self.todo):
             raise ValueError(f"todo {self.todo} is not inside chunk {self.frames}")
+        if self.seam is not None and self.seam != min(self.todo).start - 1:
+            raise ValueError(f"frame {self.seam} is not left of {self.todo}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +215,13 @@ class Examined:
     is_repeatable: bool = True  # two loads of the page draw the same, come to in the same way
 
 
+@dataclass(frozen=True, slots=True)
+class Canaried:
+    """Answers Canary: the first of the frames, as many as there was time for; no file is kept."""
+
+    frames: tuple[FrameFile, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cleaned:
     """Answers Clean: how many of each kind went, and the bytes that this freed."""
@@ -233,6 +262,15 @@ class Captured:
     chunk: str
     attempt: int
     frames: tuple[FrameFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Seam:
+    """What the frame left of a chunk looks like on this host; there is no file of it."""
+
+    chunk: str
+    attempt: int
+    frame: FrameFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +347,7 @@ class Block:
     frames: FrameRange
     offset: int
     directory: str
+    seam: int | None = None  # a frame right before these, to be drawn for its digest alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +362,13 @@ class Stepped:
     """A sequential page has gone through `frame` without a picture; said now and then, as a sign of life."""
 
     frame: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeamDrawn:
+    """What the block's seam looks like."""
+
+    frame: FrameFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,22 +392,24 @@ class BlockFailed:
     fault: Fault
 
 
-ToAgent = Hello | Acquire | Prepare | Offer | Probe | Examine | Capture | Cancel | Trim | Ack | Clean | Ping | Bye
+ToAgent = (
+    Hello | Acquire | Prepare | Offer | Probe | Examine | Canary | Capture | Cancel | Trim | Ack | Clean | Ping | Bye
+)  # fmt: skip
 FromAgent = (
-    Facts | Granted | Denied | Missing | Prepared | Probed | Examined | Loaded
-    | Cleaned | Started | Captured | Trimmed | Done | Failed | Note | Pong | Stopping
+    Facts | Granted | Denied | Missing | Prepared | Probed | Examined | Canaried | Loaded
+    | Cleaned | Started | Captured | Seam | Trimmed | Done | Failed | Note | Pong | Stopping
 )  # fmt: skip
 ToWorker = Setup | Block
-FromWorker = Ready | Stepped | FrameWritten | BlockDone | BlockFailed | Note
+FromWorker = Ready | Stepped | SeamDrawn | FrameWritten | BlockDone | BlockFailed | Note
 Message = ToAgent | FromAgent | ToWorker | FromWorker
 
 _KINDS: dict[str, type[Message]] = {
     kind.__name__.lower(): kind
     for kind in (
-        Hello, Acquire, Prepare, Offer, Probe, Examine, Capture, Cancel, Trim, Ack, Clean, Ping, Bye,
-        Facts, Granted, Denied, Missing, Prepared, Probed, Examined, Loaded,
-        Cleaned, Started, Captured, Trimmed, Done, Failed, Note, Pong, Stopping,
-        Setup, Block, Ready, Stepped, FrameWritten, BlockDone, BlockFailed,
+        Hello, Acquire, Prepare, Offer, Probe, Examine, Canary, Capture, Cancel, Trim, Ack, Clean, Ping, Bye,
+        Facts, Granted, Denied, Missing, Prepared, Probed, Examined, Canaried, Loaded,
+        Cleaned, Started, Captured, Seam, Trimmed, Done, Failed, Note, Pong, Stopping,
+        Setup, Block, Ready, Stepped, SeamDrawn, FrameWritten, BlockDone, BlockFailed,
     )
 }  # fmt: skip
 

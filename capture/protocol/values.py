@@ -154,6 +154,8 @@ class HostFacts:
     fonts_count: int
     unix_time_s: float
     can_sandbox: bool  # unprivileged user namespaces, which Chromium's sandbox needs
+    cpu_model: str = ""
+    cpu_vectors: tuple[str, ...] = ()  # instructions that software rasterisers choose their code by
 
     def __post_init__(self) -> None:
         counts = (self.cpu_count, self.cpu_affinity, 1.0 if self.cpu_quota is None else self.cpu_quota)

@@ -24,7 +24,7 @@ REFERENCES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 # What shows a picture: a page is itself without one, as it is not without a scene, a font or a film.
 _PICTURES = frozenset({("img", "src"), ("input", "src"), ("video", "poster")}) | {
-    (name, attribute) for name in ("image", "feImage") for attribute in ("href", markup.XLINK)
+    (name, attribute) for name in ("image", "feImage", "use") for attribute in ("href", markup.XLINK)
 }
 _STYLESHEET = "stylesheet"
 # Hints to a network that hosts do not have, and decoration of browser windows.
@@ -214,22 +214,41 @@ class Assets:
         return self._local(value, page, where)
 
     def picture(self, value: str, page: str, where: str) -> str:
-        """As `reference`; but one from elsewhere that cannot be had is warned about, and missing in the render."""
+        """As `reference`; but one that cannot be had is warned about, and missing in the render."""
+        value = value.strip()
         if not is_remote(value):
-            return self.reference(value, page, where)
-        try:
-            return self.fetched(value.strip())
-        except assets.Unavailable as error:
-            self.findings.append(
-                model.Finding(
-                    severity=model.Severity.WARNING,
-                    code="picture-unavailable",
-                    message=f"{value.strip()}: {error}; the render goes on without this picture",
-                    remedy="put the picture into the project, or try again when its server answers",
-                    where=where,
-                )
-            )
+            if not (absence := self._absence(value, page)):
+                return self.reference(value, page, where)
+            self._go_without(f"{value}: {absence}", "put the file in place, or correct the reference", where)
             return value
+        try:
+            return self.fetched(value)
+        except assets.Unavailable as error:
+            remedy = "put the picture into the project, or try again when its server answers"
+            self._go_without(f"{value}: {error}", remedy, where)
+            return value
+
+    def _absence(self, value: str, page: str) -> str:
+        """Why no file is where `value` points; empty when one is there, in the project or not, or nothing is meant."""
+        if not project.is_local(value):
+            return ""
+        written, _ = project.split(value)
+        try:
+            is_there = self.source.file(project.resolve(self.source, page, written)) is not None
+        except project.OutsideProjectError:
+            is_there = _exists(self.source.root / posixpath.normpath(posixpath.join(posixpath.dirname(page), written)))
+        return "" if is_there else why_missing(value)
+
+    def _go_without(self, said: str, remedy: str, where: str) -> None:
+        self.findings.append(
+            model.Finding(
+                severity=model.Severity.WARNING,
+                code="picture-unavailable",
+                message=f"{said}; the render goes on without this picture",
+                remedy=remedy,
+                where=where,
+            )
+        )
 
     def _font(self, value: str, page: str, where: str) -> str:
         """A font as data, which Chromium has ready at once; a path when it is too large for that."""
@@ -312,6 +331,13 @@ def absolute(url: str) -> str:
 def _is_inside(element: Element, name: str, value: str) -> bool:
     # `<use href="#icon">` points into its own document, and only an image button has a source.
     return value.startswith("#") or (element.name == "input" and name == "src" and element.attrs.get("type") != "image")
+
+
+def _exists(file: Path) -> bool:
+    try:
+        return file.exists()
+    except (OSError, ValueError):  # a name longer than the file system allows, or of bytes that it does not
+        return False
 
 
 def _check_depth(sheet: str, where: str) -> None:

@@ -1,9 +1,10 @@
 """Files of one family: out of the npm packages that HyperFrames embeds, a linked font service, or @fontsource."""
 
+import contextlib
 import posixpath
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from justhtml import Element
 
@@ -47,6 +48,9 @@ class Wanted:
     weights: frozenset[int]
     is_italic: bool
     text: frozenset[str]
+    axes: Mapping[str, frozenset[str]] = field(
+        default_factory=dict
+    )  # of families asked for with a range, in lower case
 
 
 def served(links: list[Element], library: Library) -> list[Face]:
@@ -79,7 +83,7 @@ def standard(wanted: Wanted, library: Library) -> Iterator[tuple[Face, bytes]]:
 
 
 def meant(name: str, wanted: Wanted, library: Library) -> Iterator[tuple[Face, bytes]]:
-    """Faces of the font that a machine would show for a generic family, under its own name."""
+    """Faces of the font that a machine would show for a generic family, under its own name; none for no name."""
     version = _EMBEDDED[name][0] if name in _EMBEDDED else _STANDARD_VERSION
     yield from _packaged(name, version, {400, 700}, wanted, library)
 
@@ -95,6 +99,8 @@ def of_family(
         return
     linked = [face for face in served if face.family.lower() == key]
     found = list(_fetched(linked, wanted, library))
+    if not found and key in wanted.axes:
+        found = list(_variable(name, wanted, wanted.axes[key], library))
     if not found:
         found = list(_packaged(name, _OTHERS_VERSION, wanted.weights.union(_OTHERS_WEIGHTS), wanted, library))
     yield from found or _fetched(_from_service(name, library), wanted, library)
@@ -120,16 +126,31 @@ def _fetched(found: list[Face], wanted: Wanted, library: Library) -> Iterator[tu
 def _packaged(
     name: str, version: str, weights: Iterable[int], wanted: Wanted, library: Library
 ) -> Iterator[tuple[Face, bytes]]:
-    package = _package(name)
-    for sheet in _sheets(sorted(weights), is_italic=wanted.is_italic) if package else ():
+    package = npm.File(name=_package(name), version=version)
+    for sheet in _sheets(sorted(weights), is_italic=wanted.is_italic) if package.name else ():
         try:
-            text = library.package_file(npm.File(name=package, version=version, path=sheet)).read().decode()
-            for face in sorted(map(_for_all_if_latin, families.faces(text)), key=lambda face: face.letters != ""):
-                if face.has_any(wanted.text):
-                    path = posixpath.normpath(face.url)
-                    yield face, library.package_file(npm.File(name=package, version=version, path=path)).read()
+            yield from _of_sheet(package, sheet, wanted, library)
         except (Unavailable, UnicodeDecodeError):
             continue  # a weight that the family does not have
+
+
+def _variable(name: str, wanted: Wanted, axes: frozenset[str], library: Library) -> Iterator[tuple[Face, bytes]]:
+    """Faces with a range of weights, or of all the usual axes; none when the family has one weight at a time."""
+    package = npm.File(name=_package(name).replace("@fontsource", "@fontsource-variable"), version=_OTHERS_VERSION)
+    # An axis that was not asked for would still act: browsers set the one for optical sizes by themselves.
+    sheets = ("wght",) if axes <= {"wght", "ital"} else ("standard", "full", "wght")
+    for style in ("", "-italic") if wanted.is_italic else ("",):
+        for sheet in sheets if package.name else ():
+            with contextlib.suppress(Unavailable, UnicodeDecodeError):
+                yield from list(_of_sheet(package, f"{sheet}{style}.css", wanted, library))
+                break
+
+
+def _of_sheet(package: npm.File, sheet: str, wanted: Wanted, library: Library) -> Iterator[tuple[Face, bytes]]:
+    text = library.package_file(replace(package, path=sheet)).read().decode()
+    for face in sorted(map(_for_all_if_latin, families.faces(text)), key=lambda face: face.letters != ""):
+        if face.has_any(wanted.text):
+            yield face, library.package_file(replace(package, path=posixpath.normpath(face.url))).read()
 
 
 def _package(name: str) -> str:
@@ -149,5 +170,5 @@ def _sheets(weights: Iterable[int], *, is_italic: bool) -> Iterator[str]:
 def _for_all_if_latin(face: Face) -> Face:
     # As HyperFrames embeds it: the Latin file is for every letter, and those of other scripts come after it.
     if "-latin-" in face.url and "-latin-ext-" not in face.url:
-        return Face(family=face.family, weight=face.weight, style=face.style, url=face.url)
+        return replace(face, letters="")
     return face

@@ -1,7 +1,7 @@
 """Font families in style sheets: which are asked for, which are brought along, which stand for others. No I/O."""
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import tinycss2
@@ -15,7 +15,20 @@ KEYWORDS = frozenset({"inherit", "initial", "unset", "revert", "revert-layer"})
 # What the generic families of a `font` are on most Linux machines: free fonts of the same metrics.
 FIXED = "Cousine"
 _STANDARD = "Arimo"
-_MEANT = {"sans-serif": "Arimo", "serif": "Tinos", "monospace": FIXED, "system-ui": "DejaVu Sans"}
+# DejaVu Sans, which authors who name it do not get: HyperFrames shows Inter for it.
+SYSTEM = "fleetrender system"
+SYSTEM_FONT = "DejaVu Sans"
+_MEANT = {"sans-serif": _STANDARD, "serif": "Tinos", "monospace": FIXED, "system-ui": SYSTEM_FONT}
+# The same by names that style sheets can use, and what text is shown in when no name of its list means anything.
+STAND_INS = {**_MEANT, "system-ui": SYSTEM}
+UNNAMED = "Tinos"
+# Fonts that Linux machines have, by names that authors use for them; they know no others of those below.
+ON_MACHINES = {
+    **dict.fromkeys(("arial", "helvetica", "liberation sans"), _STANDARD),
+    **dict.fromkeys(("times", "times new roman", "liberation serif"), "Tinos"),
+    **dict.fromkeys(("courier", "courier new", "liberation mono"), FIXED),
+    "dejavu sans": SYSTEM_FONT,
+}
 _GENERIC_FONTS = {"monospace": FIXED, "ui-monospace": FIXED, "serif": "Tinos", "ui-serif": "Tinos"}
 PRIMARY = "Inter"
 _VARIABLES_DEPTH = 4  # variables that stand for variables; more is a circle
@@ -128,6 +141,12 @@ class Asked:
     brought: set[str]  # lower-case names that an authored @font-face provides
     weights: set[int]
     is_italic: bool = False
+    replaced: list[list[str]] = field(default_factory=list)  # the lists in which others are put for fonts of systems
+
+    def of_machines(self) -> set[str]:
+        """Lower-case fonts of systems that nothing is put for: HyperFrames reads `font-family` in style sheets only."""
+        names = {name.lower() for names in self.replaced for stack in self._resolved(names) for name in stack}
+        return {key for key in map(str.lower, self.families()) if key in STANDS_FOR and key not in names}
 
     def stacks(self) -> list[list[str]]:
         """Every family list as lower-case names, variables replaced, one list for each value that a variable has."""
@@ -181,6 +200,7 @@ def _collect(asked: Asked, name: str, value: list[Any], *, is_face: bool) -> Non
         asked.brought |= {family.lower() for family in listed(value)} if name == "font-family" else set()
     elif name in {"font-family", "font"}:
         asked.lists.append(listed(value if name == "font-family" else _after_size(value)))
+        asked.replaced += asked.lists[-1:] if name == "font-family" else []
     elif name.startswith("--"):
         asked.properties.setdefault(name, []).append(listed(value))
     if name in {"font-weight", "font"}:
@@ -209,15 +229,19 @@ def _is_weight(number: int | None) -> bool:
     return number is not None and 100 <= number <= 900 and number % 100 == 0
 
 
-def with_primary(sheet: str, defined: Collection[str] = ()) -> str:
+def with_primary(sheet: str, defined: Collection[str] = (), *, is_inner: bool = False) -> str:
     """`sheet` with our own font put before every list, or custom property, that begins with a generic family.
 
-    So do the lists that stand in for a variable which is none of the `defined` ones.
+    So do the lists that stand in for a variable which is none of the `defined` ones. In pages inside the page, which
+    HyperFrames leaves to the machine, it is the font that machines show.
     """
     tokens = tinycss2.parse_component_value_list(sheet)
     found = [(d, place) for d in declarations(tokens) if (place := _generic_first(d, defined)) is not None]
     for declaration, (inside, at) in reversed(found):  # from the end, so that earlier places stay where they are
         name = f" {_generic_font(declaration)}" if declaration.name == "font" else PRIMARY
+        if is_inner:
+            stop = declaration.stop if inside is declaration.tokens else len(inside)
+            name, at = _stand_in_at(inside, at, stop)
         inside[at:at] = tinycss2.parse_component_value_list(f"{name},")
     return str(tinycss2.serialize(tokens)).replace("</", "<\\/") if found else sheet
 
@@ -237,6 +261,23 @@ def _generic_first(declaration: Declaration, defined: Collection[str]) -> tuple[
 def _generic_font(declaration: Declaration) -> str:
     # HyperFrames puts Inter before the lists of `font-family` alone.
     return _GENERIC_FONTS.get(listed(_after_size(declaration.value))[0].lower(), _STANDARD)
+
+
+def stand_in(names: Iterable[str]) -> str:
+    """The family that shows what machines show for a list without fonts of its own."""
+    return next((STAND_INS[name.lower()] for name in names if name.lower() in STAND_INS), UNNAMED)
+
+
+def _stand_in_at(tokens: list[Any], start: int, stop: int) -> tuple[str, int]:
+    """(font, place) for a list: browsers pass over generic families of other systems."""
+    begin = start
+    for index in range(start, stop + 1):
+        if index < stop and not (tokens[index].type == "literal" and tokens[index].value == ","):
+            continue
+        if (font := STAND_INS.get(named(tokens[begin:index]).lower())) is not None:
+            return f' "{font}"', begin
+        begin = index + 1
+    return f' "{UNNAMED}"', start
 
 
 def _place(tokens: list[Any], start: int, stop: int, defined: Collection[str]) -> tuple[list[Any], int] | None:
@@ -281,6 +322,12 @@ def faces(sheet: str) -> list[Face]:
             best = next((address for address in addresses if ".woff2" in address), addresses[0])
             found.append(_face(values, best))
     return found
+
+
+def only_local(sheets: list[str]) -> set[str]:
+    """Families, lower-case, that @font-face rules take from the machine alone."""
+    had = {face.family.lower() for sheet in sheets for face in faces(sheet)}
+    return ask([sheet for sheet in sheets if "local(" in sheet.lower()], []).brought - had
 
 
 def _face(values: dict[str, list[Any]], url: str) -> Face:

@@ -8,15 +8,17 @@ before its generic ones. What no source has stops the render, unless substitutes
 import base64
 import functools
 import importlib.resources
+import json
 import re
 import unicodedata
 import urllib.parse
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from justhtml import Document, Element
 
 from fleet import errors, model
+from fleet.assets import Library
 from fleet.composition import assets, css, faces, fallback, families, glyphs, letters, markup, speech, stacks
 from fleet.composition.assets import Assets
 from fleet.composition.families import Face
@@ -24,6 +26,10 @@ from fleet.composition.families import Face
 MARK = "data-hyperframes-deterministic-fonts"
 # What text without any family is drawn with: the metrics and shapes of Chromium's own standard font.
 _STANDARD = "fleetrender standard"
+_OURS: dict[str, Callable[[faces.Wanted, Library], Iterator[tuple[Face, bytes]]]] = {
+    _STANDARD: faces.standard,
+    families.SYSTEM: functools.partial(faces.meant, families.SYSTEM_FONT),
+}
 _CONTROLS = frozenset({"button", "input", "select", "textarea"})
 _FIXED_WIDTH = frozenset({"code", "kbd", "pre", "samp", "tt"})
 # Fonts of one system that only serve other scripts: their characters come from our own fonts for these.
@@ -57,19 +63,31 @@ class _Families:
 
 
 def embed(
-    document: Document, files: Assets, language: str = "", *, is_substitute_accepted: bool = False
+    document: Document,
+    files: Assets,
+    language: str = "",
+    *,
+    is_substitute_accepted: bool = False,
+    is_inner: bool = False,
 ) -> list[model.Finding]:
     """Puts every family and character that the document asks for into it, as data.
 
+    `is_inner`: it is a page inside the page, whose generic families are those of a machine.
     CompositionError lists the families and characters that cannot be had; accepted, they are warnings.
     """
-    _sanitise(document)
+    unread = families.only_local([markup.text(e) for e in markup.walk(document, templates=True) if e.name == "style"])
+    _sanitise(document, is_inner=is_inner)
     links = [link for link in markup.find(document, "link") if assets.is_font_service(markup.get(link, "href") or "")]
     shown = letters.of_document(document)
     text = "\n".join([shown, *map(letters.of_script, files.spoken), *_file_texts(files)])
     asked = _asked(document, files.spoken, has_text=bool(letters.shapes(_visible(document))))
-    found = _resolve(asked, links, _wanted(asked, links, files.spoken, text), document, files)
-    missing = [key for key in found.names if not found.faces[key]]
+    if is_inner:
+        asked.replaced.clear()
+    linked = {name.lower() for link in links for name, _ in _linked(link)}
+    left = {key: families.ON_MACHINES.get(key, "") for key in asked.of_machines() - linked}
+    left |= dict.fromkeys(unread - linked, "")
+    found = _resolve(asked, links, _wanted(asked, links, files.spoken, text), document, files, left)
+    missing = [key for key in found.names if not found.faces[key] and key not in left]
     gaps: frozenset[str] = frozenset()
     for stack in asked.stacks():
         gaps |= found.lack(stack, letters.shapes(text))
@@ -87,19 +105,21 @@ def embed(
             "\n".join(finding.message for finding in problems),
             remedy="put the fonts into the project with @font-face rules, or accept others with `--substitute-fonts`",
         )
-    return [*problems, *notes, *_unknown_text(files)]
+    local = [_unread(files, key) for key in found.names if key in unread - linked]
+    return [*problems, *notes, *local, *_unknown_text(files)]
 
 
-def _sanitise(document: Document) -> None:
+def _sanitise(document: Document, *, is_inner: bool) -> None:
     elements = list(markup.walk(document, templates=True))
     sheets = [markup.text(element) for element in elements if element.name == "style"]
     styles = [style for element in elements if (style := markup.get(element, "style"))]
     defined: set[str] = set().union(*map(families.defines, [*sheets, *styles]))
     for element in elements:
         if element.name == "style":
-            markup.set_text(element, families.with_primary(stacks.without_local(markup.text(element)), defined))
+            sheet = stacks.without_local(markup.text(element))
+            markup.set_text(element, families.with_primary(sheet, defined, is_inner=is_inner))
         if style := markup.get(element, "style"):
-            element.attrs["style"] = families.with_primary(style, defined)
+            element.attrs["style"] = families.with_primary(style, defined, is_inner=is_inner)
         if (listed := markup.get(element, "data-font-family")) and families.names_generic(listed):
             element.attrs["data-font-family"] = f"{families.PRIMARY}, {listed}"
 
@@ -113,17 +133,25 @@ def _asked(document: Document, spoken: Iterable[str], *, has_text: bool) -> fami
     elements = list(markup.walk(document, templates=True))
     sheets = [markup.text(element) for element in elements if element.name == "style"]
     asked = families.ask(sheets, [style for element in elements if (style := markup.get(element, "style"))])
-    for name in ("data-font-family", "font-family"):
-        asked.lists += [families.listed(value) for e in elements if (value := markup.get(e, name))]
-    asked.lists += [families.listed(value) for source in spoken for value in speech.fonts(source)]
+    asked.replaced += _attributes(elements, "data-font-family")
+    asked.lists += _attributes(elements, "data-font-family") + _attributes(elements, "font-family")
+    scripted = [families.listed(value) for source in spoken for value in speech.fonts(source)]
+    asked.lists += scripted
+    asked.lists += [[families.stand_in(names)] for names in scripted if names and names[0].lower() in families.GENERIC]
     names = {element.name for element in elements}
     if has_text and not _has_base(document, sheets):
         asked.lists.append([_STANDARD])
-    if names & _CONTROLS or any("getContext" in source and ".font" in source for source in spoken):
+    if names & _CONTROLS:
         asked.lists.append([families.PRIMARY])
+    if any("getContext" in source and ".font" in source for source in spoken):
+        asked.lists.append([families.stand_in(["sans-serif"])])
     if names & _FIXED_WIDTH:
         asked.lists.append([families.FIXED])
     return asked
+
+
+def _attributes(elements: list[Element], name: str) -> list[list[str]]:
+    return [families.listed(value) for element in elements if (value := markup.get(element, name))]
 
 
 def _has_base(document: Document, sheets: list[str]) -> bool:
@@ -161,20 +189,35 @@ def _wanted(asked: families.Asked, links: list[Element], spoken: Iterable[str], 
     linked = {int(part) for part in re.findall(r"(?<![0-9])[1-9]00(?![0-9])", axes)}
     # Styles may show a letter in its other case; a font without the space is not the first of any list.
     wanted = frozenset(f"{text}{text.upper()}{text.lower()} ")
-    return faces.Wanted(frozenset(asked.weights | linked | scripted), asked.is_italic or "ital" in axes, wanted)
+    ranged = {
+        name.lower(): frozenset(axes.partition("@")[0].split(","))
+        for link in links
+        for name, axes in _linked(link)
+        if ".." in axes
+    }
+    weights = frozenset(asked.weights | linked | scripted)
+    return faces.Wanted(weights, asked.is_italic or "ital" in axes, wanted, axes=ranged)
 
 
 def _resolve(
-    asked: families.Asked, links: list[Element], wanted: faces.Wanted, document: Document, files: Assets
+    asked: families.Asked,
+    links: list[Element],
+    wanted: faces.Wanted,
+    document: Document,
+    files: Assets,
+    left: Mapping[str, str],
 ) -> _Families:
+    """Faces of every family; those `left` to machines have the font named there, or none, as machines do."""
     linked = {name.lower(): name for link in links for name, _ in _linked(link)}
     names = {name.lower(): name for name in asked.families()}
     names |= {key: name for key, name in linked.items() if key not in asked.brought}
     served = faces.served(links, files.library)
-    files.library.prefetch(faces.packages({key: name for key, name in names.items() if key != _STANDARD}, served))
-    found = {key: list(faces.of_family(name, key, wanted, served, files.library)) for key, name in names.items()}
-    if _STANDARD in found:
-        found[_STANDARD] = list(faces.standard(wanted, files.library))
+    public = {key: name for key, name in names.items() if key not in _OURS and key not in left}
+    files.library.prefetch(faces.packages(public, served))
+    found = {key: list(faces.of_family(name, key, wanted, served, files.library)) for key, name in public.items()}
+    found |= {key: list(_OURS[key](wanted, files.library)) for key in names if key in _OURS}
+    wanted_left = {key: font for key, font in left.items() if key in names}
+    found |= {key: list(faces.meant(font, wanted, files.library)) for key, font in wanted_left.items()}
     drawn: dict[str, frozenset[str] | None] = {key: _drawn(pairs) for key, pairs in found.items() if pairs}
     drawn |= _authored(document, files)
     stand_ins = _stand_ins(asked, drawn, wanted, files)
@@ -277,7 +320,8 @@ def _append(document: Document) -> None:
 
 def _script(*, has_last: bool) -> str:
     last = css.quote(fallback.FAMILY) if has_last else "null"
-    return f"{_resource('stacks.js')}\n__fleetStacks({css.quote(families.PRIMARY)}, {last});"
+    stand_ins = json.dumps({**families.STAND_INS, "": families.UNNAMED})
+    return f"{_resource('stacks.js')}\n__fleetStacks({stand_ins}, {last});"
 
 
 def _resource(name: str) -> str:
@@ -317,7 +361,8 @@ def _first(stack: list[str]) -> str:
 
 
 def _unresolved(files: Assets, key: str) -> model.Finding:
-    what = "the standard font of pages that name none" if key == _STANDARD else f"the font family `{key}`"
+    own = {_STANDARD: "the standard font of pages that name none", families.SYSTEM: "the font of `system-ui`"}
+    what = own.get(key, f"the font family `{key}`")
     where = files.source.find(key)
     return model.Finding(
         severity=model.Severity.WARNING,
@@ -325,6 +370,16 @@ def _unresolved(files: Assets, key: str) -> model.Finding:
         message=f"{where + ': ' if where else ''}no source has {what}; without it another font is shown",
         remedy="put the font file into the project and name it in an @font-face rule",
         where=where,
+    )
+
+
+def _unread(files: Assets, key: str) -> model.Finding:
+    return model.Finding(
+        severity=model.Severity.WARNING,
+        code="font-local",
+        message=f"an @font-face rule takes `{key}` from the machine alone, where none is read: another font is shown",
+        remedy="put the font file into the project and name it in the rule, or remove the rule",
+        where=files.source.find(key),
     )
 
 

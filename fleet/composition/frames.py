@@ -49,7 +49,7 @@ def finish(frames: list[Frame], files: Assets, *, is_substitute_accepted: bool) 
         document = frame.page.document
         files.inline_sheets(document)
         modules.complete_maps(files, document, frame.page.path)
-        findings += fonts.embed(document, files, is_substitute_accepted=is_substitute_accepted)
+        findings += fonts.embed(document, files, is_substitute_accepted=is_substitute_accepted, is_inner=True)
         scripts.inline(document, files.scripts)
         _anchor(document)
         if frame.host is None:

@@ -4,6 +4,8 @@ An import of a file that can be had is rewritten to the path of that file in the
 page's import map, which is given an entry for each name that it resolves by a prefix.
 """
 
+import contextlib
+import dataclasses
 import hashlib
 import json
 import posixpath
@@ -11,7 +13,7 @@ from typing import Any
 
 from justhtml import Document, Element
 
-from fleet import assets, model
+from fleet import assets, esm, model, npm
 from fleet.composition import markup, placeholders, project, refuse, speech
 from fleet.composition.assets import REMOTE, Assets, absolute, is_remote
 
@@ -62,10 +64,9 @@ def remote(files: Assets, url: str, where: str) -> str:
     kind = speech.extension(url)
     if kind not in speech.MODULES and kind in speech.DATA:
         return files.fetched(url)
-    address = absolute(url)
-    fetched = files.library.fetch(address)
-    name = assets.file_name(url)
-    name = name if kind in speech.MODULES else f"{name}.js"  # hosts tell a script by its name
+    address, fetched = _fetched(files, absolute(url))
+    name = assets.file_name(address)
+    name = name if speech.extension(address) in speech.MODULES else f"{name}.js"  # hosts tell a script by its name
     path = posixpath.join(REMOTE, hashlib.sha256(address.encode()).hexdigest()[:12], name)
     if path not in files.files:
         files.files[path] = fetched.file
@@ -73,6 +74,30 @@ def remote(files: Assets, url: str, where: str) -> str:
         if (rewritten := _with_imports(files, source, address, where)) != source:
             files.add(path, rewritten.encode())
     return path
+
+
+def _fetched(files: Assets, address: str) -> tuple[str, assets.Fetched]:
+    """A module and the address by which it is known, its package's own file when its CDN cannot be reached."""
+    try:
+        return address, files.library.fetch(address)
+    except assets.Unavailable as direct:
+        package = esm.package_of(address)
+        if package is None:
+            raise
+        for path in esm.candidates(_manifest(files, package), package.path):
+            file = dataclasses.replace(package, path=path)
+            with contextlib.suppress(assets.Unavailable):
+                return esm.address(file), files.library.package_file(file)
+        raise assets.Unavailable(f"{direct}; npm package {package.name} has no such ES module") from direct
+
+
+def _manifest(files: Assets, package: npm.File) -> dict[str, Any]:
+    written = files.library.package_file(dataclasses.replace(package, path="package.json")).read()
+    try:
+        said = json.loads(written)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def local(files: Assets, path: str) -> None:
@@ -101,6 +126,8 @@ def _imported(files: Assets, specifier: str, base: str, where: str) -> str:
         return _wanted(files, assets.join(base, specifier), where)
     if project.has_scheme(specifier):
         return specifier
+    if (package := esm.package_of(base)) is not None:
+        return _wanted(files, esm.dependency(specifier, package, _manifest(files, package)), where)
     files.bare.setdefault(specifier, where)
     return specifier
 

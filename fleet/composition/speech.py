@@ -5,6 +5,7 @@ Reads texts as texts; nothing here understands JavaScript, and nothing needs to.
 
 import posixpath
 import re
+import urllib.parse
 from collections.abc import Callable, Iterable, Iterator
 
 # A whole string literal that is an address of a file.
@@ -119,12 +120,16 @@ def mentioned(text: str, paths: Iterable[str]) -> set[str]:
     """
     known = set(paths)
     endings = set(_ENDING.findall(text))
-    found = {path for path in known if "." in path and (path in text or _ends_so(path, endings))}
+    found = {path for path in known if "." in path and (_is_written(path, text) or _ends_so(path, endings))}
     for folder in {posixpath.dirname(path) for path in known} - {""}:
         for beginning in _beginnings(text, f"{folder}/"):
             if beginning not in known:
                 found |= {path for path in known if path.startswith(beginning)}
     return found
+
+
+def _is_written(path: str, text: str) -> bool:
+    return path in text or urllib.parse.quote(path) in text
 
 
 def _ends_so(path: str, endings: set[str]) -> bool:

@@ -1,6 +1,7 @@
 // Gives family lists that scripts set the fonts of the bundle before any font of a host: on canvases and in styles.
-// `primary`: what stands for a generic family. `last`: the family with the characters that others lack, or null.
-function __fleetStacks(primary, last) {
+// `standIns`: by generic family, what machines show for it, and by "" for a list in which they know none.
+// `last`: the family with the characters that others lack, or null.
+function __fleetStacks(standIns, last) {
   "use strict";
   const GENERIC =
     /^(?:sans-serif|serif|monospace|cursive|fantasy|system-ui|ui-sans-serif|ui-serif|ui-monospace|ui-rounded|emoji|math|fangsong|-apple-system|blinkmacsystemfont)$/i;
@@ -11,8 +12,11 @@ function __fleetStacks(primary, last) {
     if (!names.length || (names.length === 1 && KEYWORD.test(names[0]))) return value;
     if (last && names.includes(JSON.stringify(last))) return value;
     const found = names.findIndex((name) => GENERIC.test(name));
-    const at = found < 0 ? names.length : found;
-    const added = [...(at === 0 ? [primary] : []), ...(last ? [last] : [])].map((name) => JSON.stringify(name));
+    // Browsers pass over generic families of other systems.
+    const known = names.findIndex((name) => Object.hasOwn(standIns, name.toLowerCase()));
+    const at = found < 0 ? names.length : found === 0 ? Math.max(0, known) : found;
+    const own = found === 0 ? [standIns[known < 0 ? "" : names[known].toLowerCase()]] : [];
+    const added = [...own, ...(last ? [last] : [])].map((name) => JSON.stringify(name));
     return [...names.slice(0, at), ...added, ...names.slice(at)].join(", ");
   };
   const SHORTHAND = /^(.*?(?:^|\s)[\d.]+(?:px|pt|em|rem|%|vw|vh|vmin|vmax)(?:\s*\/\s*[^\s]+)?\s+)(.+)$/is;
