@@ -1,0 +1,273 @@
+"""What can befall a fleet in mid-run, on real SSH hosts: the run completes, or ends in time with the right exit code.
+
+docs/reliability.md lists all faults with their tests; here are those that no other module has. Some take long or need
+control groups: `FLEETRENDER_FAULTS=all` runs them, too.
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import barcode
+import hostile_support as hostile
+import pytest
+import relay
+import sshd
+from fleet_support import BARCODE, Running, cmdline, hosts_toml, left_of, run_directory, start, wait_until_empty
+from fleetrender_support import RENDER_TIMEOUT_S, fleetrender
+from sshd import Sshd
+
+from fleet import render, request
+
+pytestmark = [
+    pytest.mark.sshd,
+    pytest.mark.browser,
+    pytest.mark.ffmpeg,
+    pytest.mark.skipif(not sshd.IS_AVAILABLE, reason=sshd.WHY_NOT),
+]
+
+by_hand = pytest.mark.skipif(os.environ.get("FLEETRENDER_FAULTS") != "all", reason="run with FLEETRENDER_FAULTS=all")
+FRAMES = 120
+# A silent connection is given up after three of these.
+KEEPALIVE = {"keepalive": '"1s x 3"'}
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[list[Sshd]]:
+    with sshd.start(number=14) as first, sshd.start(number=15) as second:
+        yield [first, second]
+
+
+def begin(home: Path, hosts: Path, *more: str) -> Running:
+    return start(
+        home, BARCODE, "--hosts", hosts, "--frames", f"0:{FRAMES}", "-o", "out.mp4", "--workers", "1", "--json", *more
+    )
+
+
+def check(home: Path, running: Running, servers: Sequence[Sshd]) -> list[str]:
+    """The run ends well, its frames are right, and nothing is left of it anywhere; the kinds of its events."""
+    _, stderr = running.process.communicate(timeout=RENDER_TIMEOUT_S)
+    assert running.process.returncode == 0, stderr
+    assert barcode.read_file(home / "out.mp4") == list(range(FRAMES))
+    check_left(home, servers)
+    return [event["type"] for event in running.seen()]
+
+
+def check_left(home: Path, servers: Sequence[Sshd]) -> None:
+    assert [wait_until_empty(server) for server in servers] == [[] for _ in servers]
+    assert left_of(home) == []
+    assert [path.name for path in home.glob("out.mp4?*")] == []
+    assert not list(run_directory(home).rglob("*.part"))
+    for server in servers:
+        for lock in server.home.glob(".cache/fleetrender/*/host.lock"):
+            with lock.open() as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def trust(home: Path, server: Sshd, name: str) -> None:
+    """Makes the server's key known under another name, too."""
+    with (home / "hosts.known_hosts").open("a") as file:
+        file.write(server.known_hosts_line.replace(f"fleet-{server.name}", f"fleet-{name}") + "\n")
+
+
+def harm(server: Sshd, number: int) -> None:
+    for pid in server.processes():
+        os.kill(pid, number)
+
+
+def test_a_host_that_freezes_is_replaced_and_thaws_without_harm(tmp_path: Path, servers: list[Sshd]) -> None:
+    running = begin(tmp_path, hosts_toml(tmp_path, servers, **KEEPALIVE))
+    running.wait_for("r14", "chunk.captured")
+    harm(servers[0], signal.SIGSTOP)
+    servers[0].kill_sessions(signal.SIGSTOP)
+    try:
+        running.wait_for("r14", "host.lost")
+    finally:
+        servers[0].kill_sessions(signal.SIGCONT)
+        harm(servers[0], signal.SIGCONT)
+    assert "host.lost" in check(tmp_path, running, servers)
+
+
+def test_a_host_without_power_is_replaced(tmp_path: Path, servers: list[Sshd]) -> None:
+    running = begin(tmp_path, hosts_toml(tmp_path, servers))
+    running.wait_for("r14", "chunk.captured")
+    servers[0].stop()
+    harm(servers[0], signal.SIGKILL)
+    try:
+        check(tmp_path, running, servers)
+    finally:
+        servers[0].launch()
+
+
+def test_a_link_that_falls_silent_and_comes_back_ends_the_same_chunk(tmp_path: Path, servers: list[Sshd]) -> None:
+    with relay.opened(servers[0]) as link:
+        running = begin(tmp_path, hosts_toml(tmp_path, [link.host], **KEEPALIVE))
+        running.wait_for("r14", "chunk.captured")
+        link.silence()
+        running.wait_for("r14", "host.lost")
+        link.heal()
+        check(tmp_path, running, servers[:1])
+    ordered = [(event["chunk"], event["attempt"]) for event in running.seen() if event["type"] == "chunk.ordered"]
+    assert ordered == [("c0001", 1), ("c0001", 2)]
+
+
+def test_a_slow_link_is_no_fault(tmp_path: Path, servers: list[Sshd]) -> None:
+    with relay.opened(servers[0], delay_s=0.15) as link:
+        kinds = check(tmp_path, begin(tmp_path, hosts_toml(tmp_path, [link.host])), servers[:1])
+    assert not {"host.lost", "chunk.failed"} & set(kinds)
+
+
+def test_a_jump_host_that_dies_is_dialled_again(tmp_path: Path, servers: list[Sshd]) -> None:
+    jump, inner = servers
+    hosts = hosts_toml(tmp_path, [inner], jump='"bastion"')
+    hosts.write_text(
+        hosts.read_text() + f'\n[jump.bastion]\naddress = "{jump.address}"\nport = {jump.port}\nuser = "{jump.user}"\n'
+        f'identity = "{jump.identity}"\n'
+    )
+    trust(tmp_path, jump, "bastion")
+    running = begin(tmp_path, hosts)
+    running.wait_for("r15", "chunk.captured")
+    jump.kill_sessions()
+    assert "host.lost" in check(tmp_path, running, servers)
+
+
+@contextmanager
+def small_disk(server: Sshd) -> Iterator[Path]:
+    """A file system of its own for the host's work directory."""
+    path = server.directory / "disk"
+    path.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8g,mode=700", "none", path], capture_output=True).returncode:
+        pytest.skip("cannot mount a file system here")
+    try:
+        shutil.chown(path, server.user, server.user)
+        yield path
+    finally:
+        subprocess.run(["umount", "-l", path], check=True)
+
+
+def shrink(disk: Path) -> list[str]:
+    """The command that leaves next to no room."""
+    return ["mount", "-o", f"remount,size={shutil.disk_usage(disk).used // 1024 + 64}k", str(disk)]
+
+
+def test_a_host_whose_disk_fills_up_leaves_its_frames_to_others(tmp_path: Path, servers: list[Sshd]) -> None:
+    with small_disk(servers[0]) as disk:
+        hosts = hosts_toml(tmp_path, servers)
+        hosts.write_text(hosts.read_text().replace('name = "r14"', f'name = "r14"\nworkdir = "{disk}"'))
+        running = begin(tmp_path, hosts)
+        running.wait_for("r14", "chunk.captured")
+        while subprocess.run(shrink(disk), capture_output=True).returncode:  # it has grown meanwhile
+            assert running.process.poll() is None
+        check(tmp_path, running, servers)
+    failed = [event["fault"]["code"] for event in running.seen() if event["type"] == "chunk.failed"]
+    assert "disk_full" in failed
+
+
+def test_strict_servers_slow_shells_and_a_host_named_twice_are_put_up_with(tmp_path: Path, servers: list[Sshd]) -> None:
+    settings = ["MaxSessions 1", "PermitTTY no", "DisableForwarding yes"]
+    (servers[1].home / ".bashrc").write_text("sleep 4\n")
+    try:
+        with sshd.start(number=16, settings=settings) as strict:
+            hosts = hosts_toml(tmp_path, [servers[1], strict, strict])
+            hosts.write_text('name = "twin"'.join(hosts.read_text().rsplit('name = "r16"', 1)))
+            trust(tmp_path, strict, "twin")
+            running = begin(tmp_path, hosts)
+            check(tmp_path, running, [servers[1], strict])
+            verified = {event["host"] for event in running.seen() if event["type"] == "chunk.verified"}
+            refused = [event["message"] for event in running.seen() if event["type"] == "host.refused"]
+    finally:
+        (servers[1].home / ".bashrc").write_text("")
+    assert len(verified) == 2
+    assert "r15" in verified
+    assert any("is rendering for" in message for message in refused)
+
+
+def test_an_expired_certificate_is_a_refused_key(tmp_path: Path) -> None:
+    ca = tmp_path / "ca"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", ca], check=True)
+    with sshd.start(number=16, settings=[f"TrustedUserCAKeys {ca}.pub"]) as server:
+        (server.directory / "authorized_keys").write_text("")
+        public = server.identity.with_name("identity.pub")
+        public.write_text(subprocess.check_output(["ssh-keygen", "-y", "-f", server.identity], text=True))
+        sign = ["ssh-keygen", "-q", "-s", str(ca), "-I", "t", "-n", server.user, "-V", "-10m:-5m", str(public)]
+        subprocess.run(sign, check=True)
+        ended = fleetrender(
+            tmp_path, "run", BARCODE, "-H", hosts_toml(tmp_path, [server]), "--frames", "0:10", "-o", "out.mp4"
+        )
+        check_left(tmp_path, [server])
+    assert ended.code == 5
+    assert server.user in ended.stderr
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def fan_out(home: Path, count: int) -> None:
+    with pytest.MonkeyPatch.context() as patch, hostile.agent(home) as agent:
+        patch.setenv("FLEETRENDER_STATE", str(home / "state"))
+        patch.setenv("FLEETRENDER_CACHE", str(home / "cache"))
+        asked = request.Request(composition=hostile.composition(home / "c"), output=home / "out.mp4")
+        prepared = render.prepare(asked)
+        hosts = [hostile.local(home, f"h{number}") for number in range(count)]
+        ended = asyncio.run(hostile.render_with(home, prepared, agent, hosts))
+    assert ended.error is None
+    assert ended.report["exit_code"] == 0
+    assert left_of(home) == []
+
+
+@pytest.mark.parametrize("count", [16, pytest.param(64, marks=by_hand)])
+def test_many_hosts_with_tiny_chunks_end_together(tmp_path: Path, count: int) -> None:
+    fan_out(tmp_path, count)
+
+
+@contextmanager
+def cgroup(server: Sshd, controller: str, **limits: int) -> Iterator[Path]:
+    """The server and all that it starts, in a control group (version 1) of their own."""
+    group = Path("/sys/fs/cgroup", controller, f"frt-{server.user}")
+    try:
+        group.mkdir()
+        for name, value in limits.items():
+            (group / f"{controller}.{name}").write_text(str(value))
+    except OSError as error:
+        pytest.skip(f"no control group: {error}")
+    assert server.process is not None
+    (group / "cgroup.procs").write_text(str(server.process.pid))
+    try:
+        yield group
+    finally:
+        parent = group.parent / "cgroup.procs"
+        for pid in (group / "cgroup.procs").read_text().split():
+            parent.write_text(pid)
+        group.rmdir()
+
+
+@by_hand
+def test_a_host_with_a_tenth_of_a_core_holds_nobody_up(tmp_path: Path, servers: list[Sshd]) -> None:
+    with cgroup(servers[0], "cpu", cfs_quota_us=10_000):
+        check(tmp_path, begin(tmp_path, hosts_toml(tmp_path, servers)), servers)
+
+
+@by_hand
+def test_a_host_without_memory_for_a_browser_leaves_its_frames_to_others(tmp_path: Path, servers: list[Sshd]) -> None:
+    with cgroup(servers[0], "memory", limit_in_bytes=120 << 20):
+        check(tmp_path, begin(tmp_path, hosts_toml(tmp_path, servers)), servers)
+
+
+@by_hand
+def test_a_host_cut_off_for_ever_ends_its_processes_within_the_lease(tmp_path: Path, servers: list[Sshd]) -> None:
+    with relay.opened(servers[0]) as link:
+        running = begin(tmp_path, hosts_toml(tmp_path, [link.host, servers[1]], **KEEPALIVE))
+        running.wait_for("r14", "chunk.captured")
+        link.silence()
+        _, stderr = running.process.communicate(timeout=RENDER_TIMEOUT_S)
+        assert running.process.returncode == 0, stderr
+        for _ in range(12):  # the lease is 45 s
+            if not wait_until_empty(servers[0]):
+                break
+        assert [cmdline(pid) for pid in servers[0].processes()] == []
+    assert json.loads((run_directory(tmp_path) / "report.json").read_text())
