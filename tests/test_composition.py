@@ -189,6 +189,11 @@ def test_the_render_goes_on_without_pictures_that_are_not_there(tmp_path: Path) 
         findings.refuse(tuple(missing), strict=True)
 
 
+def test_a_number_that_nothing_can_read_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(errors.CompositionError, match=r"^index\.html:1: a number of more than 4300 digits"):
+        read(tmp_path, {"index.html": page(f'<p style="width:{"9" * 5000}px">x</p>')})
+
+
 def test_a_picture_beside_the_project_is_refused_rather_than_left_out(tmp_path: Path) -> None:
     (tmp_path / "beside.png").write_bytes(b"x")
     with pytest.raises(errors.CompositionError, match=r"^index\.html:1: \.\./beside\.png: leads out of the project"):

@@ -6,6 +6,7 @@ Problems are collected, and raised together: an author mends one list, not one l
 import base64
 import hashlib
 import posixpath
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,7 @@ _LOADED_LINKS = frozenset({"preload", "prefetch", "modulepreload"})
 _PLACEHOLDERS = ("{{", "<<", "${")
 _FONT_TYPES = {".woff2": "font/woff2", ".woff": "font/woff", ".ttf": "font/ttf", ".otf": "font/otf"}
 _DATA = frozenset({".json", ".geojson"})  # what scripts fetch, Lottie animations among it
+_ENDLESS_NUMBER = re.compile(r"[0-9]{4301}")  # Python reads none, and the parser of style sheets ends with an error
 FONT_LIMIT_BYTES = 5 * 1024 * 1024
 FONT_HOSTS = frozenset({"fonts.googleapis.com", "fonts.bunny.net"})
 
@@ -345,6 +347,8 @@ def _check_depth(sheet: str, where: str) -> None:
         raise errors.CompositionError(
             f"{where}: styles are nested more than {css.DEPTH_LIMIT} levels deep", remedy="close their brackets"
         )
+    if _ENDLESS_NUMBER.search(sheet):
+        raise errors.CompositionError(f"{where}: a number of more than 4300 digits", remedy="shorten it")
 
 
 def why_missing(value: str) -> str:
