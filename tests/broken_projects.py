@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 SIZE = 'data-width="320" data-height="180"'
 TIMED = f'{SIZE} data-duration="0.2" data-no-timeline'
 # Seconds that a page gets; a healthy one of these sizes is ready in half of them on a busy machine.
-PAGE_TIMEOUT_S = 4
+PAGE_TIMEOUT_S = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
