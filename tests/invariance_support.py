@@ -31,7 +31,7 @@ EXAMPLES = fleetrender_support.EXAMPLES
 FOLDER = Path(__file__).parent / "compositions"
 FIXTURES = sorted(path.parent for path in FOLDER.glob("*/index.html"))
 # Few frames, and yet the whole of a film.
-FPS = Fraction(5)
+FPS = Fraction(8)
 # Chromium draws an opaque layer with text on it, when it lies between two pixels, over what is left in its memory: one
 # column at its edge depends on the frames before, by this much at most.
 UNCLEAN_EDGES = frozenset({"sub-composition-nested"})
