@@ -19,7 +19,7 @@ from justhtml import Document, Element
 
 from fleet import errors, model
 from fleet.assets import Library
-from fleet.composition import assets, css, faces, fallback, families, glyphs, letters, markup, speech, stacks
+from fleet.composition import assets, css, faces, fallback, families, fontnotes, glyphs, letters, markup, speech, stacks
 from fleet.composition.assets import Assets
 from fleet.composition.families import Face
 
@@ -41,7 +41,6 @@ _BASE_SELECTOR = re.compile(r"(?:^|[\s,}>])(?:html|body|:root|\*)\s*$")
 # Weights that scripts set: `fontWeight: 600`, `font-weight="600"`.
 _SCRIPTED_WEIGHT = re.compile(r"font-?weight[\"']?\s*[:=,]\s*[\"']?([1-9]00)\b", re.IGNORECASE)
 _TEXT_FILES = frozenset({".json", ".txt", ".csv", ".tsv", ".srt", ".vtt", ".svg", ".geojson"})
-_SHOWN_LIMIT = 12  # families or characters in one message
 
 
 @dataclass(slots=True)
@@ -105,8 +104,8 @@ def embed(
             "\n".join(finding.message for finding in problems),
             remedy="put the fonts into the project with @font-face rules, or accept others with `--substitute-fonts`",
         )
-    local = [_unread(files, key) for key in found.names if key in unread - linked]
-    return [*problems, *notes, *local, *_unknown_text(files)]
+    local = [fontnotes.unread(files, key) for key in found.names if key in unread - linked]
+    return [*problems, *notes, *local, *fontnotes.unknown_text(files)]
 
 
 def _sanitise(document: Document, *, is_inner: bool) -> None:
@@ -282,12 +281,11 @@ def _size_fixed(document: Document) -> None:
     """Gives fixed-width elements the size that browsers give them, once they stand there and before scripts measure."""
     if not any(element.name in _FIXED_WIDTH for element in markup.walk(document, templates=True)):
         return
-    source = importlib.resources.files(__package__).joinpath("fixed.js").read_text(encoding="utf-8")
     body = markup.part(document, "body")
     last = next((n for n in reversed(body.children or ()) if getattr(n, "name", "") not in {"script", "#text"}), None)
     children = list(body.children or ())
     after = children.index(last) + 1 if last is not None else 0
-    script = markup.new("script", {MARK: "true"}, source.replace("%MARK%", MARK))
+    script = markup.new("script", {MARK: "true"}, _resource("fixed.js").replace("%MARK%", MARK))
     body.insert_before(script, children[after] if after < len(children) else None)
 
 
@@ -353,8 +351,8 @@ def _judge(
     # What a private character looks like is known to one font only: no source can have it, and every other machine
     # shows a box as well.
     private = frozenset(c for c in absent if unicodedata.category(c) == "Co")
-    notes += [_undrawn(files, private)] if private else []
-    return [*problems, *([_undrawn(files, absent - private)] if absent - private else [])], notes
+    notes += [fontnotes.undrawn(files, private)] if private else []
+    return [*problems, *([fontnotes.undrawn(files, absent - private)] if absent - private else [])], notes
 
 
 def _first(stack: list[str]) -> str:
@@ -363,45 +361,4 @@ def _first(stack: list[str]) -> str:
 
 def _unresolved(files: Assets, key: str) -> model.Finding:
     own = {_STANDARD: "the standard font of pages that name none", families.SYSTEM: "the font of `system-ui`"}
-    what = own.get(key, f"the font family `{key}`")
-    where = files.source.find(key)
-    return model.Finding(
-        severity=model.Severity.WARNING,
-        code="font-unresolved",
-        message=f"{where + ': ' if where else ''}no source has {what}; without it another font is shown",
-        remedy="put the font file into the project and name it in an @font-face rule",
-        where=where,
-    )
-
-
-def _unread(files: Assets, key: str) -> model.Finding:
-    return model.Finding(
-        severity=model.Severity.WARNING,
-        code="font-local",
-        message=f"an @font-face rule takes `{key}` from the machine alone, where none is read: another font is shown",
-        remedy="put the font file into the project and name it in the rule, or remove the rule",
-        where=files.source.find(key),
-    )
-
-
-def _undrawn(files: Assets, absent: frozenset[str]) -> model.Finding:
-    places = {c: files.source.find(c) for c in sorted(absent)[:_SHOWN_LIMIT]}
-    listed = ", ".join(f"{c} (U+{ord(c):04X}{', ' + place if place else ''})" for c, place in places.items())
-    more = f" and {len(absent) - len(places)} more" if len(absent) > len(places) else ""
-    return model.Finding(
-        severity=model.Severity.WARNING,
-        code="character-undrawn",
-        message=f"no font has the characters {listed}{more}; without one they are empty boxes",
-        remedy="put a font that has them into the project and name it in an @font-face rule",
-        where=next(iter(places.values())),
-    )
-
-
-def _unknown_text(files: Assets) -> Iterator[model.Finding]:
-    if any(speech.fetches_unknown(source, files.files) for source in files.spoken):
-        yield model.Finding(
-            severity=model.Severity.NOTE,
-            code="text-at-run-time",
-            message="a script fetches data that is not in the bundle: fonts for text in it cannot be brought along",
-            remedy="name the file in the script, or put the text into the page",
-        )
+    return fontnotes.unresolved(files, key, own.get(key, f"the font family `{key}`"))

@@ -1,0 +1,76 @@
+"""What an agent and its workers say to each other, over the worker's standard input and output. Pure: no I/O.
+
+A new message stands in the union of `messages` as well.
+"""
+
+from dataclasses import dataclass
+
+from capture.faults import Fault
+from capture.protocol.values import PAGE_LIMIT_S, FrameFile, FrameRange, RenderSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """First line to a worker: one browser, one composition. Answered by Ready or BlockFailed."""
+
+    spec: RenderSpec
+    bundle_directory: str
+    profile_directory: str
+    chromium: str
+    chromium_args: tuple[str, ...]
+    sandbox: bool
+    blobs_directory: str | None = None  # where stills of videos are, by digest
+    page_limit_s: float = PAGE_LIMIT_S
+    watches_scripts: bool = False  # so that one that does not end can be named; WebAssembly runs slower then
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A few consecutive frames of one chunk; file names count from `offset`."""
+
+    frames: FrameRange
+    offset: int
+    directory: str
+    seam: int | None = None  # a frame right before these, to be drawn for its digest alone
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The worker's page is loaded and ready; it settles at the first frame it is given."""
+
+    warnings: tuple[str, ...] = ()  # codes, sorted, each once
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """A sequential page has gone through `frame` without a picture; said now and then, as a sign of life."""
+
+    frame: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeamDrawn:
+    """What the block's seam looks like."""
+
+    frame: FrameFile
+
+
+@dataclass(frozen=True, slots=True)
+class FrameWritten:
+    """One frame is on disk under its final name."""
+
+    frame: FrameFile
+
+
+@dataclass(frozen=True, slots=True)
+class BlockDone:
+    """The block is complete; the worker wants another."""
+
+    frames: FrameRange
+
+
+@dataclass(frozen=True, slots=True)
+class BlockFailed:
+    """The worker gave up and ends; frames written before stay valid."""
+
+    fault: Fault
