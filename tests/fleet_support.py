@@ -1,14 +1,13 @@
 """Renders on real SSH hosts, from outside: starts them, follows their events, and looks at what they leave."""
 
 import json
-import os
-import signal
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import sshd
 from fleetrender_support import EXAMPLES, RENDER_TIMEOUT_S, ROOT, command, environment
 from sshd import Sshd
 
@@ -90,13 +89,13 @@ def cmdline(pid: int) -> str:
 def kill_agent(server: Sshd) -> None:
     for pid in server.processes():
         if " agent" in cmdline(pid):
-            os.kill(pid, signal.SIGKILL)
+            sshd.kill(pid)
 
 
 def kill_browser(server: Sshd) -> None:
     browsers = [pid for pid in server.processes() if "--remote-debugging-pipe" in cmdline(pid)]
     assert browsers
-    os.kill(browsers[0], signal.SIGKILL)
+    sshd.kill(browsers[0])
 
 
 def wait_until_empty(server: Sshd) -> list[str]:

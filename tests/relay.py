@@ -60,9 +60,10 @@ class Relay:
         task.add_done_callback(self._tasks.discard)
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection(self._server.address, self._server.port)
-        ends = (writer, far_writer)
+        ends = [writer]
         try:
+            far_reader, far_writer = await asyncio.open_connection(self._server.address, self._server.port)
+            ends.append(far_writer)
             await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
         except OSError:
             pass

@@ -82,7 +82,7 @@ class Sshd:
         assert self.process is not None
         for pid in _descendants(self.process.pid):
             if _comm(pid).startswith("sshd"):
-                _kill(pid, number)
+                kill(pid, number)
 
     def set_shell(self, shell: str) -> None:
         """Changes the login shell of the user."""
@@ -207,7 +207,7 @@ def _remove_user(user: str) -> None:
     deadline = time.monotonic() + 10
     while (pids := [pid for pid in _pids() if _uid(pid) == uid]) and time.monotonic() < deadline:
         for pid in pids:
-            _kill(pid)
+            kill(pid)
         time.sleep(0.02)
     subprocess.run(["userdel", user], check=False, capture_output=True)
 
@@ -254,6 +254,7 @@ def _descendants(root: int) -> list[int]:
     return found
 
 
-def _kill(pid: int, number: int = signal.SIGKILL) -> None:
+def kill(pid: int, number: int = signal.SIGKILL) -> None:
+    """Signals a process that may have ended by itself since it was listed."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)

@@ -79,7 +79,7 @@ def trust(home: Path, server: Sshd, name: str) -> None:
 
 def harm(server: Sshd, number: int) -> None:
     for pid in server.processes():
-        os.kill(pid, number)
+        sshd.kill(pid, number)
 
 
 def test_a_host_that_freezes_is_replaced_and_thaws_without_harm(tmp_path: Path, servers: list[Sshd]) -> None:
@@ -98,9 +98,9 @@ def test_a_host_that_freezes_is_replaced_and_thaws_without_harm(tmp_path: Path, 
 def test_a_host_without_power_is_replaced(tmp_path: Path, servers: list[Sshd]) -> None:
     running = begin(tmp_path, hosts_toml(tmp_path, servers))
     running.wait_for("r14", "chunk.captured")
-    servers[0].stop()
-    harm(servers[0], signal.SIGKILL)
     try:
+        servers[0].stop()
+        harm(servers[0], signal.SIGKILL)
         check(tmp_path, running, servers)
     finally:
         servers[0].launch()

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import browser_support as support
@@ -178,7 +178,8 @@ def test_a_killed_page_fails_the_block(tmp_path: Path, mode: CaptureMode) -> Non
         chromium = support.browser_of(worker.process.pid)
         renderers = [pid for pid in tree.descendants(chromium) if "--type=renderer" in browser.command_line(pid)]
         for pid in renderers:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # one that fell with another
+                os.kill(pid, signal.SIGKILL)
         fault = worker.failure()
     assert fault.code is FaultCode.BROWSER_CRASHED
     assert fault.message.startswith("the page's process ended")
@@ -202,7 +203,8 @@ def test_a_killed_gpu_process_fails_the_block_before_an_empty_canvas_is_taken_fo
         chromium = support.browser_of(worker.process.pid)
         for pid in tree.descendants(chromium):
             if "--type=gpu-process" in browser.command_line(pid):
-                os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # one that fell with another
+                    os.kill(pid, signal.SIGKILL)
         fault = worker.failure()
     assert fault.code.retry is Retry.REPLACE
     assert fault.local_frame is not None
