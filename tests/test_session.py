@@ -281,3 +281,14 @@ def test_a_page_sees_the_same_size_zone_and_language_everywhere(tmp_path: Path, 
         opened.open(support.RUNTIME)
     width, height = support.SIZE
     assert json.loads(caught.value.message) == [width, height, 1, width, height, "en-US", 0, "UTC", "1,234.5"]
+
+
+def test_scripts_have_the_memory_of_a_large_machine(tmp_path: Path) -> None:
+    grow = "const held = []; for (let i = 0; i < 60; i++) held.push(new Array(1e6).fill(i + 0.5)); tell(held.length);"
+    document = f"<!doctype html><script>{support.TELL} window.prepare = () => {{ {grow} }};</script>"
+    with (
+        support.session(support.bundle(tmp_path / "bundle", document), CaptureMode.BEGIN_FRAME) as opened,
+        pytest.raises(CaptureError) as caught,
+    ):
+        opened.open(support.RUNTIME)
+    assert json.loads(caught.value.message) == 60
