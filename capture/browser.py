@@ -52,9 +52,9 @@ PLAYWRIGHT_PATTERNS = (
 # agree: it does change the pixels of blurs, and costs 15 % CPU on a page full of them, nothing on others. Text without
 # hinting, subpixel order or the desktop's scale. Tiles drawn whole: where only the part that changed is drawn again,
 # edges are smoothed differently, and whether that is done depends on a race for the tile's memory. No layer of its own
-# for what only moves, and no smoothed edges of layers: one between two pixels would keep something of where it was
-# drawn before (up to 44 levels at the edges of its letters). It takes the mode for small devices to say so, which
-# would also give scripts a tenth of the memory; V8 is told otherwise.
+# for what only moves in its plane: one between two pixels would keep something of where it was drawn before, up to 44
+# levels at the edges of its letters. It takes the mode for small devices to say so, which would also give scripts a
+# tenth of the memory; V8 is told otherwise.
 PIXEL_FLAGS = (
     "--use-gl=angle",
     "--use-angle=swiftshader",
@@ -63,7 +63,6 @@ PIXEL_FLAGS = (
     "--disable-gpu-compositing",
     "--disable-skia-runtime-opts",
     "--disable-partial-raster",
-    "--disable-composited-antialiasing",
     "--enable-low-end-device-mode",
     "--js-flags=--max-old-space-size=4096 --no-optimize-for-size",
     "--font-render-hinting=none",
