@@ -419,6 +419,13 @@ def test_a_missing_python_is_said(server: sshd.Sshd, tmp_path: Path, run: Run) -
         run.greet(server.host(tmp_path, python="python3.99"))
 
 
+def test_a_python_that_is_a_shim_does(server: sshd.Sshd, tmp_path: Path, run: Run) -> None:
+    shim = server.directory / "shim"
+    shim.write_text('#!/usr/bin/env bash\nset -e\nexec "/usr/bin/python3" "$@"\n')
+    shim.chmod(0o755)
+    run.greet(server.host(tmp_path, python=str(shim)))
+
+
 def test_an_old_python_is_said_with_its_version(server: sshd.Sshd, tmp_path: Path, run: Run) -> None:
     old = server.directory / "python3.7"
     old.write_text(
