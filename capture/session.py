@@ -15,6 +15,7 @@ from capture import cdp, shutter, stuck
 from capture.console import Console, clean
 from capture.faults import CaptureError, FaultCode
 from capture.protocol import PAGE_LIMIT_S, CaptureMode, Note, RenderSpec
+from capture.repeats import Repeats
 from capture.serve import Files, Server
 
 COMMAND_TIMEOUT_S = 30.0  # commands that change no page; a loaded host has needed 3 s
@@ -72,6 +73,8 @@ class Session:
         self._session = ""
         self._shutter: shutter.Shutter | None = None
         self._has_document = False
+        self._repeats: Repeats | None = None
+        self._shown = _Shown()
 
     def open(self, runtime: str) -> dict[str, Any]:
         """Loads the document with `runtime` injected before its scripts, and waits until it is ready.
@@ -101,18 +104,24 @@ class Session:
         with self._page_errors():
             return _value(self._camera.reply(self._evaluate(call), time.monotonic() + timeout_s), FaultCode.SEEK_FAILED)
 
-    def capture(self, frames: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+    def capture(self, frames: Iterable[int], *, repeats: bool = False) -> Iterator[tuple[int, bytes]]:
         """Absolute frames, ascending and after `last`, each with its picture.
 
+        With `repeats`, a frame in which the browser sees no change comes with the very object of the frame before it.
         The page already works on the next frame while the caller deals with a picture. Raises CaptureError:
-        FRAME_TIMEOUT, SCRIPT_ENDLESS, SEEK_FAILED, FRAME_DAMAGED, BROWSER_CRASHED, or the code that the page gave.
+        FRAME_TIMEOUT, SCRIPT_ENDLESS, SEEK_FAILED, FRAME_DAMAGED, BROWSER_CRASHED, or the code that the page gave;
+        and RepeatIsWrong when repeats since the last new picture cannot be trusted.
         """
+        # What a sequential page shows next may depend on having been presented.
+        can_repeat = repeats and self._camera.TELLS_CHANGES and not self._spec.sequential
+        self._repeats = (self._repeats or Repeats()) if can_repeat else None
         following = iter(frames)
         seek = self._begin_seek(next(following, None))
         while seek is not None:
-            frame, picture = seek.frame, self._finish(seek)
-            seek = self._begin_seek(next(following, None))
-            yield frame, shutter.decode(picture)
+            frame, next_frame = seek.frame, next(following, None)
+            self._finish(seek, is_last=next_frame is None)
+            seek = self._begin_seek(next_frame)
+            yield frame, self._shown.picture
 
     def step(self, frames: Iterable[int]) -> Iterator[int]:
         """Goes through absolute frames without pictures, each as far as capturing it would go, so that a page which
@@ -225,19 +234,37 @@ class Session:
             deadline = time.monotonic() + (2 * self._limit_s if is_jump else self._limit_s)
             return _Seek(frame, self._evaluate(f"__fleet.seek({frame})"), deadline, is_jump=is_jump)
 
-    def _finish(self, seek: "_Seek") -> str:
+    def _finish(self, seek: "_Seek", *, is_last: bool) -> None:
         with self._frame_errors(seek.frame):
             found = _value(self._camera.reply(seek.message_id, seek.deadline), FaultCode.SEEK_FAILED)
             if isinstance(found, dict) and found.get("needsPaint"):
                 self._draw(seek.deadline)
             if self.last is None:
-                picture = self._settle(seek)
+                self._show(self._settle(seek), seek.deadline)
             else:
                 if seek.is_jump:
                     self._camera.commit(seek.deadline)  # what a jump made the page decode gets a frame to arrive in
-                picture = self._shoot(seek.deadline)
+                if not self._stands_still(seek, is_last=is_last):
+                    self._show(self._shoot(seek.deadline), seek.deadline)
         self.last = self._reached = seek.frame
-        return picture
+
+    def _show(self, data: str, deadline: float) -> None:
+        is_same = self._shown.take(data)
+        if self._repeats and self._repeats.drew(is_same=is_same):
+            self._camera.watch(deadline)
+
+    def _stands_still(self, seek: "_Seek", *, is_last: bool) -> bool:
+        """Whether nothing has changed since the last picture: so says the browser and, now and then, a picture."""
+        if self._repeats is None or not self._repeats.is_watched:
+            return False
+        if self._camera.has_moved(seek.deadline):
+            self._repeats.moved()
+            return False
+        if self._repeats.stood_still(is_last=is_last):
+            if self._shoot(seek.deadline) != self._shown.data:
+                raise RepeatIsWrong(seek.frame)
+            self._camera.watch(seek.deadline)
+        return True
 
     def _draw(self, deadline: float) -> None:
         self._camera.paint(deadline)
@@ -301,6 +328,36 @@ class Session:
 
     def _parsed(self, _params: cdp.Params, session: str | None) -> None:
         self._has_document = self._has_document or session == self._session
+
+
+class RepeatIsWrong(Exception):
+    """The browser saw no change up to this frame, and a picture of it shows one."""
+
+    def __init__(self, frame: int) -> None:
+        super().__init__(f"frame {frame} has changed although the browser told of no change")
+        self.frame = frame
+
+
+@dataclass(slots=True)
+class _Shown:
+    """The last picture: as it came, and decoded when it is wanted, however often it is repeated."""
+
+    data: str = ""
+    _picture: bytes | None = None
+
+    def take(self, data: str) -> bool:
+        """Puts a picture in place of the last one; whether it is the same."""
+        if data == self.data:
+            return True
+        self.data, self._picture = data, None
+        return False
+
+    @property
+    def picture(self) -> bytes:
+        """The picture; the same object until another one is taken."""
+        if self._picture is None:
+            self._picture = shutter.decode(self.data)
+        return self._picture
 
 
 @dataclass(frozen=True, slots=True)

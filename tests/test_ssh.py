@@ -495,6 +495,17 @@ def test_a_session_that_freezes_is_given_up_after_its_keepalives(
         server.kill_sessions()
 
 
+def test_frames_that_are_one_file_there_are_one_file_here(server: sshd.Sshd, tmp_path: Path, run: Run) -> None:
+    names = [f"frame_{index:06d}.jpg" for index in range(50)]
+    (server.home / names[0]).write_bytes(os.urandom(1 << 20))
+    for name in names[1:]:
+        os.link(server.home / names[0], server.home / name)
+    found = run.pull(server.host(tmp_path), server.home, names)
+    assert sorted(found) == names
+    assert set(found.values()) == {(server.home / names[0]).read_bytes()}
+    assert len({(run.directory / "quarantine" / name).stat().st_ino for name in names}) == 1
+
+
 def test_a_session_killed_during_a_pull_leaves_no_half_file(server: sshd.Sshd, tmp_path: Path, run: Run) -> None:
     names = [f"frame_{index:06d}.jpg" for index in range(40)]
     for name in names:
