@@ -3,7 +3,6 @@
 A session captures in ascending order and never goes back; gaps are fine. Reads no clock but for deadlines.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from capture import cdp, shutter, stuck
+from capture import cdp, replies, shutter, stuck
 from capture.console import Console, clean
 from capture.faults import CaptureError, FaultCode
 from capture.protocol import PAGE_LIMIT_S, CaptureMode, Note, RenderSpec
@@ -36,9 +35,6 @@ if (window === window.top) {
   document.adoptedStyleSheets.push(sheet);
 }
 """
-
-# The page's promise, with its rejection as a value: DevTools would wrap the message in a stack trace.
-_SETTLED = "{call}.then(value => ({{value}}), error => ({{error: String((error && error.message) || error)}}))"
 
 
 class Session:
@@ -89,7 +85,7 @@ class Session:
             self._command("Page.navigate", {"url": self._server.document_url})
             self._await_document(deadline)
             reply = self._camera.reply(self._evaluate("__fleet.ready()"), deadline)
-            told = _value(reply, FaultCode.PAGE_NOT_READY)
+            told = replies.value(reply, FaultCode.PAGE_NOT_READY)
             # Layers remember where they were first drawn. A page that took its time was drawn while it got ready.
             self._camera.commit(deadline)
         ready: dict[str, Any] = told if isinstance(told, dict) else {}
@@ -102,7 +98,9 @@ class Session:
     def ask(self, call: str, *, timeout_s: float) -> Any:
         """What a promise of the page resolves to, once it is ready. Raises as `open`."""
         with self._page_errors():
-            return _value(self._camera.reply(self._evaluate(call), time.monotonic() + timeout_s), FaultCode.SEEK_FAILED)
+            return replies.value(
+                self._camera.reply(self._evaluate(call), time.monotonic() + timeout_s), FaultCode.SEEK_FAILED
+            )
 
     def capture(self, frames: Iterable[int], *, repeats: bool = False) -> Iterator[tuple[int, bytes]]:
         """Absolute frames, ascending and after `last`, each with its picture.
@@ -131,7 +129,7 @@ class Session:
             seek = self._begin_seek(frame)
             assert seek is not None
             with self._frame_errors(frame):
-                _value(self._camera.reply(seek.message_id, seek.deadline), FaultCode.SEEK_FAILED)
+                replies.value(self._camera.reply(seek.message_id, seek.deadline), FaultCode.SEEK_FAILED)
                 self._camera.step(seek.deadline)
             self._reached = frame
             yield frame
@@ -218,8 +216,7 @@ class Session:
         return self._connection.call(method, params, timeout_s=COMMAND_TIMEOUT_S)
 
     def _evaluate(self, call: str) -> int:
-        params = {"expression": _SETTLED.format(call=call), "awaitPromise": True, "returnByValue": True}
-        return self._connection.send("Runtime.evaluate", params, self._session)
+        return self._connection.send("Runtime.evaluate", replies.question(call), self._session)
 
     def _begin_seek(self, frame: int | None) -> "_Seek | None":
         if frame is None:
@@ -236,7 +233,7 @@ class Session:
 
     def _finish(self, seek: "_Seek", *, is_last: bool) -> None:
         with self._frame_errors(seek.frame):
-            found = _value(self._camera.reply(seek.message_id, seek.deadline), FaultCode.SEEK_FAILED)
+            found = replies.value(self._camera.reply(seek.message_id, seek.deadline), FaultCode.SEEK_FAILED)
             if isinstance(found, dict) and found.get("needsPaint"):
                 self._draw(seek.deadline)
             if self.last is None:
@@ -268,7 +265,7 @@ class Session:
 
     def _draw(self, deadline: float) -> None:
         self._camera.paint(deadline)
-        _value(self._camera.reply(self._evaluate("__fleet.draw()"), deadline), FaultCode.SEEK_FAILED)
+        replies.value(self._camera.reply(self._evaluate("__fleet.draw()"), deadline), FaultCode.SEEK_FAILED)
 
     def _settle(self, seek: "_Seek") -> str:
         self._camera.commit(seek.deadline)
@@ -292,13 +289,13 @@ class Session:
     @contextmanager
     def _page_errors(self) -> Iterator[None]:
         message = f"the page was not ready after {self._limit_s:.0f} s"
-        with _translated(FaultCode.PAGE_NOT_READY), self._lateness(FaultCode.PAGE_NOT_READY, message):
+        with replies.translated(FaultCode.PAGE_NOT_READY), self._lateness(FaultCode.PAGE_NOT_READY, message):
             yield
 
     @contextmanager
     def _frame_errors(self, frame: int) -> Iterator[None]:
         message = f"frame {frame} was not captured within its time"
-        with _translated(FaultCode.SEEK_FAILED), self._lateness(FaultCode.FRAME_TIMEOUT, message):
+        with replies.translated(FaultCode.SEEK_FAILED), self._lateness(FaultCode.FRAME_TIMEOUT, message):
             yield
 
     @contextmanager
@@ -383,36 +380,3 @@ class _Notes:
         self._texts.add(note.text)
         is_last = len(self._texts) > NOTES_MAX
         self._note(Note("warning", note.source, "more notes follow and are left out") if is_last else note)
-
-
-@contextmanager
-def _translated(refused: FaultCode) -> Iterator[None]:
-    """DevTools' failures as ours, save that something is late."""
-    try:
-        yield
-    except cdp.Closed as error:
-        raise CaptureError(FaultCode.BROWSER_CRASHED, f"the browser went away: {error}") from error
-    except cdp.Refused as error:
-        # Only a command that runs the page's own code can fail because of the page, e.g. because it left.
-        code = refused if error.method == "Runtime.evaluate" else FaultCode.BROWSER_CRASHED
-        raise CaptureError(code, str(error)) from error
-
-
-def _value(reply: cdp.Params, code: FaultCode) -> Any:
-    """What the page's promise resolved to; its rejection as CaptureError, with the page's own code if it gave one."""
-    if "exceptionDetails" in reply:
-        details = reply["exceptionDetails"]
-        text = details.get("exception", {}).get("description") or details.get("text", "")
-        raise CaptureError(code, clean(str(text)))
-    settled = reply["result"].get("value") or {}
-    if "error" in settled:
-        raise _rejection(str(settled["error"]), code)
-    return settled.get("value")
-
-
-def _rejection(message: str, code: FaultCode) -> CaptureError:
-    try:
-        told = json.loads(message)
-        return CaptureError(FaultCode(told["code"]), clean(str(told["message"])))
-    except (ValueError, TypeError, KeyError):
-        return CaptureError(code, clean(message))

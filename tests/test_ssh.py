@@ -507,15 +507,15 @@ def test_frames_that_are_one_file_there_are_one_file_here(server: sshd.Sshd, tmp
 
 
 def test_a_session_killed_during_a_pull_leaves_no_half_file(server: sshd.Sshd, tmp_path: Path, run: Run) -> None:
-    names = [f"frame_{index:06d}.jpg" for index in range(40)]
+    names = [f"frame_{index:06d}.jpg" for index in range(200)]
     for name in names:
-        (server.home / name).write_bytes(os.urandom(1 << 20))
+        (server.home / name).write_bytes(os.urandom(1 << 17))
     quarantine = tmp_path / "quarantine"
     quarantine.mkdir()
 
     async def main() -> None:
         # Slow enough to be caught in the middle.
-        async with run.open(server.host(tmp_path, bwlimit_bytes=8 << 20)) as transport:
+        async with run.open(server.host(tmp_path, bwlimit_bytes=1 << 20)) as transport:
             pulling = asyncio.create_task(transport.pull(str(server.home), names, quarantine, limit_bytes=1 << 30))
             await until((quarantine / names[2]).exists)
             server.kill_sessions()
