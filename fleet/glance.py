@@ -4,14 +4,19 @@ A look costs time for every host, and a thousand hosts have news a thousand time
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from fleet import events
 
 # Frames alone change what idle hosts can do for others only little by little.
 LOOK_S = 0.5
 # A look takes a few microseconds a host: this keeps it below a tenth of the coordinator's time. A host that waits as
 # long for its next chunk, a tenth of a second among a thousand, loses less than the order itself takes.
-PAUSE_PER_HOST_S = 0.0001
+PAUSE_PER_HOST_S = 0.0002
 FEW_HOSTS = 20
+
+_QUIET = events.FramesVerified | events.FramesCaptured | events.SeamDrawn
 
 
 @dataclass(slots=True)
@@ -20,6 +25,10 @@ class Glance:
 
     is_owed: bool = False
     last_s: float = -LOOK_S
+
+    def hear(self, happened: Iterable[events.Event]) -> None:
+        """Takes note of news; most of what happens changes little for other hosts."""
+        self.is_owed |= not all(isinstance(event, _QUIET) for event in happened)
 
     def is_due(self, now_s: float, hosts: int) -> bool:
         """Whether to look now; then the next one is as far off as it is from any look."""

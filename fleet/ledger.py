@@ -172,8 +172,11 @@ class Ledger:
                 self.pending |= lost
                 self._returned[chunk.name] = chunk
 
-    def check(self) -> None:
-        """Asserts what the class promises."""
+    def check(self, only: str | None = None) -> None:
+        """Asserts what the class promises, of all frames or of one chunk."""
+        if only is not None:
+            self._check_chunk(only)
+            return
         owned = [
             chunk.missing - self._twin_missing(chunk) if chunk.name < (chunk.twin or "") else chunk.missing
             for chunk in self.running
@@ -182,11 +185,18 @@ class Ledger:
         assert frameset.of(part for place in places for part in place.ranges) == self.frames, "a frame is nowhere"
         assert sum(map(len, places)) == len(self.frames), "a frame is in two places"
         assert sum(len(chunk.stored) for chunk in self.chunks.values()) == len(self.verified), "stored is not verified"
-        for chunk in self.chunks.values():
-            assert not (chunk.missing | chunk.stored) - frameset.of([chunk.frames]), "a frame is outside its chunk"
-            assert (chunk.host is not None) == (chunk.name in self._running), "a chunk half runs"
-            assert chunk.host is not None or not (chunk.missing or chunk.twin), "an ended chunk owns frames"
-            assert chunk.twin is None or self._running[chunk.twin].twin == chunk.name, "a twin without its twin"
+        for name in self.chunks:
+            self._check_chunk(name)
+
+    def _check_chunk(self, name: str) -> None:
+        chunk = self.chunks[name]
+        assert not (chunk.missing | chunk.stored) - frameset.of([chunk.frames]), "a frame is outside its chunk"
+        assert not chunk.missing & self.pending, "a frame is owned and pending"
+        assert not chunk.missing & self.verified, "a frame is owned and verified"
+        assert not chunk.stored - self.verified, "a frame is stored and not verified"
+        assert (chunk.host is not None) == (chunk.name in self._running), "a chunk half runs"
+        assert chunk.host is not None or not (chunk.missing or chunk.twin), "an ended chunk owns frames"
+        assert chunk.twin is None or self._running[chunk.twin].twin == chunk.name, "a twin without its twin"
 
     def _twin_missing(self, chunk: Chunk) -> FrameSet:
         twin = self._running.get(chunk.twin or "")

@@ -91,8 +91,7 @@ class Schedule:
             return ()
         for event in happened:
             self._apply(event, now_s)
-        if not all(isinstance(event, events.FramesVerified | events.FramesCaptured) for event in happened):
-            self._glance.is_owed = True
+        self._glance.hear(happened)
         return tuple(self._decide(now_s))
 
     @classmethod
@@ -118,9 +117,11 @@ class Schedule:
         schedule._expected = set(hosts)
         return schedule
 
-    def check(self) -> None:
-        """Asserts that every frame is in exactly one place, and that hosts and chunks agree."""
-        self._ledger.check()
+    def check(self, chunk: str | None = None) -> None:
+        """Asserts that every frame is in exactly one place, and that hosts and chunks agree; or for one chunk only."""
+        self._ledger.check(chunk)
+        if chunk is not None:
+            return
         held = {name: host.chunk for name, host in self._hosts.hosts.items() if host.chunk is not None}
         assert held == {chunk.host: chunk.name for chunk in self._ledger.running}, "a host and its chunk disagree"
         assert all(self._hosts[name].is_alive for name in held), "a lost host holds a chunk"
@@ -303,9 +304,8 @@ class Schedule:
 
     def _look(self, now_s: float) -> list[orders.Order]:
         """All that concerns every host; the end of the run, too, when none is left."""
-        hopeless = verdict.hopeless(self._ledger, self._hosts, len(self._expected), self._hosts_min, now_s)
-        if hopeless is not None:
-            self._end = orders.GiveUp(hopeless)
+        self._end = verdict.hopeless(self._ledger, self._hosts, len(self._expected), self._hosts_min, now_s)
+        if self._end is not None:
             return []
         given: list[orders.Order] = [self._cancel(chunk) for chunk in self._ledger.beaten]
         given += self._thaw(now_s)
@@ -323,9 +323,7 @@ class Schedule:
 
     def _recheck(self, now_s: float) -> list[orders.Order]:
         """Has frames that are in doubt captured again, each on one host that may do it and idles."""
-        if not self._doubts.may_ask:
-            return []
-        checks = self._doubts.checks(self._hosts.idle(now_s), self._hosts.usable(now_s))
+        checks = self._doubts.checks(self._hosts.idle(now_s), self._hosts.usable(now_s)) if self._doubts.may_ask else ()
         return [self._give(cut, name, now_s) for cut, name in checks]
 
     def _thaw(self, now_s: float) -> list[orders.Order]:

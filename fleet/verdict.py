@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from capture import protocol
 from capture.faults import Blame, Fault, FaultCode
-from fleet import events, frameset, sentences
+from fleet import events, frameset, orders, sentences
 from fleet.errors import CompositionError, FleetLost, Interrupted
 from fleet.frameset import FrameSet
 from fleet.ledger import Ledger
@@ -74,17 +74,16 @@ def error(old: Failure, new: Failure) -> CompositionError:
     return CompositionError("\n".join(lines), remedy=remedy)
 
 
-def hopeless(
-    ledger: Ledger, hosts: Standings, expected: int, hosts_min: int, now_s: float
-) -> Interrupted | FleetLost | None:
+def hopeless(ledger: Ledger, hosts: Standings, expected: int, hosts_min: int, now_s: float) -> orders.GiveUp | None:
     """Why the run ends before every frame is verified: its user wants it to, or too few hosts are left."""
     kept = f"{len(ledger.verified)} of {len(ledger.frames)} frames are kept"
     if hosts.halted_s is not None:
-        return halted(kept) if not ledger.running or hosts.is_late(now_s) else None
+        return orders.GiveUp(halted(kept)) if not ledger.running or hosts.is_late(now_s) else None
     usable = hosts.usable(now_s)
     if ledger.verified == ledger.frames or len(usable) + expected >= hosts_min:
         return None
-    return nobody({name: why for name, why in hosts.troubles.items() if name not in usable}, hosts_min, kept)
+    whys = {name: why for name, why in hosts.troubles.items() if name not in usable}
+    return orders.GiveUp(nobody(whys, hosts_min, kept))
 
 
 def nobody(whys: Mapping[str, str], hosts_min: int, kept: str) -> FleetLost:
