@@ -55,7 +55,7 @@ def other_fonts(server: Sshd) -> Path:
 
 @pytest.fixture(scope="module")
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """hosts.toml with two usual hosts and two odd ones."""
+    """hosts.toml with two usual hosts and two odd ones, who might outvote them: a run waits until all have drawn."""
     path = tmp_path_factory.mktemp("parity") / "hosts.toml"
     with (
         sshd.start(number=17) as usual,
@@ -63,7 +63,6 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         sshd.start(number=19) as flag,
         sshd.start(number=20) as second,
     ):
-        # All count the same: the odd ones could yet outvote the usual ones, so a run waits until all have drawn.
         tables = [
             host(usual),
             host(second),
