@@ -130,8 +130,12 @@ def _named(failure: Failure) -> tuple[protocol.FrameRange, ...]:
 
 
 def _words(failure: Failure) -> str:
-    """The message without its numbers: a page that throws at every frame says each time at which."""
-    return re.sub(r"[0-9]+", "#", failure.fault.message)
+    """The message without its numbers: a page that throws at every frame says each time at which.
+
+    Where a script does not end is known from the second time on, and whoever stopped it may have met it elsewhere.
+    """
+    words = failure.fault.message.partition("does not end")[0]
+    return re.sub(r"[0-9]+", "#", words if failure.fault.code is FaultCode.SCRIPT_ENDLESS else failure.fault.message)
 
 
 def _is_same(old: Failure, new: Failure, verified: FrameSet) -> bool:

@@ -10,9 +10,11 @@ import dataclasses
 import itertools
 import shutil
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import agent_support
@@ -134,13 +136,17 @@ def split(
     span = prepared.plan.frames
     part = FrameRange(span.start + len(span) // 3 + 1, span.start + 2 * len(span) // 3 + 1)
     ranged = render.prepare(dataclasses.replace(request, frames=part))
-    return Splits(
-        sequential=sequential,
-        whole=captured(studio, studio.one, prepared, [span], sequential=sequential),
-        ranged=captured(studio, studio.one, ranged, [part], sequential=sequential),
-        by_chunks=captured(studio, studio.two, prepared, shuffled_thirds(span), sequential=sequential),
-        by_two=captured(studio, studio.two, prepared, [span], sequential=sequential),
-    )
+    capture = partial(captured, studio, sequential=sequential)
+
+    def by_one_worker() -> tuple[Digests, Digests]:
+        return capture(studio.one, prepared, [span]), capture(studio.one, ranged, [part])
+
+    with ThreadPoolExecutor() as beside:
+        by_one = beside.submit(by_one_worker)
+        by_chunks = capture(studio.two, prepared, shuffled_thirds(span))
+        by_two = capture(studio.two, prepared, [span])
+        whole, ranged_frames = by_one.result()
+    return Splits(sequential=sequential, whole=whole, ranged=ranged_frames, by_chunks=by_chunks, by_two=by_two)
 
 
 def shuffled_thirds(span: FrameRange) -> list[FrameRange]:

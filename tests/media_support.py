@@ -62,10 +62,20 @@ def solid(file: Path, colour: tuple[int, int, int], *, width: int = 64, height: 
 
 def rgb(video: Path, *, at: tuple[int, int] = (10, 10)) -> tuple[float, float, float]:
     """Red, green and blue of one pixel of the first frame, by the definition of BT.709, limited range."""
+    (found,) = rgbs(video, at)
+    return found
+
+
+def rgbs(video: Path, *places: tuple[int, int]) -> list[tuple[float, float, float]]:
+    """The same of several pixels."""
     stream = probe(video).of_kind("video")[0]
     raw = ffmpeg("-i", str(video), "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-")
+    return [_rgb(raw, place, stream.width, stream.height) for place in places]
+
+
+def _rgb(raw: bytes, at: tuple[int, int], width: int, height: int) -> tuple[float, float, float]:
     x, y = at
-    area, width = stream.width * stream.height, stream.width
+    area = width * height
     chroma = area + (y // 2) * (width // 2) + x // 2
     luma = (raw[y * width + x] - 16) * 255 / 219
     blueness, redness = ((raw[i] - 128) * 255 / 224 for i in (chroma, chroma + area // 4))

@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,7 @@ from fleetrender_support import RENDER_TIMEOUT_S, fleetrender
 from sshd import Sshd
 
 from fleet import render, request
+from fleet.stealing import STEAL_COST_S
 
 pytestmark = [
     pytest.mark.sshd,
@@ -255,10 +257,68 @@ def cgroup(server: Sshd, controller: str, **limits: int) -> Iterator[Path]:
         group.rmdir()
 
 
+def say(capsys: pytest.CaptureFixture[str], text: str) -> None:
+    """Shows a measurement whatever pytest captures."""
+    with capsys.disabled():
+        print(f"\n{text}")
+
+
+def frames_by(running: Running, host: str) -> int:
+    verified = [event for event in running.seen() if event["type"] == "chunk.verified" and event["host"] == host]
+    return sum(len(event["frames"]) for event in verified)
+
+
+def wall_s(running: Running) -> float:
+    return max(float(event["elapsed_s"]) for event in running.seen())
+
+
 @by_hand
-def test_a_host_with_a_tenth_of_a_core_holds_nobody_up(tmp_path: Path, servers: list[Sshd]) -> None:
+def test_a_host_with_a_tenth_of_a_core_holds_nobody_up(
+    tmp_path: Path, servers: list[Sshd], capsys: pytest.CaptureFixture[str]
+) -> None:
     with cgroup(servers[0], "cpu", cfs_quota_us=10_000):
-        check(tmp_path, begin(tmp_path, hosts_toml(tmp_path, servers)), servers)
+        running = begin(tmp_path, hosts_toml(tmp_path, servers), 300)
+        check(tmp_path, running, servers, 300)
+    slow, fast = (frames_by(running, server.name) for server in servers)
+    assert slow < fast
+    say(capsys, f"a tenth of a core captured {slow} frames, a free host {fast}, in {wall_s(running):.1f} s")
+
+
+@by_hand
+def test_a_frozen_host_costs_the_time_to_notice_and_one_steal(
+    tmp_path: Path, servers: list[Sshd], capsys: pytest.CaptureFixture[str]
+) -> None:
+    usual, frozen = tmp_path / "usual", tmp_path / "frozen"
+    usual.mkdir()
+    frozen.mkdir()
+    undisturbed = begin(usual, hosts_toml(usual, servers, **KEEPALIVE), 300)
+    check(usual, undisturbed, servers, 300)
+    running = begin(frozen, hosts_toml(frozen, servers, **KEEPALIVE), 300)
+    running.wait_for("r14", "chunk.captured")
+    harm(servers[0], signal.SIGSTOP)
+    servers[0].kill_sessions(signal.SIGSTOP)
+    began_s = time.monotonic()
+    try:
+        running.wait_for("r14", "host.lost")
+        noticed_s = time.monotonic() - began_s
+        running.process.wait(RENDER_TIMEOUT_S)
+    finally:
+        servers[0].kill_sessions(signal.SIGCONT)
+        harm(servers[0], signal.SIGCONT)
+    check(frozen, running, servers, 300)
+    seen = running.seen()
+    lost_at = next(place for place, event in enumerate(seen) if event["type"] == "host.lost")
+    begun_s = next(event["elapsed_s"] for event in seen if event["type"] == "chunk.started" and event["host"] == "r15")
+    after = sum(len(event["frames"]) for event in seen[lost_at:] if event["type"] == "chunk.verified")
+    ended_s = max(event["elapsed_s"] for event in seen if event["type"] == "chunk.verified")
+    captured_s = frames_by(running, "r15") / (ended_s - begun_s)
+    cost_s, steal_s = wall_s(running) - wall_s(undisturbed), STEAL_COST_S + after / captured_s
+    say(
+        capsys,
+        f"undisturbed {wall_s(undisturbed):.1f} s, with a frozen host {wall_s(running):.1f} s: {cost_s:.1f} s more; "
+        f"noticed after {noticed_s:.1f} s; {after} frames at {captured_s:.0f}/s and one steal are {steal_s:.1f} s",
+    )
+    assert cost_s <= noticed_s + steal_s
 
 
 @by_hand

@@ -93,9 +93,11 @@ def test_every_frame_shows_the_right_frame_of_each_video_however_the_film_is_spl
         wanted |= {name: value(n) for name, value in CANVASES.items()}
     found = [dict[str, int | None]() for _ in range(FRAMES)]
     for chunk, start in starts.items():
-        for file in (run / "chunks" / chunk).iterdir():
-            shown = support.numbers(file, [box(index) for index in range(len(seen[0]))], width=480, height=270)
-            found[start + int(file.stem.removeprefix("frame_"))] = dict(zip(seen[0], shown, strict=True))
+        files = sorted((run / "chunks" / chunk).iterdir())
+        assert [file.name for file in files] == [f"frame_{number:06d}.jpg" for number in range(len(files))]
+        boxes = [box(index) for index in range(len(seen[0]))]
+        for number, shown in enumerate(support.numbers(files, boxes, width=480, height=270), start):
+            found[number] = dict(zip(seen[0], shown, strict=True))
     assert found == seen
     whole = fleetrender(tmp_path, "run", film, "--workers", "1", "--json", "-o", "b.mp4")
     assert whole.code == 0, whole.stderr

@@ -1,5 +1,6 @@
 """Clips whose every frame shows its number, as in examples/barcode, and small pages that play them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import barcode
@@ -51,10 +52,17 @@ def _read(luma: bytes) -> int | None:
         return None
 
 
-def numbers(picture: Path, boxes: list[tuple[int, int, int, int]], *, width: int, height: int) -> list[int | None]:
-    """The numbers that these boxes of a picture of this size show."""
-    luma = ffmpeg("-i", str(picture), "-f", "rawvideo", "-pix_fmt", "gray", "-")
-    assert len(luma) == width * height
+def numbers(
+    pictures: Sequence[Path], boxes: list[tuple[int, int, int, int]], *, width: int, height: int
+) -> list[list[int | None]]:
+    """The numbers that these boxes show in each JPEG of this size. One FFmpeg for all."""
+    pipe = ("-f", "image2pipe", "-c:v", "mjpeg", "-i", "-", "-f", "rawvideo", "-pix_fmt", "gray", "-")
+    lumas, size = ffmpeg(*pipe, stdin=b"".join(picture.read_bytes() for picture in pictures)), width * height
+    assert len(lumas) == size * len(pictures)
+    return [_numbers(lumas[at : at + size], boxes, width) for at in range(0, len(lumas), size)]
+
+
+def _numbers(luma: bytes, boxes: list[tuple[int, int, int, int]], width: int) -> list[int | None]:
     found: list[int | None] = []
     for x, y, across, down in boxes:
         inside = b"".join(luma[line * width + x :][:across] for line in range(y, y + down))
