@@ -264,6 +264,7 @@ def test_runtimes_left_by_an_export_are_removed(tmp_path: Path) -> None:
         ("<i data-color-grading></i>", "colour-grading"),
         ("<i data-x=3 data-hf-edit-base-x=0></i>", "studio-offsets"),
         ("<i data-requires-webgpu></i>", "webgpu"),
+        ("<script>img.setAttribute('data-color-grading', '{}')</script>", "colour-grading"),
         ("<script>L.tileLayer('x').addTo(map)</script>", "live-maps"),
         ("<script>new google.maps.Map(x)</script>", "live-maps"),
         ("<i data-fx-chain></i>", "audio-fx"),
