@@ -22,6 +22,7 @@ from fleet.errors import (
     HostLost,
     HostUnfit,
     HostUnreachable,
+    HostUntrusted,
     LockHeld,
     TemporaryError,
 )
@@ -58,6 +59,7 @@ class Dispatch:
         log: EventLog,
         schedule: Schedule,
         on_verified: Callable[[events.FramesVerified, FrameRange], None],
+        on_retracted: Callable[[events.FramesRetracted], None] = lambda _: None,
         history: Sequence[events.Record] = (),
         halt: Halt | None = None,
     ) -> None:
@@ -68,6 +70,7 @@ class Dispatch:
         self._log = log
         self._schedule = schedule
         self._on_verified = on_verified
+        self._on_retracted = on_retracted
         self._events: asyncio.Queue[tuple[events.Event, ...]] = asyncio.Queue()
         self._inboxes: dict[str, asyncio.Queue[Order]] = {}
         self._chunks: dict[str, FrameRange] = {}
@@ -104,13 +107,23 @@ class Dispatch:
             async with asyncio.timeout(TICK_S):
                 batch = await self._events.get()
         batch += self._wishes()
-        for event in batch:
+        heard = [event for event in batch if self._may_count(event)]
+        for event in heard:
             self._log.emit(event)
-            if isinstance(event, events.FramesVerified):
-                self._on_verified(event, self._chunks[event.chunk])
-            elif isinstance(event, events.PageLoaded):
+            if isinstance(event, events.PageLoaded):
                 self._compare(event)
-        return self._schedule.handle(*batch, now_s=self._log.now_s())
+        given = self._schedule.handle(*heard, now_s=self._log.now_s())
+        for order in given:
+            if isinstance(order, orders.Say) and isinstance(order.event, events.FramesRetracted):
+                self._on_retracted(order.event)
+        for event in heard:
+            if isinstance(event, events.FramesVerified):
+                self._on_verified(self._schedule.kept(event), self._chunks[event.chunk])
+        return given
+
+    def _may_count(self, event: events.Event) -> bool:
+        """What comes late from a host that is not believed any more never was."""
+        return not isinstance(event, events.FramesVerified) or self._schedule.believes(event.host)
 
     def _wishes(self) -> tuple[events.HostDraining, ...]:
         """What users asked of this run from elsewhere, looked for once a second."""
@@ -188,7 +201,8 @@ class Dispatch:
         if isinstance(error, PASSING) and self._roll.is_present(host):
             self._put(events.HostLost(host.name, str(error), is_expected_back=is_expected_back))
         else:
-            self._put(events.HostRefused(host.name, str(error), error.remedy))
+            is_liar = isinstance(error, HostUntrusted)
+            self._put(events.HostRefused(host.name, str(error), error.remedy, is_liar))
 
     async def _serve_once(self, host: Host, log: logging.Logger) -> None:
         async with self._dialer.open(host) as transport, transport.start_agent() as channel:
@@ -322,4 +336,5 @@ def _ready(mustered: Mustered, speed_factor: float) -> events.HostReady:
         cores=mustered.facts.cores,
         browser=mustered.browser.version,
         gl_renderer=mustered.browser.gl_renderer,
+        traits=parity.traits(mustered),
     )

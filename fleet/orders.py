@@ -50,18 +50,17 @@ class Release:
     host: str
 
 
+Sayable = (
+    events.RangeSized | events.HostStruck | events.Suspected | events.Disagreed | events.SeamMatched | events.Audited
+    | events.FramesRetracted | events.Warned
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Say:
     """Write down what the schedule itself has found."""
 
-    event: (
-        events.RangeSized
-        | events.HostStruck
-        | events.Suspected
-        | events.Disagreed
-        | events.SeamMatched
-        | events.Audited
-    )
+    event: Sayable
 
 
 @dataclass(frozen=True, slots=True)

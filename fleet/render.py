@@ -193,10 +193,12 @@ async def _render(
                 log=log,
                 schedule=schedule,
                 on_verified=pipeline.add_verified,
+                on_retracted=pipeline.retract,
                 history=history,
                 halt=halt,
             )
             await dispatch.run(resume.fixed_browser(history))
+            pipeline.close()
             remembered = memory.path(rundir.cache_root(), plan)
             known = memory.read(remembered, plan.frames)
             memory.write(remembered, rundir.read_events(directory.events), schedule.speeds, known)

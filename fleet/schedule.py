@@ -2,32 +2,31 @@
 
 Pending frames go out lowest first: a lost host's frames come before those that nobody had yet, and segments complete
 in order. `ledger` says where each frame is, `standing` what is known of each host, `sizing` how much one gets, `aid`
-what idle ones do for busy ones, `witness` what to believe, `verdict` when a failure is nobody's host.
+what idle ones do for busy ones, `doubts` what to believe, `blame` what follows for hosts and for the run.
 """
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any, assert_never
 
-from capture import protocol
-from capture.faults import Blame
+from capture import faults, protocol
 from capture.protocol import FrameRange
 from fleet import costs, events, frameset, orders, sizing, verdict
 from fleet.aid import Aid
+from fleet.blame import Blame
 from fleet.costs import Curve
 from fleet.doubts import Doubts
 from fleet.frameset import FrameSet
 from fleet.ledger import Chunk, Cut, Ledger
 from fleet.standing import Standings
 
-# A host that stands still is cancelled when it has been silent for this many times what is called frozen.
-KILL_PATIENCE = 2.0
 # Frames alone change what idle hosts can do for others only little by little.
 LOOK_S = 0.5
 
 _OrderEvent = events.ChunkStarted | events.ChunkTrimmed | events.ChunkDone | events.ChunkFailed
 _ChunkEvent = (
     events.ChunkOrdered | events.ChunkStarted | events.ChunkTrimmed | events.FramesVerified | events.ChunkDone
-    | events.ChunkFailed | events.SeamDrawn
+    | events.ChunkFailed | events.SeamDrawn | events.FramesRetracted
 )  # fmt: skip
 
 
@@ -57,12 +56,12 @@ class Schedule:
         self.curve = curve
         self._hosts = Standings(speeds or {})
         self._hosts_max = hosts_max
-        self._failures: list[verdict.Failure] = []
         self._is_sequential = False
         self._end: orders.Finish | orders.GiveUp | None = None
         self._looked_s = -LOOK_S
         self._said: list[orders.Order] = []
         self._doubts = Doubts(self._ledger, audit=audit)
+        self._blame = Blame(self._ledger, self._hosts, self._doubts)
         self._stories: dict[str, list[str]] = {}
 
     @property
@@ -79,6 +78,15 @@ class Schedule:
     def stored(self) -> dict[str, tuple[FrameRange, FrameSet]]:
         """Each chunk's frames, and those that have a verified file in its directory; every frame at most once."""
         return {name: (chunk.frames, chunk.stored) for name, chunk in self._ledger.chunks.items()}
+
+    def believes(self, host: str) -> bool:
+        """Whether what the host delivers may count."""
+        return host not in self._doubts.distrusted
+
+    def kept(self, event: events.FramesVerified) -> events.FramesVerified:
+        """The event with those of its frames alone whose files count; ask after `handle` has taken it in."""
+        stored = self._ledger.chunks[event.chunk].stored
+        return dataclasses.replace(event, frames=tuple(file for file in event.frames if file.index in stored))
 
     def story(self, chunk: str) -> tuple[str, ...]:
         """The life of `chunk` as lines."""
@@ -133,10 +141,8 @@ class Schedule:
                 self._start_over()
             case events.HostReady():
                 self._meet(event, now_s)
-            case events.HostLost():
+            case events.HostLost() | events.HostRefused():
                 self._lose(event, now_s)
-            case events.HostRefused():
-                self._lose(events.HostLost(event.host, event.message), now_s)
             case events.SteppingFixed():
                 self._is_sequential = event.sequential
             case events.FramesCaptured():
@@ -169,32 +175,38 @@ class Schedule:
                 self._complete(event, now_s)
             case events.ChunkFailed():
                 self._fail(event, now_s)
+            case events.FramesRetracted():
+                self._blame.retract(event)
 
     def _start_over(self) -> None:
         for chunk in self._ledger.running:
             self._ledger.end(chunk.name, is_broken=True)
         self._hosts = Standings(self._hosts.remembered)
-        self._failures.clear()
         self._doubts.forget()
+        self._blame = Blame(self._ledger, self._hosts, self._doubts)
         self._said.clear()
         self._end = None
 
     def _meet(self, event: events.HostReady, now_s: float) -> None:
         self._expected.discard(event.host)
+        self._doubts.meet(event)
         if self._hosts.meet(event.host, event.capacity):
             self._release(event.host, now_s)
             self._doubts.put_on_probation(event.host)
 
-    def _lose(self, event: events.HostLost, now_s: float) -> None:
-        (self._expected.add if event.is_expected_back else self._expected.discard)(event.host)
+    def _lose(self, event: events.HostLost | events.HostRefused, now_s: float) -> None:
+        is_expected_back = isinstance(event, events.HostLost) and event.is_expected_back
+        (self._expected.add if is_expected_back else self._expected.discard)(event.host)
         host = self._hosts.hosts.get(event.host)
         if host is not None and host.is_alive:
             is_fruitless = host.chunk is not None and host.pace.total == 0
             self._release(event.host, now_s, f"lost with {event.host}: {event.message}", is_broken=True)
             host.is_alive = False
             if is_fruitless:  # again and again before its first frame: as useless as one that fails
-                self._strike(event.host, event.message, now_s)
+                self._blame.strike(event.host, event.message, now_s, is_own=True)
         self._hosts.troubles[event.host] = event.message
+        if isinstance(event, events.HostRefused) and event.is_liar:
+            self._blame.convict(event.host, event.message)
 
     def _note_order(self, event: events.ChunkOrdered, now_s: float) -> None:
         known = self._ledger.chunks.get(event.chunk)
@@ -220,13 +232,11 @@ class Schedule:
             self._tell(event.chunk, now_s, f"ends at {event.stop}")
 
     def _count(self, event: events.FramesVerified, now_s: float) -> None:
+        if not self.believes(event.host):
+            return
         fresh = self._ledger.count(event.chunk, protocol.ranges_of(file.index for file in event.frames))
         self._hosts.hear(event.host, event.chunk, now_s, self.curve.of(fresh))
-        for found in self._doubts.compare(event):
-            self._said.append(orders.Say(found.event))
-            if found.struck is not None:
-                self._strike(found.struck, found.trouble, now_s, is_certain=found.is_certain)
-        self._said += map(orders.Say, self._doubts.see(event))
+        self._said += map(orders.Say, self._doubts.hear(event))
         chunk = self._ledger.chunks[event.chunk]
         if fresh and not chunk.missing and event.host in self._hosts.hosts:
             self._said += map(orders.Say, self._doubts.judge(chunk, event.host, self._hosts, now_s))
@@ -238,9 +248,10 @@ class Schedule:
         was_cancelled = chunk.is_cancelled
         left = self._release(event.host, now_s, "done")
         if left and not was_cancelled:
-            self._strike(event.host, f"said chunk {event.chunk} was done, but frames {left} are missing", now_s)
+            trouble = f"said chunk {event.chunk} was done, but frames {left} are missing"
+            self._blame.strike(event.host, trouble, now_s, is_lie=True)
         elif not left:
-            self._hosts[event.host].strikes = 0
+            self._hosts.do_well(event.host)
 
     def _fail(self, event: events.ChunkFailed, now_s: float) -> None:
         chunk = self._held(event)
@@ -248,15 +259,9 @@ class Schedule:
             return
         fault = event.fault
         left = self._release(event.host, now_s, f"failed on {event.host}: {fault.code.value}: {fault.message}")
-        if not left or fault.code.blame is Blame.USER:
-            return
-        self._strike(event.host, f"{fault.code.value}: {fault.message}", now_s)
-        failure = verdict.Failure(event.host, fault, left)
-        is_alone = not (self._expected | set(self._hosts.usable(now_s)) - {event.host})
-        earlier = verdict.same(failure, self._failures, is_alone=is_alone, verified=self.verified)
-        if earlier is not None:
-            self._end = orders.GiveUp(verdict.error(earlier, failure), fault)
-        self._failures.append(failure)
+        if left and fault.code.blame is not faults.Blame.USER:
+            others = (self._expected | set(self._hosts.usable(now_s))) - {event.host}
+            self._end = self._blame.fail(event, left, now_s, others)
 
     def _held(self, event: _OrderEvent) -> Chunk | None:
         """The chunk that `event` is about, unless it speaks of an order that is over."""
@@ -273,9 +278,6 @@ class Schedule:
         self._tell(host.chunk, now_s, f"{why or f'left by {name}'}; missing {left}")
         host.chunk, host.pace = None, host.pace.ended(now_s)
         return left
-
-    def _strike(self, name: str, trouble: str, now_s: float, *, is_certain: bool = False) -> None:
-        self._said.append(orders.Say(self._hosts.strike(name, trouble, now_s, is_certain=is_certain)))
 
     def _give(self, cut: Cut, name: str, now_s: float) -> orders.Order:
         self._ledger.give(cut, name)
@@ -294,12 +296,14 @@ class Schedule:
         given = self._recheck(now_s)
         self._end = self._end or self._ending(now_s)
         if self._end is None:
-            given += [self._cancel(one) for one in self._ledger.running if one.is_beaten and not one.is_cancelled]
-            given += self._thaw(now_s)
+            given += [
+                self._cancel(one, now_s) for one in self._ledger.running if one.is_beaten and not one.is_cancelled
+            ]
+            given += [self._cancel(one, now_s) for one in self._blame.thaw(now_s)]
             given += self._drain(now_s)
             if (is_news or now_s - self._looked_s >= LOOK_S) and self._hosts.has_idle(now_s):
                 given += self._employ(now_s)
-        said, self._said = self._said, []
+        said, self._said, self._blame.said = [*self._said, *self._blame.said], [], []
         return [*said, *given, *([self._end] if self._end else [])]
 
     def _ending(self, now_s: float) -> orders.Finish | orders.GiveUp | None:
@@ -308,35 +312,29 @@ class Schedule:
             is_over = not self._ledger.running or self._hosts.is_late(now_s)
             return orders.GiveUp(verdict.halted(kept)) if is_over else None
         if self._ledger.verified == self._ledger.frames:
-            return None if self._doubts.are_being_checked else orders.Finish()
+            return None if self._doubts.is_anything_open(self._hosts.usable(now_s)) else orders.Finish()
         usable = self._hosts.usable(now_s)
         if len(usable) + len(self._expected) >= self._hosts_min:
             return None
-        whys = {name: why for name, why in self._hosts.troubles.items() if name not in usable}
-        return orders.GiveUp(verdict.nobody(whys, self._hosts_min, kept))
+        return self._blame.despair(now_s, self._hosts_min, kept)
 
-    def _cancel(self, chunk: Chunk) -> orders.Cancel:
+    def _cancel(self, chunk: Chunk, now_s: float) -> orders.Cancel:
         assert chunk.host is not None
-        chunk.is_cancelled = True
+        chunk.is_cancelled, chunk.cancelled_s = True, now_s
         return orders.Cancel(chunk.host, chunk.name)
 
     def _recheck(self, now_s: float) -> list[orders.Order]:
-        """Has frames that are in doubt captured again, each on one host that may do it and idles."""
+        """Takes from liars what they hold, and has frames that are in doubt captured again by hosts that idle."""
+        self._doubts.settle(self._hosts.usable(now_s), self._expected)
+        self._end = self._end or self._blame.rule(now_s)
+        given: list[orders.Order] = []
+        for name, host in self._hosts.hosts.items():
+            if host.is_convicted and host.chunk is not None:
+                given.append(orders.Cancel(name, host.chunk))
+                self._release(name, now_s, f"taken from {name}")
         usable = self._hosts.usable(now_s)
         idle = [name for name in usable if self._hosts[name].chunk is None]
-        return [self._give(cut, name, now_s) for cut, name in self._doubts.checks(idle, usable)]
-
-    def _thaw(self, now_s: float) -> list[orders.Order]:
-        """Stops who stands still; that others capture the same meanwhile has been tried before."""
-        given: list[orders.Order] = []
-        for chunk in self._ledger.running:
-            if chunk.host is None or chunk.is_cancelled or chunk.is_beaten:
-                continue
-            pace = self._hosts[chunk.host].pace
-            if pace.is_frozen(now_s, KILL_PATIENCE):
-                self._strike(chunk.host, f"no frame of {chunk.name} for {now_s - pace.heard_s:.0f} s", now_s)
-                given.append(self._cancel(chunk))
-        return given
+        return given + [self._give(cut, name, now_s) for cut, name in self._doubts.checks(idle, usable)]
 
     def _drain(self, now_s: float) -> list[orders.Order]:
         """Hosts that are wanted elsewhere end what their workers have begun, and go."""
@@ -368,7 +366,7 @@ class Schedule:
             for theft in aid.thefts():
                 given.append(self._trim(self._ledger.chunks[theft.load.chunk], theft.stop, theft.helpers, now_s))
         if stopped := aid.too_slow():
-            return given + [self._cancel(self._ledger.chunks[name]) for name in stopped]
+            return given + [self._cancel(self._ledger.chunks[name], now_s) for name in stopped]
         copies = aid.copies(frozen_only=self._is_sequential)
         return given + [self._give(self._ledger.copy(chunk), name, now_s) for chunk, name in copies]
 
@@ -389,7 +387,7 @@ class Schedule:
         for name in aid.wanted(idle):
             available = self._ledger.pending
             if is_picky:
-                available -= verdict.avoided(name, self._failures)
+                available -= verdict.avoided(name, self._blame.failures)
             if not available or (is_picky and sizing.would_hold_up(left, name, speeds)):
                 continue
             count = self._chunk_frames or self.curve.count(available, work[name])

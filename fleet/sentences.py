@@ -102,6 +102,11 @@ def _of_host(event: events.Event) -> str | None:
 
 def _of_evidence(event: events.Event) -> str | None:
     match event:
+        case events.HostStruck(is_final=True):
+            return f"{event.host}: gets nothing more in this run: {event.reason}"
+        case events.FramesRetracted():
+            frames = plural(sum(map(len, event.frames)), "frame")
+            return f"{event.host}: {frames} of {event.chunk} that nobody else has drawn are captured again by others"
         case events.HostStruck(aside_s=0):
             return f"{event.host}: failure {event.strikes} in a row: {event.reason}"
         case events.HostStruck():

@@ -1,7 +1,7 @@
 """When failures on hosts are the composition's: the same one, twice, where a host cannot be the reason. Pure."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from capture import protocol
@@ -21,6 +21,8 @@ PAGE_CAN_CAUSE = frozenset(
     }
 )
 
+# How one and the same page dies: of memory that is short, by whoever the kernel kills for it.
+DEATHS = frozenset({FaultCode.BROWSER_CRASHED, FaultCode.WORKER_DIED, FaultCode.OUT_OF_MEMORY})
 
 # Warnings of a page that something is not there: with it, its frames look different.
 ABSENCES = frozenset({"timeline_missing", "duration_mismatch", "media_readiness_timeout", "media_load_failed"})
@@ -50,6 +52,28 @@ def same(new: Failure, earlier: Sequence[Failure], *, is_alone: bool, verified: 
             continue
         if _is_same(old, new, verified):
             return old
+    return None
+
+
+def exhausting(
+    new: Failure, earlier: Sequence[Failure], *, others: Collection[str], verified: FrameSet
+) -> Failure | None:
+    """An earlier failure for memory when `new` is one, too, and each of the `others` that may try has had its own.
+
+    Where memory ends is hardly ever the same frame twice.
+    """
+    if new.fault.code is not FaultCode.OUT_OF_MEMORY:
+        return None
+    alike = {old.host: old for old in earlier if old.host != new.host and _is_shared(old, new, verified)}
+    return alike[min(others)] if others and all(name in alike for name in others) else None
+
+
+def shared(failures: Sequence[Failure], verified: FrameSet) -> tuple[Failure, Failure] | None:
+    """Two hosts' failures at frames that nobody has captured since: for a run that is about to end without them."""
+    for at, new in enumerate(failures):
+        for old in failures[:at]:
+            if old.host != new.host and _is_shared(old, new, verified):
+                return old, new
     return None
 
 
@@ -110,6 +134,15 @@ def avoided(host: str, failures: Sequence[Failure]) -> FrameSet:
     )
 
 
+def _is_shared(old: Failure, new: Failure, verified: FrameSet) -> bool:
+    """Whether both failed in a way that a page can cause, at frames that are still missing."""
+    codes = {old.fault.code, new.fault.code}
+    if not (codes <= DEATHS or (len(codes) == 1 and codes <= PAGE_CAN_CAUSE)):
+        return False
+    is_past = any(fault.frame is not None and fault.frame in verified for fault in (old.fault, new.fault))
+    return not is_past and bool((old.frames & new.frames) - verified)
+
+
 def _named(failure: Failure) -> tuple[protocol.FrameRange, ...]:
     frame = failure.fault.frame
     return () if frame is None else protocol.ranges_of([frame])
@@ -121,7 +154,7 @@ def _words(failure: Failure) -> str:
 
 
 def _is_same(old: Failure, new: Failure, verified: FrameSet) -> bool:
-    if old.fault.code is not new.fault.code:
+    if old.fault.code is not new.fault.code and not {old.fault.code, new.fault.code} <= DEATHS:
         return False
     if new.fault.code.blame is Blame.COMPOSITION and _words(old) == _words(new):
         # The page said the very same, at whichever frame each came upon it, and nobody has got past either since.
