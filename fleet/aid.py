@@ -105,3 +105,19 @@ class Aid:
             for chunk in chunks
             if chunk.host is not None and chunk.host in self._speeds and chunk.missing and not chunk.is_cancelled
         ]
+
+
+def leaving(ledger: Ledger, hosts: Standings) -> tuple[list[str], list[Chunk]]:
+    """Of the hosts that are wanted elsewhere those that go now, and the chunks that should end with what is begun."""
+    gone: list[str] = []
+    ending: list[Chunk] = []
+    for name in hosts.draining():
+        host = hosts[name]
+        chunk = ledger.chunks[host.chunk] if host.chunk is not None else None
+        if chunk is None:
+            host.is_alive = False
+            hosts.troubles[name] = "drained"
+            gone.append(name)
+        elif chunk.asked_s is None and not chunk.is_taken and len(chunk.missing) > 1:
+            ending.append(chunk)
+    return gone, ending

@@ -45,7 +45,7 @@ class Blame:
         if name in self._hosts.hosts and name not in self._doubts.distrusted:
             self._say(self._hosts.convict(name, trouble))
             self._doubts.distrust(name)
-            self._take_back()
+            self._take_back_from_liars()
 
     def fail(
         self, event: events.ChunkFailed, left: FrameSet, now_s: float, others: Collection[str]
@@ -77,7 +77,7 @@ class Blame:
             return None
         for name in self._doubts.undecided:
             self._doubts.distrust(name)
-        self._take_back()
+        self._take_back_from_liars()
         return orders.GiveUp(self._doubts.error)
 
     def thaw(self, now_s: float) -> list[Chunk]:
@@ -98,26 +98,45 @@ class Blame:
                 found.append(chunk)
         return found
 
-    def despair(self, now_s: float, hosts_min: int, kept: str) -> orders.GiveUp | None:
-        """Too few hosts may do anything: the end, unless one that may be innocent is tried again soon."""
+    def ending(self, now_s: float, expected: Collection[str], hosts_min: int) -> orders.Finish | orders.GiveUp | None:
+        """How the run ends now, if it does; `expected` hosts may yet come."""
+        kept = f"{len(self._ledger.verified)} of {len(self._ledger.frames)} frames are kept"
+        if self._hosts.halted_s is not None:
+            is_over = not self._ledger.running or self._hosts.is_late(now_s)
+            return orders.GiveUp(verdict.halted(kept)) if is_over else None
+        usable = self._hosts.usable(now_s)
+        if self._ledger.verified == self._ledger.frames:
+            return None if self._doubts.is_anything_open(usable) else orders.Finish()
+        if len(usable) + len(expected) >= hosts_min:
+            return None
         shared = verdict.shared(self.failures, self._ledger.verified)
         if shared is not None:
             return orders.GiveUp(verdict.error(*shared), shared[1].fault)
         if self._hosts.parole(now_s):
             return None
-        usable = self._hosts.usable(now_s)
         whys = {name: why for name, why in self._hosts.troubles.items() if name not in usable}
         return orders.GiveUp(verdict.nobody(whys, hosts_min, kept))
+
+    def take_back(self, frames: FrameSet) -> None:
+        """Whoever drew these frames cannot draw those beside them any more: others draw all of them."""
+        if not frames:
+            return
+        for chunk in self._ledger.chunks.values():
+            if lost := chunk.stored & frames:
+                host = self._doubts.deliverer(lost.span.start)
+                self._retracted(events.FramesRetracted(chunk=chunk.name, host=host, frames=lost.ranges))
+
+    def _retracted(self, event: events.FramesRetracted) -> None:
+        self._say(event)
+        self.retract(event)
 
     def retract(self, event: events.FramesRetracted) -> None:
         """These frames count no more."""
         self._doubts.retract(self._ledger.retract(event.chunk, frameset.of(event.frames)))
 
-    def _take_back(self) -> None:
+    def _take_back_from_liars(self) -> None:
         for chunk, host, frames in self._doubts.unproven():
-            event = events.FramesRetracted(chunk=chunk, host=host, frames=frames.ranges)
-            self._say(event)
-            self.retract(event)
+            self._retracted(events.FramesRetracted(chunk=chunk, host=host, frames=frames.ranges))
 
     def _say(self, *said: orders.Sayable) -> None:
         self.said += map(orders.Say, said)

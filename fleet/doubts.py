@@ -34,6 +34,7 @@ class Doubt:
     frames: tuple[FrameRange, ...]
     suspect: str | None
     only: str | None = None
+    pixels: str = ""  # of hosts that draw these alone it means anything
     is_audit: bool = False
     trial: Trial | None = None
 
@@ -90,12 +91,13 @@ class Doubts:
     def meet(self, event: events.HostReady) -> None:
         """A host is ready: what is known of it tells it from others."""
         self._facts[event.host] = event.traits
+        self._witness.classes[event.host] = event.pixels
 
     def put_on_probation(self, host: str) -> None:
         """The host came back: before it does more, it draws a frame that is known from another."""
         frame = self._witness.known_frame(host)
         if frame is not None:
-            self.open.append(Doubt((FrameRange(frame, frame + 1),), host, host))
+            self.open.append(Doubt((FrameRange(frame, frame + 1),), host, host, self._witness.class_of(host)))
 
     def distrust(self, host: str) -> None:
         """The host draws what is not the frame, or lies."""
@@ -114,6 +116,10 @@ class Doubts:
             if chunk.stored
         ]
         return [part for part in parts if part[2]]
+
+    def deliverer(self, frame: int) -> str:
+        """Whose picture of the frame counts."""
+        return self._witness.deliverer(frame) or ""
 
     def retract(self, frames: FrameSet) -> None:
         """These frames count no more."""
@@ -144,7 +150,7 @@ class Doubts:
         reason = self._reason(chunk, host, hosts, now_s)
         if not reason:
             return []
-        self.open.append(Doubt(witness.sample(chunk.stored), host))
+        self.open.append(Doubt(witness.sample(chunk.stored), host, pixels=self._witness.class_of(host)))
         return [events.Suspected(chunk=chunk.name, host=host, reason=reason)]
 
     def suspect(self, host: str, reason: str) -> list[events.Suspected]:
@@ -152,7 +158,7 @@ class Doubts:
         frames = self._witness.unproven({host}).get(host, FrameSet()) & self._ledger.verified
         if not frames or host in self.distrusted:
             return []
-        self.open.append(Doubt(witness.sample(frames), host))
+        self.open.append(Doubt(witness.sample(frames), host, pixels=self._witness.class_of(host)))
         home = next(chunk.name for chunk in self._ledger.chunks.values() if chunk.stored & frames)
         return [events.Suspected(chunk=home, host=host, reason=reason)]
 
@@ -163,7 +169,7 @@ class Doubts:
         """
         if self._audit and not self._is_audited and usable and self._ledger.verified == self._ledger.frames:
             self._is_audited = True
-            self.open += self._audits(are_many=len(usable) > 1)
+            self.open += self._audits(usable)
         self.open = [
             doubt for doubt in self.open if not doubt.is_audit or any(self._is_for(doubt, host) for host in usable)
         ]
@@ -178,7 +184,7 @@ class Doubts:
         """Ends trials that have heard everyone; `expected` hosts may come back."""
         for one in list(self.trials):
             candidates = {*usable, *(host for host in one.parties if host in expected)}
-            if one in self.trials and one.is_over(candidates):
+            if one.is_over(host for host in candidates if self._witness.are_alike(host, one.parties[0])):
                 self.trials.remove(one)
                 self._rule(one)
 
@@ -191,7 +197,8 @@ class Doubts:
 
     def _is_for(self, doubt: Doubt, host: str) -> bool:
         """Whether the host may be asked."""
-        return host == doubt.only if doubt.only is not None else host != doubt.suspect
+        is_able = host == doubt.only if doubt.only is not None else host != doubt.suspect
+        return is_able and self._witness.class_of(host) == doubt.pixels
 
     def _next(self, host: str) -> Doubt | None:
         for doubt in self.open:
@@ -199,9 +206,10 @@ class Doubts:
                 self.open.remove(doubt)
                 return doubt
         for one in self.trials:
-            if one.wants(host):
+            if one.wants(host) and self._witness.are_alike(host, one.parties[0]):
                 one.ask(host)
-                return Doubt((FrameRange(one.frame, one.frame + 1),), None, host, trial=one)
+                pixels = self._witness.class_of(host)
+                return Doubt((FrameRange(one.frame, one.frame + 1),), None, host, pixels, trial=one)
         return None
 
     def _convict(self, host: str, seen: events.Disagreed) -> None:
@@ -254,10 +262,13 @@ class Doubts:
         """Of these frames' seams, those that both pictures are known of."""
         said: list[orders.Sayable] = []
         for frame in frames:
-            found = self._witness.see(self._seams[frame].host, self._seams[frame].frame)
+            seam = self._seams[frame]
+            found = self._witness.see(seam.host, seam.frame)
             if found is None:
                 continue
             del self._seams[frame]
+            if not self._witness.are_alike(*found.hosts):
+                continue
             if isinstance(found, events.Disagreed):
                 self._try(found)
             said.append(found)
@@ -275,15 +286,17 @@ class Doubts:
         equal = sum(isinstance(one, events.SeamMatched) for one in found)
         return [events.Audited(host=event.host, frames=len(found), equal=equal), *own]
 
-    def _audits(self, *, are_many: bool) -> list[Doubt]:
+    def _audits(self, usable: Collection[str]) -> list[Doubt]:
         """The sample by who delivered it: another host draws it again, where there is one."""
         chosen: dict[str, list[int]] = {}
         for frame in witness.spread(self._ledger.frames, self._audit):
-            chosen.setdefault(self._witness.deliverer(frame) or "", []).append(frame)
-        return [
-            Doubt(protocol.ranges_of(frames), host if are_many else None, is_audit=True)
-            for host, frames in chosen.items()
-        ]
+            chosen.setdefault(self.deliverer(frame), []).append(frame)
+        doubts: list[Doubt] = []
+        for host, frames in chosen.items():
+            others = [name for name in usable if name != host and self._witness.are_alike(name, host)]
+            pixels = self._witness.class_of(host)
+            doubts.append(Doubt(protocol.ranges_of(frames), host if others else None, pixels=pixels, is_audit=True))
+        return doubts
 
     def _reason(self, chunk: Chunk, host: str, hosts: Standings, now_s: float) -> str:
         if self._witness.are_equal_beside_another(host, chunk.stored):

@@ -48,6 +48,7 @@ class HostReady:
     browser: str
     gl_renderer: str
     traits: tuple[Trait, ...] = ()
+    pixels: str = ""  # a name of its pixel class, unless that is the largest
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +213,7 @@ class RangeSized:
     share: float  # of all work
     frames_per_s: float  # average frames
     source: str
+    pixels: str = ""  # the host's class, which gets whole scenes, unless it is the largest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,7 +250,9 @@ class Disagreed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FramesRetracted:
-    """Verified frames of a host that is not believed any more, and that nobody else drew alike: others capture them."""
+    """Verified frames that count no more: the host is not believed and nobody else drew them alike, or it is gone and
+    nobody else draws pixels like those.
+    """
 
     chunk: str
     host: str

@@ -11,6 +11,7 @@ from typing import Any, assert_never
 
 from capture import faults, protocol
 from capture.protocol import FrameRange
+from fleet import aid as aids
 from fleet import costs, events, frameset, orders, sizing, verdict
 from fleet.aid import Aid
 from fleet.blame import Blame
@@ -18,6 +19,7 @@ from fleet.costs import Curve
 from fleet.doubts import Doubts
 from fleet.frameset import FrameSet
 from fleet.ledger import Chunk, Cut, Ledger
+from fleet.scenes import Scenes
 from fleet.standing import Standings
 
 # Frames alone change what idle hosts can do for others only little by little.
@@ -48,6 +50,7 @@ class Schedule:
         speeds: Mapping[str, float] | None = None,
         hosts_max: int | None = None,
         audit: float = 0.0,
+        scenes: tuple[FrameRange, ...] = (),
     ) -> None:
         self._ledger = Ledger(frameset.of([frames]) if isinstance(frames, FrameRange) else frames)
         self._expected = set(hosts)  # neither ready nor refused yet
@@ -62,6 +65,7 @@ class Schedule:
         self._said: list[orders.Order] = []
         self._doubts = Doubts(self._ledger, audit=audit)
         self._blame = Blame(self._ledger, self._hosts, self._doubts)
+        self._scenes = Scenes(self._ledger, scenes)
         self._stories: dict[str, list[str]] = {}
 
     @property
@@ -190,6 +194,7 @@ class Schedule:
     def _meet(self, event: events.HostReady, now_s: float) -> None:
         self._expected.discard(event.host)
         self._doubts.meet(event)
+        self._scenes.meet(event.host, event.pixels)
         if self._hosts.meet(event.host, event.capacity):
             self._release(event.host, now_s)
             self._doubts.put_on_probation(event.host)
@@ -236,10 +241,11 @@ class Schedule:
             return
         fresh = self._ledger.count(event.chunk, protocol.ranges_of(file.index for file in event.frames))
         self._hosts.hear(event.host, event.chunk, now_s, self.curve.of(fresh))
-        self._said += map(orders.Say, self._doubts.hear(event))
+        said = self._doubts.hear(event)
         chunk = self._ledger.chunks[event.chunk]
         if fresh and not chunk.missing and event.host in self._hosts.hosts:
-            self._said += map(orders.Say, self._doubts.judge(chunk, event.host, self._hosts, now_s))
+            said += self._doubts.judge(chunk, event.host, self._hosts, now_s)
+        self._said += map(orders.Say, said)
 
     def _complete(self, event: events.ChunkDone, now_s: float) -> None:
         chunk = self._held(event)
@@ -280,6 +286,7 @@ class Schedule:
         return left
 
     def _give(self, cut: Cut, name: str, now_s: float) -> orders.Order:
+        self._scenes.take(cut.todo & self._ledger.pending, name)
         self._ledger.give(cut, name)
         host = self._hosts[name]
         host.chunk, host.pace, host.is_in_use = cut.chunk, host.pace.begun(now_s, is_stepping=self._is_sequential), True
@@ -294,7 +301,7 @@ class Schedule:
 
     def _decide(self, now_s: float, *, is_news: bool) -> list[orders.Order]:
         given = self._recheck(now_s)
-        self._end = self._end or self._ending(now_s)
+        self._end = self._end or self._blame.ending(now_s, self._expected, self._hosts_min)
         if self._end is None:
             given += [
                 self._cancel(one, now_s) for one in self._ledger.running if one.is_beaten and not one.is_cancelled
@@ -306,18 +313,6 @@ class Schedule:
         said, self._said, self._blame.said = [*self._said, *self._blame.said], [], []
         return [*said, *given, *([self._end] if self._end else [])]
 
-    def _ending(self, now_s: float) -> orders.Finish | orders.GiveUp | None:
-        kept = f"{len(self._ledger.verified)} of {len(self._ledger.frames)} frames are kept"
-        if self._hosts.halted_s is not None:
-            is_over = not self._ledger.running or self._hosts.is_late(now_s)
-            return orders.GiveUp(verdict.halted(kept)) if is_over else None
-        if self._ledger.verified == self._ledger.frames:
-            return None if self._doubts.is_anything_open(self._hosts.usable(now_s)) else orders.Finish()
-        usable = self._hosts.usable(now_s)
-        if len(usable) + len(self._expected) >= self._hosts_min:
-            return None
-        return self._blame.despair(now_s, self._hosts_min, kept)
-
     def _cancel(self, chunk: Chunk, now_s: float) -> orders.Cancel:
         assert chunk.host is not None
         chunk.is_cancelled, chunk.cancelled_s = True, now_s
@@ -327,28 +322,19 @@ class Schedule:
         """Takes from liars what they hold, and has frames that are in doubt captured again by hosts that idle."""
         self._doubts.settle(self._hosts.usable(now_s), self._expected)
         self._end = self._end or self._blame.rule(now_s)
-        given: list[orders.Order] = []
-        for name, host in self._hosts.hosts.items():
-            if host.is_convicted and host.chunk is not None:
-                given.append(orders.Cancel(name, host.chunk))
-                self._release(name, now_s, f"taken from {name}")
+        self._blame.take_back(self._scenes.orphans([*self._hosts.usable(now_s), *self._expected]))
+        given: list[orders.Order] = [orders.Cancel(name, chunk) for name, chunk in self._hosts.held_by_convicts()]
+        for name, _ in self._hosts.held_by_convicts():
+            self._release(name, now_s, f"taken from {name}")
         usable = self._hosts.usable(now_s)
         idle = [name for name in usable if self._hosts[name].chunk is None]
         return given + [self._give(cut, name, now_s) for cut, name in self._doubts.checks(idle, usable)]
 
     def _drain(self, now_s: float) -> list[orders.Order]:
         """Hosts that are wanted elsewhere end what their workers have begun, and go."""
-        given: list[orders.Order] = []
-        for name in self._hosts.draining():
-            host = self._hosts[name]
-            chunk = self._ledger.chunks[host.chunk] if host.chunk is not None else None
-            if chunk is None:
-                host.is_alive = False
-                self._hosts.troubles[name] = "drained"
-                given.append(orders.Release(name))
-            elif chunk.asked_s is None and not chunk.is_taken and len(chunk.missing) > 1:
-                given.append(self._trim(chunk, chunk.missing.ranges[0].start + 1, (), now_s))
-        return given
+        gone, ending = aids.leaving(self._ledger, self._hosts)
+        trims = [self._trim(chunk, chunk.missing.ranges[0].start + 1, (), now_s) for chunk in ending]
+        return [*map(orders.Release, gone), *trims]
 
     def _trim(self, chunk: Chunk, stop: int, helpers: tuple[str, ...], now_s: float) -> orders.Trim:
         assert chunk.host is not None
@@ -359,12 +345,20 @@ class Schedule:
         """Gives idle hosts what is pending, or something of what others have."""
         self._looked_s = now_s
         speeds = self._hosts.speeds(now_s)
-        aid = Aid(self._ledger, self._hosts, self.curve, speeds=speeds, now_s=now_s, hosts_max=self._hosts_max)
-        given = self._assign(aid, speeds, now_s)
+        given = self._assign(self._aid(speeds, now_s), speeds, now_s)
+        for group in self._scenes.groups(speeds):
+            given += self._help(self._aid(group, now_s), now_s)
+        return given
+
+    def _aid(self, speeds: Mapping[str, float], now_s: float) -> Aid:
+        return Aid(self._ledger, self._hosts, self.curve, speeds=speeds, now_s=now_s, hosts_max=self._hosts_max)
+
+    def _help(self, aid: Aid, now_s: float) -> list[orders.Order]:
+        given: list[orders.Order] = []
         if not self._is_sequential and self._chunk_frames is None:
             # Helpers of a sequential render would first step through all that its owner has been through.
-            for theft in aid.thefts():
-                given.append(self._trim(self._ledger.chunks[theft.load.chunk], theft.stop, theft.helpers, now_s))
+            thefts = ((self._ledger.chunks[theft.load.chunk], theft) for theft in aid.thefts())
+            given += [self._trim(chunk, theft.stop, theft.helpers, now_s) for chunk, theft in thefts]
         if stopped := aid.too_slow():
             return given + [self._cancel(self._ledger.chunks[name], now_s) for name in stopped]
         copies = aid.copies(frozen_only=self._is_sequential)
@@ -385,14 +379,19 @@ class Schedule:
         pending = self.curve.of(self._ledger.pending)
         work = size(pending, left - pending, idle, speeds, len(self._expected))
         for name in aid.wanted(idle):
-            available = self._ledger.pending
+            available = self._scenes.available(name)
             if is_picky:
                 available -= verdict.avoided(name, self._blame.failures)
             if not available or (is_picky and sizing.would_hold_up(left, name, speeds)):
                 continue
             count = self._chunk_frames or self.curve.count(available, work[name])
+            count = self._scenes.count(available, count, name, is_picky=is_picky and self._chunk_frames is None)
+            if not count:
+                continue
             cut = self._ledger.cut(available, min(count, sizing.CHUNK_FRAMES_MAX), name)
             if not self._hosts[name].is_in_use:
-                self._said.append(orders.Say(aid.explained(cut, name)))
+                self._said.append(
+                    orders.Say(dataclasses.replace(aid.explained(cut, name), pixels=self._scenes.pixels(name)))
+                )
             given.append(self._give(cut, name, now_s))
         return given

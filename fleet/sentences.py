@@ -106,7 +106,7 @@ def _of_evidence(event: events.Event) -> str | None:
             return f"{event.host}: gets nothing more in this run: {event.reason}"
         case events.FramesRetracted():
             frames = plural(sum(map(len, event.frames)), "frame")
-            return f"{event.host}: {frames} of {event.chunk} that nobody else has drawn are captured again by others"
+            return f"{event.host}: {frames} of {event.chunk} count no more, others capture them"
         case events.HostStruck(aside_s=0):
             return f"{event.host}: failure {event.strikes} in a row: {event.reason}"
         case events.HostStruck():

@@ -142,6 +142,10 @@ class Standings:
         self.troubles[name] = f"left out: {trouble}"
         return events.HostStruck(host=name, strikes=host.strikes, reason=trouble, is_final=True)
 
+    def held_by_convicts(self) -> list[tuple[str, str]]:
+        """Who holds a chunk that is to be taken away, and which."""
+        return [(name, host.chunk) for name, host in self.hosts.items() if host.is_convicted and host.chunk is not None]
+
     def do_well(self, name: str) -> None:
         """The host has delivered a whole chunk."""
         self.hosts[name].strikes = self.hosts[name].paroles = 0

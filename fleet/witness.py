@@ -31,6 +31,15 @@ class Witness:
     def __init__(self) -> None:
         self._frames: dict[int, _Seen] = {}
         self._vouchers: dict[int, set[str]] = {}
+        self.classes: dict[str, str] = {}  # of pixels, by host
+
+    def class_of(self, host: str) -> str:
+        """The pixels that the host draws."""
+        return self.classes.get(host, "")
+
+    def are_alike(self, host: str, other: str) -> bool:
+        """Whether they can be compared at all."""
+        return self.class_of(host) == self.class_of(other)
 
     def hear(self, host: str, files: Sequence[FrameFile]) -> list[events.Disagreed]:
         """Takes in verified frames; says which of them differ from what another host delivered before."""
@@ -38,7 +47,7 @@ class Witness:
         for file in files:
             now = _Seen(host, bytes.fromhex(file.sha256))
             before = self._frames.setdefault(file.index, now)
-            if before.host == host:
+            if before.host == host or not self.are_alike(before.host, host):
                 continue
             if before.digest == now.digest:
                 self._vouchers.setdefault(file.index, set()).add(host)
@@ -83,7 +92,14 @@ class Witness:
 
     def known_frame(self, other_than: str) -> int | None:
         """A verified frame that another host than this one delivered."""
-        return next((frame for frame, seen in self._frames.items() if seen.host != other_than), None)
+        return next(
+            (
+                frame
+                for frame, seen in self._frames.items()
+                if seen.host != other_than and self.are_alike(seen.host, other_than)
+            ),
+            None,
+        )
 
     def are_equal_beside_another(self, host: str, stored: FrameSet) -> bool:
         """Whether all these frames of `host` are the same picture, and a neighbour's frame at their border is not."""
@@ -92,7 +108,8 @@ class Witness:
         digests = {seen.digest for frame in stored if (seen := self._frames.get(frame)) is not None}
         borders = [self._frames.get(frame) for frame in (stored.span.start - 1, stored.span.stop)]
         return len(digests) == 1 and any(
-            seen is not None and seen.host != host and seen.digest not in digests for seen in borders
+            seen is not None and seen.host != host and self.are_alike(seen.host, host) and seen.digest not in digests
+            for seen in borders
         )
 
 
