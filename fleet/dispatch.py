@@ -77,13 +77,13 @@ class Dispatch:
         self._serving: set[str] = set()
         self._looked_s = 0.0
         self._released: set[str] = set()  # drained: they go before the end
-        self._roll = Roll(hosts, scale=work.plan.scale)
+        self._roll = Roll(hosts, scale=work.plan.scale, allow_mixed=work.allow_mixed)
         self._stepping = stepping.Stepping(
             resume.fixed_stepping(history, declared=work.plan.sequential),
             has_hints=work.may_keep_state and work.plan.frame_count > 1,
             emit=self._put,
         )
-        self._canaries = Canaries(resume.fixed_pixels(history), emit=self._put)
+        self._canaries = Canaries(resume.fixed_pixels(history), emit=self._put, allow_mixed=work.allow_mixed)
         self._loaded = resume.first_page(history)
 
     async def run(self, required_browser: str | None = None) -> None:
@@ -97,6 +97,8 @@ class Dispatch:
                     pass
             if self._halt.is_asked:  # too late for the schedule, and no segment is begun any more
                 raise verdict.halted("every frame is kept")
+            for refused in self._canaries.suspected():
+                self._log.emit(refused)
             for name, task in attending.items():
                 if name not in self._serving:  # dialling again, or still fetching the bundle: nothing is left to do
                     task.cancel()
@@ -216,7 +218,8 @@ class Dispatch:
             samples = stepping.samples(spec.frame_count)
             is_sequential = await self._stepping.decide(host.name, lambda: link.examine(spec, samples))
             spec = dataclasses.replace(spec, sequential=is_sequential)
-            self._put(_ready(mustered, await self._speed_factor(link, mustered, choice, spec)))
+            factor = await self._speed_factor(link, mustered, choice, spec)
+            self._put(_ready(mustered, factor, self._canaries.pixels(host.name)))
             self._serving.add(host.name)
             try:
                 await link.serve(inbox, spec)
@@ -247,8 +250,9 @@ class Dispatch:
 class Roll:
     """Who answered. The choice of hosts and mode is made once, when every host has answered or failed."""
 
-    def __init__(self, hosts: Sequence[Host], *, scale: int) -> None:
+    def __init__(self, hosts: Sequence[Host], *, scale: int, allow_mixed: bool = False) -> None:
         self._scale = scale
+        self._allow_mixed = allow_mixed
         self._awaited = {host.name for host in hosts}
         self._present: dict[str, Mustered] = {}
         self._refused: dict[str, HostError] = {}
@@ -284,7 +288,9 @@ class Roll:
             self._patience = None  # a host that comes back answers once more
         if not self._present:
             raise self._nobody()
-        choice = muster.choose(tuple(self._present.values()), required_browser, scale=self._scale)
+        choice = muster.choose(
+            tuple(self._present.values()), required_browser, scale=self._scale, allow_mixed=self._allow_mixed
+        )
         if not choice.accepted:
             raise FleetLost(
                 f"this run began with {required_browser}, which no host has any more",
@@ -301,7 +307,7 @@ class Roll:
             self._patience.reschedule(asyncio.get_running_loop().time() + LATE_S)
         self._settle(name)
         choice = await asyncio.shield(self._choice)
-        if reason := muster.misfit(mustered, choice):
+        if reason := muster.misfit(mustered, choice, allow_mixed=self._allow_mixed):
             raise HostUnfit(name, reason, remedy="install the same Chromium on every host: `fleetrender hosts setup`")
         return choice
 
@@ -329,7 +335,7 @@ class Roll:
         return FleetLost(message, remedy=remedy)
 
 
-def _ready(mustered: Mustered, speed_factor: float) -> events.HostReady:
+def _ready(mustered: Mustered, speed_factor: float, pixels: str) -> events.HostReady:
     return events.HostReady(
         host=mustered.host.name,
         capacity=mustered.capacity * speed_factor,
@@ -337,4 +343,5 @@ def _ready(mustered: Mustered, speed_factor: float) -> events.HostReady:
         browser=mustered.browser.version,
         gl_renderer=mustered.browser.gl_renderer,
         traits=parity.traits(mustered),
+        pixels=pixels,
     )

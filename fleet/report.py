@@ -265,6 +265,7 @@ class _Tally:
             "cores": host.ready.cores if host.ready else None,
             "browser": host.ready.browser if host.ready else None,
             "gl_renderer": host.ready.gl_renderer if host.ready else None,
+            "pixels": host.ready.pixels if host.ready else None,
             "workers": last.workers if last else 0,
             "why": last.why if last else "",
             "frames": host.frames,
