@@ -114,7 +114,8 @@ class Chunk:
         worker = self._workers.get(number)
         if worker is None or worker.block is None or frame.index not in worker.block:
             return []
-        took_s = now_s - worker.heard_s
+        # Repeats are told of together; what each took, only their worker knows.
+        took_s = frame.took_ms / 1000 or now_s - worker.heard_s
         self._trouble.frame_took(took_s)
         worker.heard_s = now_s
         self._written.add(frame.index)

@@ -14,8 +14,6 @@ from fleet.frameset import FrameSet
 from fleet.ledger import Chunk, Ledger
 from fleet.standing import Standings
 
-# A host that stands still is cancelled when it has been silent for this many times what is called frozen.
-KILL_PATIENCE = 2.0
 # Agents end a chunk within milliseconds, and what they had finished is pulled within seconds.
 CANCEL_PATIENCE_S = 60.0
 
@@ -92,22 +90,25 @@ class Blame:
             if chunk.is_cancelled:
                 if now_s - max(chunk.cancelled_s, pace.heard_s) > CANCEL_PATIENCE_S:
                     self._say(self._hosts.convict(chunk.host, f"did not end {chunk.name} when it was told to"))
-            elif not chunk.is_beaten and pace.is_frozen(now_s, KILL_PATIENCE):
+            elif not chunk.is_beaten and pace.is_stuck(now_s):
                 trouble = f"no frame of {chunk.name} for {now_s - pace.heard_s:.0f} s"
                 self.strike(chunk.host, trouble, now_s)
                 found.append(chunk)
         return found
 
-    def ending(self, now_s: float, expected: Collection[str], hosts_min: int) -> orders.Finish | orders.GiveUp | None:
-        """How the run ends now, if it does; `expected` hosts may yet come."""
+    def finish(self, now_s: float) -> orders.Finish | None:
+        """The good end: every frame counts, and nothing is in doubt that anybody could settle."""
+        is_whole = self._ledger.verified == self._ledger.frames and self._hosts.halted_s is None
+        return orders.Finish() if is_whole and not self._doubts.is_anything_open(self._hosts.usable(now_s)) else None
+
+    def hopeless(self, now_s: float, expected: int, hosts_min: int) -> orders.GiveUp | None:
+        """The end of the run before every frame is verified: its user wants it to, or too few hosts are left."""
         kept = f"{len(self._ledger.verified)} of {len(self._ledger.frames)} frames are kept"
         if self._hosts.halted_s is not None:
             is_over = not self._ledger.running or self._hosts.is_late(now_s)
             return orders.GiveUp(verdict.halted(kept)) if is_over else None
         usable = self._hosts.usable(now_s)
-        if self._ledger.verified == self._ledger.frames:
-            return None if self._doubts.is_anything_open(usable) else orders.Finish()
-        if len(usable) + len(expected) >= hosts_min:
+        if self._ledger.verified == self._ledger.frames or len(usable) + expected >= hosts_min:
             return None
         shared = verdict.shared(self.failures, self._ledger.verified)
         if shared is not None:

@@ -68,6 +68,11 @@ class Ledger:
         """Chunks that a host holds."""
         return list(self._running.values())
 
+    @property
+    def beaten(self) -> list[Chunk]:
+        """Those of them that have nothing left to do, and do not know it."""
+        return [chunk for chunk in self._running.values() if chunk.is_beaten and not chunk.is_cancelled]
+
     def copy(self, name: str) -> Cut:
         """All that the running chunk `name` lacks, to be captured a second time."""
         missing = self.chunks[name].missing
@@ -127,6 +132,11 @@ class Ledger:
                 other.missing -= fresh
         chunk.missing -= fresh
         return fresh
+
+    def is_beating(self, name: str) -> bool:
+        """Whether the twin of chunk `name` has nothing left to do."""
+        twin = self._running.get(self.chunks[name].twin or "")
+        return twin is not None and twin.is_beaten
 
     def trim(self, name: str, stop: int) -> None:
         """Chunk `name` will not capture its frames at or after `stop`: they are pending, unless its twin has them."""
@@ -203,7 +213,7 @@ class Ledger:
 
     def _home(self, frame: int) -> Chunk | None:
         """The smallest ended chunk that `frame` came back from; a part of a part belongs to the part."""
-        for name in [name for name, chunk in self._returned.items() if not self.pending & frameset.of([chunk.frames])]:
+        for name in [name for name, chunk in self._returned.items() if not self.pending.touches(chunk.frames)]:
             del self._returned[name]
         returned = self._returned.values()
         homes = [chunk for chunk in returned if frame in chunk.frames and frame not in chunk.spoiled]

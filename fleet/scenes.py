@@ -37,15 +37,12 @@ class Scenes:
         self._starts = [scene.start for scene in self._ranges]
         self._owners: dict[FrameRange, str] = {}
         self._classes: dict[str, str] = {}  # by host
-
-    @property
-    def is_mixed(self) -> bool:
-        """Whether hosts of more than one class were ready."""
-        return len(set(self._classes.values())) > 1
+        self.is_mixed = False  # hosts of more than one class were ready
 
     def meet(self, host: str, pixels: str) -> None:
         """The host draws the pixels of this class."""
         self._classes[host] = pixels
+        self.is_mixed = len(set(self._classes.values())) > 1
 
     def pixels(self, host: str) -> str:
         """The host's class."""
@@ -53,6 +50,8 @@ class Scenes:
 
     def groups(self, speeds: Mapping[str, float]) -> list[dict[str, float]]:
         """Hosts with their speeds, those of one class together: only they can do anything for each other."""
+        if not self.is_mixed:
+            return [dict(speeds)]
         names = sorted({self.pixels(host) for host in speeds})
         return [{host: speed for host, speed in speeds.items() if self.pixels(host) == name} for name in names]
 

@@ -18,12 +18,10 @@ from fleet.blame import Blame
 from fleet.costs import Curve
 from fleet.doubts import Doubts
 from fleet.frameset import FrameSet
+from fleet.glance import Glance
 from fleet.ledger import Chunk, Cut, Ledger
 from fleet.scenes import Scenes
 from fleet.standing import Standings
-
-# Frames alone change what idle hosts can do for others only little by little.
-LOOK_S = 0.5
 
 _OrderEvent = events.ChunkStarted | events.ChunkTrimmed | events.ChunkDone | events.ChunkFailed
 _ChunkEvent = (
@@ -33,7 +31,7 @@ _ChunkEvent = (
 
 
 class Schedule:
-    """Decides; whoever carries its orders out tells it what happened, and calls `handle` once a second besides.
+    """Decides; whoever carries its orders out tells it what happened, and calls `handle` when due, or once a second.
 
     `hosts` are those who may yet become ready; fewer than `hosts_min` usable ones, and it gives up. `curve` says what
     frames cost, `speeds` what hosts did before, in average frames per second.
@@ -61,7 +59,7 @@ class Schedule:
         self._hosts_max = hosts_max
         self._is_sequential = False
         self._end: orders.Finish | orders.GiveUp | None = None
-        self._looked_s = -LOOK_S
+        self._glance = Glance()
         self._said: list[orders.Order] = []
         self._doubts = Doubts(self._ledger, audit=audit)
         self._blame = Blame(self._ledger, self._hosts, self._doubts)
@@ -92,6 +90,11 @@ class Schedule:
         stored = self._ledger.chunks[event.chunk].stored
         return dataclasses.replace(event, frames=tuple(file for file in event.frames if file.index in stored))
 
+    @property
+    def due_s(self) -> float:
+        """When `handle` is to be called at the latest; infinite when nothing that happened waits for it."""
+        return self._glance.due_s(len(self._hosts.hosts))
+
     def story(self, chunk: str) -> tuple[str, ...]:
         """The life of `chunk` as lines."""
         return tuple(self._stories.get(chunk, ()))
@@ -102,8 +105,9 @@ class Schedule:
             return ()
         for event in happened:
             self._apply(event, now_s)
-        is_news = not all(isinstance(event, events.FramesVerified | events.FramesCaptured) for event in happened)
-        return tuple(self._decide(now_s, is_news=is_news))
+        if not all(isinstance(event, events.FramesVerified | events.FramesCaptured) for event in happened):
+            self._glance.is_owed = True
+        return tuple(self._decide(now_s))
 
     @classmethod
     def replay(
@@ -131,14 +135,14 @@ class Schedule:
     def check(self) -> None:
         """Asserts that every frame is in exactly one place, and that hosts and chunks agree."""
         self._ledger.check()
-        held = {name: host.chunk for name, host in self._hosts.hosts.items() if host.chunk is not None}
-        assert held == {chunk.host: chunk.name for chunk in self._ledger.running}, "a host and its chunk disagree"
-        assert all(self._hosts[name].is_alive for name in held), "a lost host holds a chunk"
+        self._hosts.check({chunk.host: chunk.name for chunk in self._ledger.running})
 
     def _apply(self, event: events.Event, now_s: float) -> None:
         """What happened. Nothing is decided here, so that a log can be replayed."""
         if isinstance(event, _ChunkEvent):
             self._apply_to_chunk(event, now_s)
+            return
+        if isinstance(event, orders.Remark):
             return
         match event:
             case events.RunStarted():
@@ -153,13 +157,6 @@ class Schedule:
                 self._hosts.hear(event.host, event.chunk, now_s)
             case events.HostDraining() | events.RunDraining():
                 self._hosts.drain(event, now_s)
-            case (
-                events.ModeFixed() | events.PixelsFixed() | events.PageLoaded() | events.BundlePushed()
-                | events.SegmentEncoded() | events.AudioMixed() | events.RunFinished() | events.RangeSized()
-                | events.SeamMatched() | events.Audited() | events.HostStruck() | events.Suspected()
-                | events.Disagreed() | events.Warned()
-            ):  # fmt: skip
-                pass
             case _:
                 assert_never(event)
 
@@ -240,6 +237,7 @@ class Schedule:
         if not self.believes(event.host):
             return
         fresh = self._ledger.count(event.chunk, protocol.ranges_of(file.index for file in event.frames))
+        self._glance.is_owed |= self._ledger.is_beating(event.chunk)
         self._hosts.hear(event.host, event.chunk, now_s, self.curve.of(fresh))
         said = self._doubts.hear(event)
         chunk = self._ledger.chunks[event.chunk]
@@ -260,14 +258,13 @@ class Schedule:
             self._hosts.do_well(event.host)
 
     def _fail(self, event: events.ChunkFailed, now_s: float) -> None:
-        chunk = self._held(event)
-        if chunk is None:
+        if self._held(event) is None:
             return
-        fault = event.fault
-        left = self._release(event.host, now_s, f"failed on {event.host}: {fault.code.value}: {fault.message}")
-        if left and fault.code.blame is not faults.Blame.USER:
+        code = event.fault.code
+        left = self._release(event.host, now_s, f"failed on {event.host}: {code.value}: {event.fault.message}")
+        if left and code.blame is not faults.Blame.USER:
             others = (self._expected | set(self._hosts.usable(now_s))) - {event.host}
-            self._end = self._blame.fail(event, left, now_s, others)
+            self._end = self._blame.fail(event, left, now_s, others) or self._end
 
     def _held(self, event: _OrderEvent) -> Chunk | None:
         """The chunk that `event` is about, unless it speaks of an order that is over."""
@@ -299,19 +296,22 @@ class Schedule:
     def _tell(self, chunk: str, now_s: float, line: str) -> None:
         self._stories.setdefault(chunk, []).append(f"{now_s:.1f} s: {line}")
 
-    def _decide(self, now_s: float, *, is_news: bool) -> list[orders.Order]:
+    def _decide(self, now_s: float) -> list[orders.Order]:
         given = self._recheck(now_s)
-        self._end = self._end or self._blame.ending(now_s, self._expected, self._hosts_min)
-        if self._end is None:
-            given += [
-                self._cancel(one, now_s) for one in self._ledger.running if one.is_beaten and not one.is_cancelled
-            ]
-            given += [self._cancel(one, now_s) for one in self._blame.thaw(now_s)]
-            given += self._drain(now_s)
-            if (is_news or now_s - self._looked_s >= LOOK_S) and self._hosts.has_idle(now_s):
-                given += self._employ(now_s)
+        self._end = self._end or self._blame.finish(now_s)
+        if self._end is None and self._glance.is_due(now_s, len(self._hosts.hosts)):
+            given += self._look(now_s)
         said, self._said, self._blame.said = [*self._said, *self._blame.said], [], []
         return [*said, *given, *([self._end] if self._end else [])]
+
+    def _look(self, now_s: float) -> list[orders.Order]:
+        """All that concerns every host; the end of the run, too, when none is left."""
+        self._end = self._blame.hopeless(now_s, len(self._expected), self._hosts_min)
+        if self._end is not None:
+            return []
+        over = [*self._ledger.beaten, *self._blame.thaw(now_s)]
+        given = [*(self._cancel(chunk, now_s) for chunk in over), *self._drain(now_s)]
+        return given + (self._employ(now_s) if self._hosts.idle(now_s) else [])
 
     def _cancel(self, chunk: Chunk, now_s: float) -> orders.Cancel:
         assert chunk.host is not None
@@ -320,20 +320,25 @@ class Schedule:
 
     def _recheck(self, now_s: float) -> list[orders.Order]:
         """Takes from liars what they hold, and has frames that are in doubt captured again by hosts that idle."""
-        self._doubts.settle(self._hosts.usable(now_s), self._expected)
-        self._end = self._end or self._blame.rule(now_s)
-        self._blame.take_back(self._scenes.orphans([*self._hosts.usable(now_s), *self._expected]))
-        given: list[orders.Order] = [orders.Cancel(name, chunk) for name, chunk in self._hosts.held_by_convicts()]
-        for name, _ in self._hosts.held_by_convicts():
+        if self._doubts.may_ask:
+            self._doubts.settle(self._hosts.usable(now_s), self._expected)
+            self._end = self._end or self._blame.rule(now_s)
+        if self._scenes.is_mixed:
+            self._blame.take_back(self._scenes.orphans([*self._hosts.usable(now_s), *self._expected]))
+        given: list[orders.Order] = []
+        for name, chunk in self._hosts.held_by_convicts():
+            given.append(orders.Cancel(name, chunk))
             self._release(name, now_s, f"taken from {name}")
-        usable = self._hosts.usable(now_s)
-        idle = [name for name in usable if self._hosts[name].chunk is None]
-        return given + [self._give(cut, name, now_s) for cut, name in self._doubts.checks(idle, usable)]
+        if self._doubts.may_ask:
+            checks = self._doubts.checks(self._hosts.idle(now_s), self._hosts.usable(now_s))
+            given += [self._give(cut, name, now_s) for cut, name in checks]
+        self._glance.is_owed |= bool(self._blame.said)
+        return given
 
     def _drain(self, now_s: float) -> list[orders.Order]:
         """Hosts that are wanted elsewhere end what their workers have begun, and go."""
         gone, ending = aids.leaving(self._ledger, self._hosts)
-        trims = [self._trim(chunk, chunk.missing.ranges[0].start + 1, (), now_s) for chunk in ending]
+        trims = (self._trim(chunk, chunk.missing.ranges[0].start + 1, (), now_s) for chunk in ending)
         return [*map(orders.Release, gone), *trims]
 
     def _trim(self, chunk: Chunk, stop: int, helpers: tuple[str, ...], now_s: float) -> orders.Trim:
@@ -343,7 +348,6 @@ class Schedule:
 
     def _employ(self, now_s: float) -> list[orders.Order]:
         """Gives idle hosts what is pending, or something of what others have."""
-        self._looked_s = now_s
         speeds = self._hosts.speeds(now_s)
         given = self._assign(self._aid(speeds, now_s), speeds, now_s)
         for group in self._scenes.groups(speeds):
@@ -374,24 +378,22 @@ class Schedule:
     def _assign_to(self, aid: Aid, speeds: Mapping[str, float], now_s: float, *, is_picky: bool) -> list[orders.Order]:
         """A picky host leaves frames that it failed at, and would not hold up the end."""
         given: list[orders.Order] = []
-        left, idle = aid.left(), aid.idle()
+        idle = aid.idle()
         size = sizing.shares if self._is_sequential else sizing.work
         pending = self.curve.of(self._ledger.pending)
-        work = size(pending, left - pending, idle, speeds, len(self._expected))
+        work = size(pending, aid.left - pending, idle, speeds, len(self._expected))
         for name in aid.wanted(idle):
             available = self._scenes.available(name)
-            if is_picky:
+            if is_picky and self._blame.failures:
                 available -= verdict.avoided(name, self._blame.failures)
-            if not available or (is_picky and sizing.would_hold_up(left, name, speeds)):
+            if not available or (is_picky and speeds[name] < aid.slowest):
                 continue
             count = self._chunk_frames or self.curve.count(available, work[name])
-            count = self._scenes.count(available, count, name, is_picky=is_picky and self._chunk_frames is None)
-            if not count:
+            is_choosy = is_picky and self._chunk_frames is None
+            if not (count := self._scenes.count(available, count, name, is_picky=is_choosy)):
                 continue
             cut = self._ledger.cut(available, min(count, sizing.CHUNK_FRAMES_MAX), name)
             if not self._hosts[name].is_in_use:
-                self._said.append(
-                    orders.Say(dataclasses.replace(aid.explained(cut, name), pixels=self._scenes.pixels(name)))
-                )
+                self._said.append(orders.Say(aid.explained(cut, name, self._scenes.pixels(name))))
             given.append(self._give(cut, name, now_s))
         return given

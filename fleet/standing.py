@@ -6,7 +6,7 @@ what it failed at need not be its own fault. Only who draws or says what is not 
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from fleet import events, pace
@@ -56,6 +56,7 @@ class Standings:
     remembered: Mapping[str, float] = field(default_factory=dict)  # average frames/s, from earlier runs
     hosts: dict[str, Standing] = field(default_factory=dict)
     troubles: dict[str, str] = field(default_factory=dict)
+    convicts: list[str] = field(default_factory=list)
     halted_s: float | None = None  # since then no host gets anything more: the user wants the run to end
 
     def __getitem__(self, name: str) -> Standing:
@@ -70,6 +71,11 @@ class Standings:
             known.source = "remembered"
         known.pace = dataclasses.replace(known.pace, is_warm=False)
         return is_back
+
+    def surprise(self, names: Iterable[str]) -> float:
+        """How many times as fast as they are taken for these hosts may be: a guess that is not tried stays one."""
+        are_known = all(self.hosts[name].pace.frames_per_s is not None for name in names)
+        return 1.0 if are_known else pace.surprise(host.pace for host in self.hosts.values())
 
     def source(self, name: str) -> str:
         """Where the host's speed is from."""
@@ -110,9 +116,9 @@ class Standings:
         """Hosts that may be given frames now."""
         return [name for name, host in self.hosts.items() if host.is_usable(now_s) and self.halted_s is None]
 
-    def has_idle(self, now_s: float) -> bool:
-        """Whether a usable host has nothing to do."""
-        return any(self.hosts[name].chunk is None for name in self.usable(now_s))
+    def idle(self, now_s: float) -> list[str]:
+        """Those of them that have nothing to do."""
+        return [name for name in self.usable(now_s) if self.hosts[name].chunk is None]
 
     def speeds(self, now_s: float) -> dict[str, float]:
         """Average frames per second to expect of each usable host; of one that stands still, hardly any."""
@@ -138,13 +144,21 @@ class Standings:
         """The host has proved to be wrong: it gets nothing more in this run."""
         host = self.hosts[name]
         host.is_convicted = True
+        self.convicts.append(name)
         host.strikes += 1
         self.troubles[name] = f"left out: {trouble}"
         return events.HostStruck(host=name, strikes=host.strikes, reason=trouble, is_final=True)
 
+    def check(self, running: Mapping[str | None, str]) -> None:
+        """Asserts that hosts and the running chunks, by host, agree."""
+        held = {name: host.chunk for name, host in self.hosts.items() if host.chunk is not None}
+        assert held == running, "a host and its chunk disagree"
+        assert all(self.hosts[name].is_alive for name in held), "a lost host holds a chunk"
+
     def held_by_convicts(self) -> list[tuple[str, str]]:
         """Who holds a chunk that is to be taken away, and which."""
-        return [(name, host.chunk) for name, host in self.hosts.items() if host.is_convicted and host.chunk is not None]
+        held = ((name, self.hosts[name].chunk) for name in self.convicts)
+        return [(name, chunk) for name, chunk in held if chunk is not None]
 
     def do_well(self, name: str) -> None:
         """The host has delivered a whole chunk."""

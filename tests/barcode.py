@@ -25,7 +25,7 @@ def read(luma: bytes, *, width: int = WIDTH, height: int = HEIGHT) -> int:
 
 
 def read_file(file: Path) -> list[int]:
-    """The numbers on every frame of a video, or on the one frame of a still, at any size."""
+    """The numbers on every frame of a video, of a still, or of `frame_%06d.jpg` and the like, at any size."""
     scale = f"scale={WIDTH}:{HEIGHT}:flags=area,format=gray"
     argv = (
         "ffmpeg",

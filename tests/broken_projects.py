@@ -7,6 +7,8 @@ SIZE = 'data-width="320" data-height="180"'
 TIMED = f'{SIZE} data-duration="0.2" data-no-timeline'
 # Seconds that a page gets; a healthy one of these sizes is ready in half of them on a busy machine.
 PAGE_TIMEOUT_S = 3
+# For a page that never gets ready.
+HOPELESS_S = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +19,7 @@ class Case:
     code: int
     says: tuple[str, ...]
     arguments: tuple[str, ...] = field(default=())
+    page_timeout_s: int = PAGE_TIMEOUT_S
 
 
 def page(body: str = "x", *, root: str = TIMED, head: str = "") -> str:
@@ -105,6 +108,7 @@ FAILING: dict[str, Case] = {
         files=script("function spin() {\n  for (;;);\n}\nspin();"),
         code=4,
         says=("script_endless", "function `spin`: for (;;);", "--page-timeout"),
+        page_timeout_s=HOPELESS_S,
     ),
     "endless-in-a-frame": Case(
         files=script("addEventListener('hf-seek', () => {\n  while (true) {}\n});"),

@@ -26,7 +26,7 @@ SILENCE_S = 40.0  # after which a host that stands still is taken for lost
 # As agents give them out: blocks of eight frames, or of a second's worth where frames are slow.
 BLOCK_FRAMES = 8
 BLOCK_S = 1.0
-EVENTS_MAX = 60_000
+EVENTS_MAX = 1_000_000
 
 LIE: Literal["lie"] = "lie"  # says that all is done when half of it is
 Cost = Callable[[int], float]
@@ -112,6 +112,7 @@ class World:
         self._check_every = check_every
         self._queue: list[tuple[float, int, Callable[[], Event | None]]] = []
         self._order = itertools.count()
+        self._is_woken = False
 
     def run(self) -> None:
         """Until the schedule says how it ends; an endless schedule fails here."""
@@ -132,6 +133,9 @@ class World:
                 self.schedule.check()
             for order in given:
                 self._obey(order)
+            if self.schedule.due_s < math.inf and not self._is_woken:
+                self._is_woken = True
+                self._plan(max(0.0, self.schedule.due_s - self.wall_s), self._wake)
             if self.end is not None:
                 self.schedule.check()
                 return
@@ -145,6 +149,9 @@ class World:
 
     def _tick(self) -> None:
         self._plan(1.0, self._tick)
+
+    def _wake(self) -> None:
+        self._is_woken = False
 
     def _come_up(self, state: _State) -> Event | None:
         if state.is_up:

@@ -1,8 +1,11 @@
 """Renders on real SSH hosts, from outside: starts them, follows their events, and looks at what they leave."""
 
+import fcntl
 import json
+import signal
 import subprocess
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,9 +60,10 @@ class Running:
         """Returns when the event has been logged for the host; "" is any, or none."""
         deadline = time.monotonic() + RENDER_TIMEOUT_S
         while time.monotonic() < deadline:
+            has_ended = self.process.poll() is not None  # asked first: the last events come before the end
             if any(event["type"] == kind and host in ("", event.get("host")) for event in self.seen()):
                 return
-            assert self.process.poll() is None, self.process.communicate()[1]
+            assert not has_ended, self.process.communicate()[1]
             time.sleep(0.02)
         raise AssertionError(f"{kind} of {host} never came")
 
@@ -93,9 +97,23 @@ def kill_agent(server: Sshd) -> None:
 
 
 def kill_browser(server: Sshd) -> None:
-    browsers = [pid for pid in server.processes() if "--remote-debugging-pipe" in cmdline(pid)]
+    browsers = _browsers(server.processes())
     assert browsers
     sshd.kill(browsers[0])
+
+
+def freeze_browsers(home: Path) -> None:
+    """Stops every browser of the local renders whose home is `home`: what is under way does not end by itself."""
+    browsers = _browsers(_of(home))
+    assert browsers
+    for pid in browsers:
+        sshd.kill(pid, signal.SIGSTOP)
+
+
+def _browsers(pids: Iterable[int]) -> list[int]:
+    """The main process of each browser; the others have a type."""
+    lines = {pid: cmdline(pid) for pid in pids}
+    return [pid for pid, line in lines.items() if "--remote-debugging-pipe" in line and "--type=" not in line]
 
 
 def wait_until_empty(server: Sshd) -> list[str]:
@@ -104,6 +122,23 @@ def wait_until_empty(server: Sshd) -> list[str]:
     while server.processes() and time.monotonic() < deadline:
         time.sleep(0.05)
     return [cmdline(pid) for pid in server.processes()]
+
+
+def check_left(home: Path, servers: Sequence[Sshd]) -> None:
+    """Of the renders whose home is `home`, no process is left anywhere, no lock held, and no file half written."""
+    assert [wait_until_empty(server) for server in servers] == [[] for _ in servers]
+    assert left_of(home) == []
+    assert half_written(home) == []
+    for server in servers:
+        for lock in server.home.glob(".cache/fleetrender/*/host.lock"):
+            with lock.open() as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def half_written(home: Path) -> list[str]:
+    """Files that a render made for a while, next to its output and in its run directory."""
+    patterns = ("out.mp4?*", "state/**/*.part*", "state/**/rsh-*", "state/**/push-*", "state/**/quarantine/*")
+    return [str(path.relative_to(home)) for pattern in patterns for path in home.glob(pattern)]
 
 
 def left_of(home: Path) -> list[str]:
@@ -115,9 +150,10 @@ def left_of(home: Path) -> list[str]:
 
 
 def _of(home: Path) -> list[int]:
+    """Processes whose home this is, or who were started with a path below it."""
     mark = f"HOME={home}".encode()
     pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    return [pid for pid in pids if mark in _environment(pid)]
+    return [pid for pid in pids if mark in _environment(pid) or f"{home}/" in cmdline(pid)]
 
 
 def _environment(pid: int) -> list[bytes]:

@@ -23,6 +23,7 @@ POISON = (
     "\u202egnp.exe \u2028\r\nerror: forged line\r\x08\x08\x00\ud800 {0.__class__} %s %n $(touch pwned) `id` "
 )
 HUGE = 10**400
+DAY_S = 86_400
 Message = dict[str, Any]
 CASE = os.environ.get("FLEET_HOSTILE", "")
 
@@ -204,6 +205,8 @@ with_facts("workspace_up", workspace="../../../../tmp")
 with_facts("workspace_of_lines", workspace="/tmp/a\nb")
 with_facts("another_version", python=3)
 with_facts("poisoned_facts", python=POISON)
+with_facts("a_day_ahead", unix_time_s=time.time() + DAY_S)
+with_facts("a_day_behind", unix_time_s=time.time() - DAY_S)
 
 
 def announcing(name: str, **changes: Any) -> None:
@@ -435,6 +438,7 @@ for wrong, draw in DRAWS_WRONG.items():
 # These are rude and harmless: the frames are right, and the run goes on with them.
 
 HARMLESS = ("", "endless_errors", "says_everything_twice", "says_what_nobody_asked", "directories_up", "poisoned")
+CLOCKS = ("a_day_ahead", "a_day_behind")
 
 
 @case

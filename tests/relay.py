@@ -1,20 +1,30 @@
-"""A link between coordinator and host that can be slow, or silent without a word: what a network does and TCP hides."""
+"""A link between coordinator and host that is slow, loses packets or falls silent: what networks do and TCP hides."""
 
 import asyncio
 import contextlib
 import dataclasses
+import random
 import threading
 from collections.abc import Iterator
 
 from sshd import Sshd
 
+SEGMENT_BYTES = 1448
+# The least that a sender waits beyond a round trip before it sends a lost packet again; all that follows waits with it.
+RETRANSMISSION_S = 0.2
+
 
 class Relay:
-    """Forwards each connection to a server, `delay_s` later in each direction, until it is silenced."""
+    """Forwards each connection to a server, `delay_s` later in each direction, until it is silenced.
 
-    def __init__(self, server: Sshd, delay_s: float) -> None:
+    Of the packets, the share `loss` has to be sent twice.
+    """
+
+    def __init__(self, server: Sshd, delay_s: float, loss: float) -> None:
         self._server = server
         self._delay_s = delay_s
+        self._loss = loss
+        self._dice = random.Random(0)
         self._loop = asyncio.new_event_loop()
         self._open = asyncio.Event()
         self._port: int = 0
@@ -76,11 +86,16 @@ class Relay:
         delivering = asyncio.create_task(self._deliver(line, writer))
         try:
             while data := await reader.read(65536):
-                await line.put((self._loop.time() + self._delay_s, data))
+                await line.put((self._loop.time() + self._travel_s(len(data)), data))
             await line.put((self._loop.time(), b""))
             await delivering
         finally:
             delivering.cancel()
+
+    def _travel_s(self, size_bytes: int) -> float:
+        packets = -(-size_bytes // SEGMENT_BYTES)
+        is_lost = self._dice.random() > (1 - self._loss) ** packets
+        return self._delay_s + is_lost * (2 * self._delay_s + RETRANSMISSION_S)
 
     async def _deliver(self, line: "asyncio.Queue[tuple[float, bytes]]", writer: asyncio.StreamWriter) -> None:
         while True:
@@ -95,9 +110,9 @@ class Relay:
 
 
 @contextlib.contextmanager
-def opened(server: Sshd, *, delay_s: float = 0.0) -> Iterator[Relay]:
+def opened(server: Sshd, *, delay_s: float = 0.0, loss: float = 0.0) -> Iterator[Relay]:
     """A working link to `server`."""
-    relay, is_ready = Relay(server, delay_s), threading.Event()
+    relay, is_ready = Relay(server, delay_s, loss), threading.Event()
     thread = threading.Thread(target=relay.run, args=(is_ready,), name="relay")
     thread.start()
     assert is_ready.wait(10)

@@ -7,7 +7,8 @@
         server.processes()          # what the user still runs
 
 A server, its sessions and everything that its user runs end with the `with`; the listener also when pytest is killed.
-A number is taken while its server runs, by this and every other test run: keep fixtures no wider than a module.
+A number is taken while its server runs, by this and every other test run: keep fixtures no wider than a module, and
+give no two modules the same number, or one stands idle until the other has ended.
 """
 
 import contextlib
@@ -43,6 +44,7 @@ class Sshd:
     port: int
     user: str
     settings: Sequence[str]
+    beside: "Sshd | None" = None
     host_key: asyncssh.SSHKey = field(default_factory=lambda: asyncssh.generate_private_key("ssh-ed25519"))
     process: "subprocess.Popen[bytes] | None" = None
 
@@ -56,7 +58,7 @@ class Sshd:
 
     @property
     def home(self) -> Path:
-        return self.directory / "home"
+        return (self.beside or self).directory / "home"
 
     @property
     def known_hosts_line(self) -> str:
@@ -110,6 +112,8 @@ class Sshd:
         log = self.directory / "log"
         # setpriv: the listener gets SIGTERM when the pytest that started it dies, however it dies.
         sshd = ["/usr/sbin/sshd", "-D", "-f", str(config), "-E", str(log)]
+        if self.beside:
+            sshd = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', self.name, *sshd]
         self.process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", "--", *sshd], stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + 20
         while True:
@@ -144,23 +148,34 @@ class Sshd:
 
 @contextlib.contextmanager
 def start(
-    number: int = 1, *, shell: str = "/bin/bash", bashrc: str = "", settings: Sequence[str] = ()
+    number: int = 1,
+    *,
+    shell: str = "/bin/bash",
+    bashrc: str = "",
+    settings: Sequence[str] = (),
+    beside: Sshd | None = None,
 ) -> Iterator[Sshd]:
-    """Server `number` at 127.0.0.<number>, its user frt<number>; `settings` are lines of sshd_config."""
-    user = f"frt{number}"
-    with _exclusive(user):
-        directory = Path(tempfile.mkdtemp(prefix=f"{user}-"))
+    """Server `number` at 127.0.0.<number>, its user frt<number>; `settings` are lines of sshd_config.
+
+    One `beside` another is a second machine to whoever asks for its name, with the user and the home of the first.
+    """
+    own = f"frt{number}"
+    with _exclusive(own):
+        directory = Path(tempfile.mkdtemp(prefix=f"{own}-"))
+        directory.chmod(0o755)
         server = Sshd(
             number=number,
             directory=directory,
             address=f"127.0.0.{number}",
             port=_free_port(f"127.0.0.{number}"),
-            user=user,
+            user=beside.user if beside else own,
             settings=settings,
+            beside=beside,
         )
         try:
-            _add_user(server, shell)
-            (server.home / ".bashrc").write_text(bashrc)
+            if not beside:
+                _add_user(server, shell)
+                (server.home / ".bashrc").write_text(bashrc)
             key = asyncssh.generate_private_key("ssh-ed25519")
             server.identity.write_bytes(key.export_private_key("openssh"))
             server.identity.chmod(0o600)
@@ -169,7 +184,7 @@ def start(
             yield server
         finally:
             server.stop()
-            _remove_user(user)
+            _remove_user(own)
             shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -190,7 +205,6 @@ def _exclusive(user: str) -> Iterator[None]:
 
 
 def _add_user(server: Sshd, shell: str) -> None:
-    server.directory.chmod(0o755)
     server.home.mkdir()
     _remove_user(server.user)  # a killed run may have left it
     # "*" is no password and, unlike the default "!", no locked account, which sshd would refuse.

@@ -77,7 +77,7 @@ def test_a_broken_project_is_refused_before_anything_is_started(tmp_path: Path, 
 @pytest.mark.parametrize("name", projects.FAILING)
 def test_a_page_that_cannot_be_captured_ends_the_run_within_its_limits(tmp_path: Path, name: str) -> None:
     case = projects.FAILING[name]
-    check_failed(tmp_path, case, run(tmp_path, case, "--page-timeout", str(projects.PAGE_TIMEOUT_S)))
+    check_failed(tmp_path, case, run(tmp_path, case, "--page-timeout", str(case.page_timeout_s)))
 
 
 @pytest.mark.browser

@@ -120,6 +120,12 @@ def test_any_value_of_an_attribute_is_read_or_refused_by_name(cache: Path, files
     assert error is None or (str(error) and error.remedy)
 
 
+def test_a_stray_equals_sign_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text(page('<p ="320" title="x">y</p><template><b ==1>z</b></template>'))
+    compiled = composition.read(tmp_path, variables={}, cache=tmp_path / "cache", offline=True, substitute_fonts=True)
+    assert '<p title="x">y</p><template><b>z</b></template>' in compiled.document
+
+
 def refusal(tmp_path: Path, files: dict[str, str]) -> str:
     """Why this project is refused."""
     for name, content in files.items():

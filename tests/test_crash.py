@@ -16,7 +16,17 @@ from typing import Any
 import barcode
 import pytest
 import sshd
-from fleet_support import BARCODE, Running, hosts_toml, left_of, logged, run_directory, start, wait_until_empty
+from fleet_support import (
+    BARCODE,
+    Running,
+    check_left,
+    hosts_toml,
+    left_of,
+    logged,
+    run_directory,
+    start,
+    wait_until_empty,
+)
 from fleetrender_support import RENDER_TIMEOUT_S, fleetrender
 from sshd import Sshd
 from test_schedule import Fed, capture, ordered, ready, verified
@@ -104,9 +114,8 @@ def wait_for_phase(running: Running, phase: str, dice: random.Random) -> None:
     time.sleep(dice.uniform(0.2, 1.5) if phase == "preparing" else dice.uniform(0.0, 0.3))
 
 
-def crash(running: Running, phase: str, dice: random.Random) -> None:
-    """Kills a render at a random moment of `phase`; one that was quicker may have ended."""
-    wait_for_phase(running, phase, dice)
+def crash(running: Running) -> None:
+    """Kills a render; one that was quicker may have ended."""
     running.process.kill()
     _, stderr = running.process.communicate(timeout=60)
     assert running.process.returncode in (-signal.SIGKILL, 0), stderr
@@ -121,6 +130,21 @@ def held(server: Sshd, run: str) -> set[int]:
         sizes = {file.stat().st_size for file in files}
         found |= {line["index"] for line in lines if line.get("size_bytes") in sizes} if files else set()
     return found
+
+
+def unfetched(home: Path, servers: list[Sshd]) -> set[int]:
+    """Frames that hosts hold and the coordinator has not."""
+    here = {file["index"] for event in logged(home, "chunk.verified") for file in event["frames"]}
+    return set().union(*(held(server, run_directory(home).name) for server in servers)) - here
+
+
+def stop_until_hosts_hold_more(running: Running, home: Path, servers: list[Sshd]) -> None:
+    """Stops a coordinator in mid-capture, so that it fetches nothing of what its hosts go on capturing."""
+    running.process.send_signal(signal.SIGSTOP)
+    deadline = time.monotonic() + 30  # the lease of the hosts is 45 s
+    while not unfetched(home, servers):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def captured_anew(home: Path) -> set[int]:
@@ -145,17 +169,19 @@ def test_a_coordinator_killed_in_every_phase_ends_with_the_same_file(
     (tmp_path / "out.mp4").write_bytes(b"earlier")
     there: set[int] = set()
     for phase in PHASES:
-        crash(start(tmp_path, *arguments, "--resume", "--workers", "1"), phase, dice)
+        running = start(tmp_path, *arguments, "--resume", "--workers", "1")
+        wait_for_phase(running, phase, dice)
+        if phase == "capturing":
+            stop_until_hosts_hold_more(running, tmp_path, servers)
+        crash(running)
         assert [wait_until_empty(server) for server in servers] == [[], []]
         assert left_of(tmp_path) == []
         if phase == "capturing":
-            here = {file["index"] for event in logged(tmp_path, "chunk.verified") for file in event["frames"]}
-            there = set().union(*(held(server, run_directory(tmp_path).name) for server in servers)) - here
-            assert there
+            there = unfetched(tmp_path, servers)
         if phase == "encoding":  # every frame is here by now
             assert captured_anew(tmp_path) & there == set()
     ended = fleetrender(tmp_path, "run", *arguments, "--json", "--resume")
     assert ended.code == 0, ended.stderr
     assert ended.result["sha256"] == reference
     assert barcode.read_file(tmp_path / "out.mp4") == list(range(FRAMES))
-    assert [path.name for path in tmp_path.glob("out.mp4*")] == ["out.mp4"]
+    check_left(tmp_path, servers)

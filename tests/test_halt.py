@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from fleet_support import BARCODE, left_of, logged, start
+from fleet_support import BARCODE, freeze_browsers, left_of, logged, start
 from test_schedule import Fed, done, only, ready, trimmed, verified
 
 from capture.protocol import FrameRange
@@ -101,6 +101,7 @@ def test_a_cancelled_run_says_its_own_exit_code_and_leaves_nothing(
 ) -> None:
     running = start(tmp_path, BARCODE, "-o", "out.mp4", "--workers", "1")
     running.wait_for("local", "chunk.captured")
+    freeze_browsers(tmp_path)  # or draining may be over before the second signal comes
     for number in signals:
         running.process.send_signal(number)
         if number is not signals[-1]:

@@ -21,7 +21,12 @@ pytestmark = pytest.mark.ffmpeg
 BOUND_S = 240.0
 AT_ONCE = 6
 MEMORY_BOUND_BYTES = 150 << 20
-CASES = sorted(hostile_agent.CASES.keys() - set(hostile_agent.HARMLESS) - set(hostile_agent.DRAWS_WRONG))
+CASES = sorted(
+    hostile_agent.CASES.keys()
+    - set(hostile_agent.HARMLESS)
+    - set(hostile_agent.CLOCKS)
+    - set(hostile_agent.DRAWS_WRONG)
+)
 # What is said of a host whose frames are not what it announced, and of one whose words cannot be true.
 DAMAGED = r"frames never came|announced|pixels instead|second picture|not a JPEG|empty|No such|not a regular|levels"
 WHY = {
@@ -178,6 +183,14 @@ def test_rudeness_that_harms_nothing_is_put_up_with(stage: Stage, case: str) -> 
     assert ended.report["frames_verified"] == support.FRAMES
     check_contained(ended)
     check_unpoisoned(ended)
+
+
+def test_clocks_that_are_off_by_a_day_change_nothing(stage: Stage) -> None:
+    hosts = [(case.replace("_", "-"), case) for case in hostile_agent.CLOCKS]
+    ended = asyncio.run(stage.render(*hosts))
+    assert ended.error is None, ended.error
+    assert ended.report["frames_verified"] == support.FRAMES
+    assert ended.report["evidence"] == []
 
 
 def test_a_full_disk_here_stops_the_pulls_and_loses_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

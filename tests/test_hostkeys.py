@@ -81,7 +81,7 @@ def test_a_host_without_known_hosts_file_is_an_error_not_a_free_pass() -> None:
 @pytest.mark.skipif(not sshd.IS_AVAILABLE, reason=sshd.WHY_NOT)
 def test_scanning_tells_unknown_known_and_changed_apart(tmp_path: Path) -> None:
     known_hosts = tmp_path / "hosts.known_hosts"
-    with sshd.start(number=4) as server:
+    with sshd.start(number=10) as server:
         host = server.host(tmp_path, known_hosts=str(known_hosts))
         unknown = asyncio.run(hostkeys.scan(host))
         assert unknown.line == server.known_hosts_line

@@ -60,10 +60,10 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """hosts.toml with two usual hosts and two odd ones."""
     path = tmp_path_factory.mktemp("parity") / "hosts.toml"
     with (
-        sshd.start(number=12) as usual,
-        sshd.start(number=13) as fonts,
-        sshd.start(number=14) as flag,
-        sshd.start(number=15) as second,
+        sshd.start(number=17) as usual,
+        sshd.start(number=18) as fonts,
+        sshd.start(number=19) as flag,
+        sshd.start(number=20) as second,
     ):
         tables = [
             host(usual),
@@ -88,12 +88,12 @@ def test_hosts_with_other_fonts_or_flags_are_left_out_by_name(tmp_path: Path, ho
     ended = fleetrender(tmp_path, "run", page, "--hosts", hosts, "-o", "out.mp4", "--chunk-frames", "3", "--json")
     assert ended.code == 0, ended.stderr
     told = {each["name"]: each for each in ended.result["hosts"]}
-    assert {name for name, each in told.items() if each["state"] == "refused"} == {"r13", "r14"}
-    assert told["r12"]["frames"] + told["r15"]["frames"] == ended.result["frames_verified"] == 12
-    assert "draws other pixels than r12" in told["r13"]["message"]
-    assert "fonts is" in told["r13"]["message"]
-    assert "chromium_args" not in told["r13"]["message"]
-    assert f"chromium_args is {FLAG}, not none" in told["r14"]["message"]
+    assert {name for name, each in told.items() if each["state"] == "refused"} == {"r18", "r19"}
+    assert told["r17"]["frames"] + told["r20"]["frames"] == ended.result["frames_verified"] == 12
+    assert "draws other pixels than r17" in told["r18"]["message"]
+    assert "fonts is" in told["r18"]["message"]
+    assert "chromium_args" not in told["r18"]["message"]
+    assert f"chromium_args is {FLAG}, not none" in told["r19"]["message"]
     assert ended.result["pixels"]["classes"] > 1
     assert ended.result["evidence"] == []
 
@@ -115,20 +115,20 @@ def test_hosts_of_other_classes_get_whole_scenes_when_that_is_allowed(tmp_path: 
 
 
 def test_every_seam_between_hosts_is_drawn_from_both_sides(tmp_path: Path, hosts: Path, page: Path) -> None:
-    arguments = ("--limit", "r12,r15", "--chunk-frames", "3", "--workers", "1")
+    arguments = ("--limit", "r17,r20", "--chunk-frames", "3", "--workers", "1")
     ended = fleetrender(tmp_path, "run", page, "--hosts", hosts, "-o", "out.mp4", "--json", *arguments)
     assert ended.code == 0, ended.stderr
-    assert {each["name"] for each in ended.result["hosts"] if each["frames"]} == {"r12", "r15"}
+    assert {each["name"] for each in ended.result["hosts"] if each["frames"]} == {"r17", "r20"}
     seams = ended.result["seams"]
     assert 1 <= seams["equal"] == seams["drawn"] <= 3
     assert ended.result["evidence"] == []
 
 
 def test_the_matrix_names_each_hosts_class_and_what_sets_it_apart(tmp_path: Path, hosts: Path) -> None:
-    ended = fleetrender(tmp_path, "hosts", "check", "--parity", "--hosts", hosts, "--limit", "r12,r14", "--json")
+    ended = fleetrender(tmp_path, "hosts", "check", "--parity", "--hosts", hosts, "--limit", "r17,r19", "--json")
     assert ended.code == 5, ended.stderr
-    assert "r14" in ended.stderr
+    assert "r19" in ended.stderr
     usual, odd = ended.result["hosts"]
-    assert [(row["host"], row["name"]) for row in (usual, odd)] == [("r12", "A"), ("r14", "B")]
+    assert [(row["host"], row["name"]) for row in (usual, odd)] == [("r17", "A"), ("r19", "B")]
     assert (usual["differs"], odd["differs"]) == ("", f"chromium_args is {FLAG}, not none")
     assert usual["frames"][0]["sha256"] != odd["frames"][0]["sha256"]

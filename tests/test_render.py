@@ -127,6 +127,7 @@ def test_two_runs_never_write_the_same_output(tmp_path: Path) -> None:
     ids=lambda value: value[-1] if isinstance(value, list) else "",
 )
 def test_a_wrong_word_is_one_clear_error(tmp_path: Path, arguments: list[str], said: str) -> None:
+    (tmp_path / "notes.txt").write_text("")  # a folder that is no sequence of frames
     ended = fleetrender(tmp_path, "run", *arguments)
     assert ended.code == 2
     assert said in ended.stderr

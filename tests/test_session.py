@@ -223,10 +223,12 @@ FAILING = """<!doctype html><script>
     ],
 )
 def test_a_failing_seek_has_a_code_the_frame_and_the_console(
-    tmp_path: Path, mode: CaptureMode, frame: int, code: FaultCode, message: str
+    tmp_path: Path, mode: CaptureMode, frame: int, code: FaultCode, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with support.session(support.bundle(tmp_path / "bundle", FAILING), mode, limit_s=4) as opened:
+    with support.session(support.bundle(tmp_path / "bundle", FAILING), mode) as opened:
         opened.open(support.RUNTIME)
+        if code in (FaultCode.SCRIPT_ENDLESS, FaultCode.FRAME_TIMEOUT):
+            monkeypatch.setattr(opened, "_limit_s", 0.5)  # for what never comes; all else may take its time
         with pytest.raises(CaptureError, match=message) as caught:
             list(opened.capture([frame]))
         assert caught.value.code is code
@@ -235,24 +237,25 @@ def test_a_failing_seek_has_a_code_the_frame_and_the_console(
 
 
 @pytest.mark.parametrize(
-    ("script", "code", "message"),
+    ("script", "code", "message", "limit_s"),
     [
-        ("window.prepare = () => new Promise(() => {})", FaultCode.PAGE_NOT_READY, "not ready after"),
-        ("delete window.__fleet", FaultCode.PAGE_NOT_READY, "__fleet is not defined"),
+        ("window.prepare = () => new Promise(() => {})", FaultCode.PAGE_NOT_READY, "not ready after", 1),
+        ("delete window.__fleet", FaultCode.PAGE_NOT_READY, "__fleet is not defined", 20),
         (
             """window.prepare = () => { throw new Error('{"code":"zero_duration","message":"no end"}') }""",
             FaultCode.ZERO_DURATION,
             "no end",
+            20,
         ),
-        ("document.write('<script src=nothing.js></' + 'script>'); for (;;);", FaultCode.SCRIPT_ENDLESS, "not end"),
+        ("document.write('<script src=nothing.js></' + 'script>'); for (;;);", FaultCode.SCRIPT_ENDLESS, "not end", 3),
     ],
 )
 def test_a_page_that_does_not_get_ready_has_a_code(
-    tmp_path: Path, mode: CaptureMode, script: str, code: FaultCode, message: str
+    tmp_path: Path, mode: CaptureMode, script: str, code: FaultCode, message: str, limit_s: float
 ) -> None:
     document = f"<!doctype html><script>{script}</script>"
     with (
-        support.session(support.bundle(tmp_path / "bundle", document), mode, limit_s=4) as opened,
+        support.session(support.bundle(tmp_path / "bundle", document), mode, limit_s=limit_s) as opened,
         pytest.raises(CaptureError, match=message) as caught,
     ):
         opened.open(support.RUNTIME)

@@ -65,7 +65,7 @@ needs_sshd = [pytest.mark.sshd, pytest.mark.skipif(not sshd.IS_AVAILABLE, reason
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[sshd.Sshd]:
-    with sshd.start(number=11) as running:
+    with sshd.start(number=21) as running:
         yield running
 
 

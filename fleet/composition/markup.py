@@ -17,9 +17,13 @@ _SWALLOW_NEWLINE = frozenset({"pre", "textarea", "listing"})
 
 
 def parse(text: str) -> Document:
-    """The document that a browser would build, every element knowing its source line."""
+    """The document that a browser would build, every element knowing its source line; names of typing errors apart."""
     root = justhtml.JustHTML(text, sanitize=False, track_node_locations=True).root
     assert isinstance(root, Document)
+    for element in walk(root, templates=True):
+        # A stray `="320"` is an attribute to a parser, of a name that nobody can write again or select by.
+        for name in [name for name in element.attrs if name.startswith("=")]:
+            del element.attrs[name]
     return root
 
 
