@@ -12,7 +12,7 @@ TRIM_PATIENCE_S = 5.0
 
 
 class Aid:
-    """One moment's decisions; `speeds` has every usable host, in average frames per second."""
+    """One moment's decisions; `speeds` has every usable host, or those of one pixel class, in average frames/s."""
 
     def __init__(
         self,
@@ -32,7 +32,8 @@ class Aid:
         # All work that is not verified: who is given what does not change it.
         self.left = curve.of(ledger.frames) - curve.of(ledger.verified)
         self.slowest = sizing.slowest(self.left, speeds)
-        self._hosts_max = hosts_max
+        elsewhere = sum(host.chunk is not None for name, host in hosts.hosts.items() if name not in speeds)
+        self._hosts_max = None if hosts_max is None else max(0, hosts_max - elsewhere)
 
     def idle(self) -> list[str]:
         """Hosts with nothing to do, the fastest first."""

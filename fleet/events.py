@@ -241,7 +241,7 @@ class Suspected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disagreed:
-    """Two hosts delivered different pictures of one frame; the first one counts."""
+    """Two pictures of one frame differ; the first one counts, unless its host proves wrong."""
 
     frame: int
     hosts: tuple[str, str]
