@@ -176,6 +176,18 @@ def test_who_draws_what_is_not_the_frame_is_caught_at_a_seam_and_left_out(stage:
     assert kept_of(ended) == [hostile_agent.number(frame) for frame in range(support.FRAMES)]
 
 
+def test_two_hosts_that_differ_end_the_run_and_it_goes_on_with_the_one_that_is_left(stage: Stage) -> None:
+    both = asyncio.run(stage.render(("one-of-two", ""), ("other-of-two", "flipped_pixel")))
+    assert isinstance(both.error, errors.VerificationError)
+    assert "looks different on one-of-two and other-of-two" in str(both.error)
+    assert both.report["exit_code"] == errors.ExitCode.VERIFICATION
+    assert not (stage.home / "one-of-two.mp4").exists()
+    alone = asyncio.run(stage.render(("one-of-two", ""), resume=True))
+    assert alone.error is None, alone.error
+    assert alone.run == both.run
+    assert kept_of(alone) == [hostile_agent.number(frame) for frame in range(support.FRAMES)]
+
+
 @pytest.mark.parametrize("case", hostile_agent.HARMLESS)
 def test_rudeness_that_harms_nothing_is_put_up_with(stage: Stage, case: str) -> None:
     ended = asyncio.run(stage.render((f"rude-{case.replace('_', '-')}", case)))
