@@ -20,7 +20,7 @@ from fleet.witness import Witness
 
 # One cause makes many frames differ: the first ones tell all that there is to tell.
 DISAGREEMENTS_MAX = 20
-# A composition that is not exact would have every seam tried.
+# Trials that convict nobody: a composition that is not exact would have every seam tried.
 TRIALS_MAX = 8
 
 
@@ -229,7 +229,6 @@ class Doubts:
         if first == second:
             self._warn_of(first, seen.frame)
         elif self._tried < TRIALS_MAX and not any({first, second} & set(one.parties) for one in self.trials):
-            self._tried += 1
             answers = {host: [digest] for host, digest in zip(seen.hosts, seen.digests, strict=True)}
             self.trials.append(Trial(seen.frame, seen.hosts, answers))
 
@@ -239,6 +238,11 @@ class Doubts:
 
     def _rule(self, one: Trial) -> None:
         ruling = one.ruling()
+        if not ruling.convicted:
+            self._tried += 1
+            if self._tried == TRIALS_MAX:
+                text = "frames look different again and again: which host is right is not looked into any more"
+                self.said.append(events.Warned("", text))
         for host in ruling.convicted:
             trouble = f"frame {one.frame} is not what the others drew, who drew it again"
             self.findings.append(Finding(host, trouble, is_certain=True))

@@ -19,8 +19,8 @@ JURORS_MAX = 3
 class Ruling:
     """What follows for hosts; nothing at all when nobody is left to ask.
 
-    `unstable` ones drew it in two ways, and are `contradicted` when all others agree. `split`: groups of hosts that
-    drew the same, when no group is larger than all others.
+    `unstable` ones drew it in two ways, and are contradicted when all others surely agree. `split`: groups of hosts
+    that drew the same, when no group is larger than all others.
     """
 
     convicted: tuple[str, ...] = ()
@@ -65,7 +65,9 @@ class Trial:
             if host not in unstable and (host not in self.parties or len(drawn) > 1):
                 groups.setdefault(drawn[0], []).append(host)
         if unstable:
-            return Ruling(unstable=unstable, is_contradicted=len(groups) == 1)
+            # One host that drew it once may only not have drawn it otherwise yet.
+            sure = [hosts for hosts in groups.values() if len(hosts) > 1 or hosts[0] in self.parties]
+            return Ruling(unstable=unstable, is_contradicted=len(groups) == len(sure) == 1)
         sizes = sorted(map(len, groups.values()), reverse=True)
         if len(sizes) > 1 and sizes[0] == sizes[1]:
             return Ruling(split=tuple(map(tuple, groups.values())))

@@ -3,7 +3,7 @@
 from random import Random
 
 import pytest
-from blame_support import LIES, Studio, right, wrong
+from blame_support import LIES, Draws, Studio, right, wrong
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_schedule import Fed, capture, done, failed, only, ready, verified
@@ -13,6 +13,7 @@ from capture.protocol import FrameRange
 from fleet import blame, events, orders
 from fleet.errors import CompositionError, ExitCode, FleetLost, VerificationError
 from fleet.schedule import Schedule
+from fleet.trial import Ruling, Trial
 
 
 @pytest.mark.parametrize("lie", LIES)
@@ -77,6 +78,39 @@ def test_a_host_that_draws_a_frame_in_two_ways_is_a_warning_when_nobody_contradi
     warnings = [event for event in studio.said(events.Warned) if isinstance(event, events.Warned)]
     assert {event.where for event in warnings} == {"a", "b"}
     assert "frame 9 looks different each time" in warnings[0].message
+
+
+def test_a_composition_that_never_looks_the_same_is_told_of_and_blames_nobody() -> None:
+    hosts: dict[str, Draws] = {
+        name: lambda frame, times, name=name: f"{right(frame)}, {name} {times}"  # type: ignore[misc]
+        for name in "abc"
+    }
+    studio = Studio(90, hosts, chunk_frames=3).run()
+    assert studio.end == orders.Finish()
+    assert studio.struck == set()
+    told = [event.message for event in studio.said(events.Warned) if isinstance(event, events.Warned)]
+    assert any("looks different each time" in message for message in told)
+    assert sum("not looked into any more" in message for message in told) == 1
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ({"p": "XX", "q": "YY", "r": "X"}, Ruling(convicted=("q",))),
+        ({"p": "XX", "q": "YY", "r": "Y"}, Ruling(convicted=("p",))),
+        ({"p": "XX", "q": "YY", "r": "Z"}, Ruling(split=(("p",), ("q",), ("r",)))),
+        ({"p": "XX", "q": "Y"}, Ruling(convicted=("q",))),
+        ({"p": "X", "q": "Y"}, Ruling()),
+        ({"p": "XY", "q": "YY"}, Ruling(unstable=("p",), is_contradicted=True)),
+        ({"p": "XX", "q": "YZ", "r": "X"}, Ruling(unstable=("q",), is_contradicted=True)),
+        ({"p": "XY", "q": "YZ", "r": "Q"}, Ruling(unstable=("p", "q"))),
+        ({"p": "XX", "q": "YZ", "r": "Q"}, Ruling(unstable=("q",))),
+    ],
+)
+def test_the_larger_number_of_those_who_repeat_themselves_is_believed(
+    answers: dict[str, str], expected: Ruling
+) -> None:
+    assert Trial(0, ("p", "q"), {host: list(drawn) for host, drawn in answers.items()}).ruling() == expected
 
 
 def test_as_many_hosts_of_one_opinion_as_of_the_other_are_an_error_and_more_are_not() -> None:
