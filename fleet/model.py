@@ -113,6 +113,7 @@ class Composition:
     assets: tuple[Asset, ...] = ()
     audio: tuple[AudioTrack, ...] = ()
     videos: tuple[VideoSlot, ...] = ()
+    cuts_s: tuple[Fraction, ...] = ()  # moments where something at its top level begins or ends
     has_webgl: bool = True
     sequential: bool = False  # declared: frames depend on those before them
     may_keep_state: bool = True  # scripts have what frames could depend on each other by, so it is worth examining

@@ -547,9 +547,11 @@ def test_equal_frames_beside_a_different_one_are_captured_again_elsewhere() -> N
     frames = (FrameRange(50, 51), FrameRange(75, 76), FrameRange(99, 100))
     assert given == (capture("a", "c0003", FrameRange(50, 100), *frames),)
     assert isinstance(feed.said[0], events.Suspected)
-    assert feed(verified(only(given), 50, 51), verified(only(given), 75, 76)) == ()
-    assert only(feed(done(only(given)))) == Finish()
+    last = feed(verified(only(given), 50, 51), verified(only(given), 75, 76), done(only(given)))
     assert [event.host for event in feed.said if isinstance(event, events.HostStruck)] == ["b"]
+    again = capture("a", "c0004", FrameRange(50, 100))
+    assert last == (Cancel("b", "c0002"), again)
+    assert feed(verified(again, 50, 100)) == (Finish(),)
 
 
 def test_a_still_scene_is_not_suspicious() -> None:

@@ -9,6 +9,7 @@ from fleet import errors, findings, model, stills
 from fleet.assets import Library
 from fleet.composition import (
     assets,
+    cuts,
     entry,
     fonts,
     frames,
@@ -97,6 +98,7 @@ def read(
         and speech.may_keep_state(scripts.texts([page.document, *(one.page.document for one in inner)], files.all())),
         audio=audio,
         videos=slots,
+        cuts_s=cuts.find(page.document),
         findings=tuple(dict.fromkeys([*notes, *files.findings, *mounting.table.findings, *faces, *media.findings])),
     )
 
