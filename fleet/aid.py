@@ -66,6 +66,7 @@ class Aid:
             share=round(self._curve.of(cut.todo) / self._curve.of(self._ledger.frames), 4),
             frames_per_s=round(self._speeds[name], 3),
             source=self._hosts.source(name),
+            costs=self._curve.source,
         )
 
     def helpers(self) -> dict[str, float]:

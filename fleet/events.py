@@ -202,7 +202,7 @@ class RunDraining:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RangeSized:
-    """Why a host's first range is as large as it is; `source` says where the speed is from."""
+    """Why a host's first range is as large as it is; `source` says where the speed is from, `costs` those of frames."""
 
     host: str
     chunk: str
@@ -210,6 +210,7 @@ class RangeSized:
     share: float  # of all work
     frames_per_s: float  # average frames
     source: str
+    costs: str = ""  # where those of the frames are from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,6 +114,7 @@ class Composition:
     audio: tuple[AudioTrack, ...] = ()
     videos: tuple[VideoSlot, ...] = ()
     has_webgl: bool = True
+    gl_spans: tuple[tuple[Fraction, Fraction], ...] = ()  # seconds in which a canvas shows, where it may be WebGL's
     sequential: bool = False  # declared: frames depend on those before them
     may_keep_state: bool = True  # scripts have what frames could depend on each other by, so it is worth examining
     findings: tuple[Finding, ...] = ()

@@ -15,8 +15,10 @@ from fleet import (
     audio,
     bundle,
     composition,
+    costs,
     events,
     findings,
+    hints,
     measure,
     memory,
     programs,
@@ -148,7 +150,7 @@ async def run(
     request.output.parent.mkdir(parents=True, exist_ok=True)
     with rundir.output_lock(rundir.state_root(), request.output):
         directory, history = _open_run(request, prepared.plan)
-        schedule = _schedule(request, prepared.plan, directory, history)
+        schedule = _schedule(request, prepared, directory, history)
         started = _started(request, prepared, directory, schedule, is_resumed=bool(history))
         with _logged(started, prepared.composition, directory, history, readers, halt) as log:
             delivered = await _render(request, prepared, directory, history, schedule, log, halt)
@@ -289,14 +291,16 @@ def _success(request: Request, delivered: assemble.Delivered) -> events.RunFinis
     )
 
 
-def _schedule(request: Request, plan: Plan, directory: RunDirectory, history: list[events.Record]) -> Schedule:
+def _schedule(request: Request, prepared: Prepared, directory: RunDirectory, history: list[events.Record]) -> Schedule:
+    plan = prepared.plan
     known = memory.read(memory.path(rundir.cache_root(), plan), plan.frames)
+    is_known = known.curve.source == costs.REMEMBERED
     return Schedule.replay(
         history,
         plan.frames,
         hosts=[host.name for host in request.hosts],
         chunk_frames=request.chunk_frames,
-        curve=known.curve,
+        curve=known.curve if is_known else hints.curve(prepared.composition, plan.frames, plan.fps),
         speeds=known.speeds,
         hosts_max=request.hosts_max,
         audit=request.audit,

@@ -11,7 +11,7 @@ from typing import Any, assert_never
 from capture import protocol
 from capture.faults import Blame
 from capture.protocol import FrameRange
-from fleet import costs, events, frameset, orders, sizing, verdict
+from fleet import costs, events, frameset, hints, orders, sizing, verdict
 from fleet.aid import Aid
 from fleet.costs import Curve
 from fleet.doubts import Doubts
@@ -136,18 +136,18 @@ class Schedule:
                 self._start_over()
             case events.HostReady():
                 self._meet(event, now_s)
-            case events.HostLost():
+            case events.HostLost() | events.HostRefused():
                 self._lose(event, now_s)
-            case events.HostRefused():
-                self._lose(events.HostLost(event.host, event.message), now_s)
             case events.SteppingFixed():
                 self._is_sequential = event.sequential
+            case events.PixelsFixed():
+                self.curve = hints.sampled(self.curve, event.frames, self._ledger.frames.span)
             case events.FramesCaptured():
                 self._hosts.hear(event.host, event.chunk, now_s)
             case events.HostDraining() | events.RunDraining():
                 self._hosts.drain(event, now_s)
             case (
-                events.ModeFixed() | events.PixelsFixed() | events.PageLoaded() | events.BundlePushed()
+                events.ModeFixed() | events.PageLoaded() | events.BundlePushed()
                 | events.SegmentEncoded() | events.AudioMixed() | events.RunFinished() | events.RangeSized()
                 | events.SeamMatched() | events.Audited() | events.HostStruck() | events.Suspected()
                 | events.Disagreed() | events.Warned()
@@ -188,8 +188,9 @@ class Schedule:
             self._release(event.host, now_s)
             self._doubts.put_on_probation(event.host)
 
-    def _lose(self, event: events.HostLost, now_s: float) -> None:
-        (self._expected.add if event.is_expected_back else self._expected.discard)(event.host)
+    def _lose(self, event: events.HostLost | events.HostRefused, now_s: float) -> None:
+        is_expected_back = isinstance(event, events.HostLost) and event.is_expected_back
+        (self._expected.add if is_expected_back else self._expected.discard)(event.host)
         host = self._hosts.hosts.get(event.host)
         if host is not None and host.is_alive:
             is_fruitless = host.chunk is not None and host.pace.total == 0

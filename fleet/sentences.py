@@ -49,7 +49,8 @@ def of(event: events.Event) -> str | None:
 def why(event: events.RangeSized) -> str:
     """Why a host's first range is as large as it is, for those who ask."""
     part = f"{plural(event.frames, 'frame')}, {event.share:.0%} of the work"
-    return clean(f"{event.host}: {part}, for {event.frames_per_s:.1f} frames/s {event.source}")
+    costs = f"; costs of frames {event.costs}" if event.costs else ""
+    return clean(f"{event.host}: {part}, for {event.frames_per_s:.1f} frames/s {event.source}{costs}")
 
 
 def _of_run(event: events.Event) -> str | None:
