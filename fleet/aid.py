@@ -68,6 +68,7 @@ class Aid:
             frames_per_s=round(self._speeds[name], 3),
             source=self._hosts.source(name),
             pixels=pixels,
+            costs=self._curve.source,
         )
 
     def helpers(self) -> dict[str, float]:

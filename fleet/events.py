@@ -205,7 +205,7 @@ class RunDraining:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RangeSized:
-    """Why a host's first range is as large as it is; `source` says where the speed is from."""
+    """Why a host's first range is as large as it is; `source` says where the speed is from, `costs` those of frames."""
 
     host: str
     chunk: str
@@ -214,6 +214,7 @@ class RangeSized:
     frames_per_s: float  # average frames
     source: str
     pixels: str = ""  # the host's class, which gets whole scenes, unless it is the largest
+    costs: str = ""  # where those of the frames are from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -192,6 +192,7 @@ class Ledger:
         """Asserts what the class promises, of all frames or of one chunk."""
         if only is not None:
             self._check_chunk(only)
+            self._check_places(self.chunks[only])
             return
         owned = [
             chunk.missing - self._twin_missing(chunk) if chunk.name < (chunk.twin or "") else chunk.missing
@@ -206,13 +207,16 @@ class Ledger:
 
     def _check_chunk(self, name: str) -> None:
         chunk = self.chunks[name]
-        assert not (chunk.missing | chunk.stored) - frameset.of([chunk.frames]), "a frame is outside its chunk"
-        assert not chunk.missing & self.pending, "a frame is owned and pending"
-        assert not chunk.missing & self.verified, "a frame is owned and verified"
-        assert not chunk.stored - self.verified, "a frame is stored and not verified"
+        own = [frames.span for frames in (chunk.missing, chunk.stored) if frames]
+        assert all(map(chunk.frames.covers, own)), "a frame is outside its chunk"
         assert (chunk.host is not None) == (chunk.name in self._running), "a chunk half runs"
         assert chunk.host is not None or not (chunk.missing or chunk.twin), "an ended chunk owns frames"
         assert chunk.twin is None or self._running[chunk.twin].twin == chunk.name, "a twin without its twin"
+
+    def _check_places(self, chunk: Chunk) -> None:
+        assert not chunk.missing & self.pending, "a frame is owned and pending"
+        assert not chunk.missing & self.verified, "a frame is owned and verified"
+        assert not chunk.stored - self.verified, "a frame is stored and not verified"
 
     def _twin_missing(self, chunk: Chunk) -> FrameSet:
         twin = self._running.get(chunk.twin or "")

@@ -15,8 +15,10 @@ from fleet import (
     audio,
     bundle,
     composition,
+    costs,
     events,
     findings,
+    hints,
     measure,
     memory,
     programs,
@@ -150,7 +152,7 @@ async def run(
     with rundir.output_lock(rundir.state_root(), request.output):
         directory, history = _open_run(request, prepared.plan)
         parts = scenes.between(prepared.composition.cuts_s, prepared.plan.fps, prepared.plan.frames)
-        schedule = _schedule(request, prepared.plan, directory, history, parts)
+        schedule = _schedule(request, prepared, directory, history, parts)
         started = _started(request, prepared, directory, schedule, is_resumed=bool(history))
         with _logged(started, prepared.composition, directory, history, readers, halt) as log:
             if request.allow_mixed and len(parts) == 1:
@@ -300,18 +302,20 @@ def _success(request: Request, delivered: assemble.Delivered) -> events.RunFinis
 
 def _schedule(
     request: Request,
-    plan: Plan,
+    prepared: Prepared,
     directory: RunDirectory,
     history: list[events.Record],
     parts: tuple[FrameRange, ...],
 ) -> Schedule:
+    plan = prepared.plan
     known = memory.read(memory.path(rundir.cache_root(), plan), plan.frames)
+    is_known = known.curve.source == costs.REMEMBERED
     return Schedule.replay(
         history,
         plan.frames,
         hosts=[host.name for host in request.hosts],
         chunk_frames=request.chunk_frames,
-        curve=known.curve,
+        curve=known.curve if is_known else hints.curve(prepared.composition, plan.frames, plan.fps),
         speeds=known.speeds,
         hosts_max=request.hosts_max,
         audit=request.audit,

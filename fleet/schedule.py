@@ -12,7 +12,7 @@ from typing import Any, assert_never
 from capture import faults, protocol
 from capture.protocol import FrameRange
 from fleet import aid as aids
-from fleet import costs, events, frameset, orders, sizing, verdict
+from fleet import costs, events, frameset, hints, orders, sizing, verdict
 from fleet.aid import Aid
 from fleet.blame import Blame
 from fleet.costs import Curve
@@ -153,6 +153,8 @@ class Schedule:
                 self._lose(event, now_s)
             case events.SteppingFixed():
                 self._is_sequential = event.sequential
+            case events.PixelsFixed():
+                self.curve = hints.sampled(self.curve, event.frames, self._ledger.frames.span)
             case events.FramesCaptured():
                 self._hosts.hear(event.host, event.chunk, now_s)
             case events.HostDraining() | events.RunDraining():

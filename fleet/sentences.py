@@ -50,7 +50,8 @@ def why(event: events.RangeSized) -> str:
     """Why a host's first range is as large as it is, for those who ask."""
     part = f"{plural(event.frames, 'frame')}, {event.share:.0%} of the work"
     scenes = f"; whole scenes, for it draws pixels of its own class {event.pixels}" if event.pixels else ""
-    return clean(f"{event.host}: {part}, for {event.frames_per_s:.1f} frames/s {event.source}{scenes}")
+    costs = f"; costs of frames {event.costs}" if event.costs else ""
+    return clean(f"{event.host}: {part}, for {event.frames_per_s:.1f} frames/s {event.source}{costs}{scenes}")
 
 
 def _of_run(event: events.Event) -> str | None:
