@@ -87,7 +87,7 @@ def test_a_page_in_which_nothing_happens_names_its_root(tmp_path: Path) -> None:
 @pytest.mark.browser
 def test_a_page_that_never_answers_is_given_up_and_leaves_no_process(tmp_path: Path) -> None:
     folder = support.write(tmp_path / "project", {"index.html": support.page("<script>for (;;);</script>", root=ROOT)})
-    ruler = measure.Ruler(agentzip.build(tmp_path / "agents"), page_limit_s=2)
+    ruler = measure.Ruler(agentzip.build(tmp_path / "agents"), page_limit_s=3)
     with pytest.raises(errors.CompositionError, match=r"a script of the page does not end: index\.html, function"):
         composition.read(folder, variables={}, cache=tmp_path / "cache", offline=True, measure=ruler)
     deadline_s = time.monotonic() + 10
