@@ -26,6 +26,9 @@ MARGIN_FRAMES = 8
 _FRAME_TIMES_KEPT = 40  # of all workers together: costs change along a composition
 # A worker takes at most so long a block, once frames were seen to be slow: the end of a chunk waits for no longer.
 BLOCK_S = 1.0
+# As long as a block of the lightest page that moves; where a still scene ends within it, up to four times that.
+QUICK_BLOCK_S = 0.25
+QUICK_BLOCK_FRAMES = 4 * blocks.BLOCK_FRAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,8 @@ class Chunk:
         worker = self._workers.get(number)
         if worker is None or worker.block is None or frame.index not in worker.block:
             return []
-        took_s = now_s - worker.heard_s
+        # Repeats are told of together; what each took, only their worker knows.
+        took_s = frame.took_ms / 1000 or now_s - worker.heard_s
         self._trouble.frame_took(took_s)
         worker.heard_s = now_s
         self._written.add(frame.index)
@@ -231,13 +235,22 @@ class Chunk:
         return actions
 
     def _take(self) -> FrameRange:
-        """The next block; where frames take long, a short one: what is taken cannot be left to others any more."""
+        """The next block; where frames take long, a short one: what is taken cannot be left to others any more.
+
+        Where they take next to nothing, for most are repeats, a long one: the last of a block is captured in any case.
+        """
         block = self._queue.popleft()
-        count = self._trouble.frames_within(BLOCK_S)
-        if self.order.spec.sequential or len(block) <= count:
+        if self.order.spec.sequential:
             return block
-        self._queue.appendleft(FrameRange(block.start + count, block.stop))
-        return FrameRange(block.start, block.start + count)
+        count = self._trouble.frames_within(BLOCK_S)
+        if len(block) > count:
+            self._queue.appendleft(FrameRange(block.start + count, block.stop))
+            return FrameRange(block.start, block.start + count)
+        share = sum(map(len, self._queue)) // self.target
+        limit = min(self._trouble.frames_within(QUICK_BLOCK_S), QUICK_BLOCK_FRAMES, share)
+        while self._queue and self._queue[0].start == block.stop and len(block) + len(self._queue[0]) <= limit:
+            block = FrameRange(block.start, self._queue.popleft().stop)
+        return block
 
     def _hire(self, now_s: float) -> Hire:
         number = next(self._numbers)

@@ -23,6 +23,7 @@ from capture.protocol import (
     Capture,
     FrameWritten,
     Loaded,
+    Misjudged,
     Note,
     Ready,
     SeamDrawn,
@@ -76,6 +77,7 @@ class Foreman:
         self._journals: dict[str, Journal] = {}
         self._warnings: set[tuple[str, ...]] = set()
         self._has_endless_script = False
+        self._repeats = True
 
     def capture(self, order: Capture) -> None:
         """Begins a chunk, or lets it wait for the present one."""
@@ -134,6 +136,8 @@ class Foreman:
                 self._decide(lambda active: active.chunk.ready(event.worker, now_s))
             case FrameWritten(frame):
                 self._wrote(event.worker, frame, now_s)
+            case Misjudged(misjudged):
+                self._distrust(misjudged)
             case BlockDone(frames):
                 self._decide(lambda active: active.chunk.finished(event.worker, frames, now_s))
             case _:
@@ -224,6 +228,13 @@ class Foreman:
             return
         self._do(self._active, self._active.chunk.wrote(worker, frame, now_s))
 
+    def _distrust(self, frame: int) -> None:
+        """From now on every frame is captured here."""
+        if self._repeats:
+            self._repeats = False
+            text = f"frame {frame} had changed although Chromium saw no change: every frame is captured from here on"
+            self._send(Note("warning", "agent", text))
+
     def _failed(self, worker: int, fault: Fault, now_s: float) -> None:
         if self._active is None:
             self._crew.dismiss(worker)
@@ -249,7 +260,7 @@ class Foreman:
             case Hire(number):
                 return self._hire(active, number)
             case Give(number, block):
-                self._crew.give(number, _block(active, block))
+                self._crew.give(number, _block(active, block, repeats=self._repeats))
             case Dismiss(number):
                 self._crew.dismiss(number)
             case Tell(message):
@@ -275,10 +286,11 @@ class Foreman:
         self._send(protocol.Failed(order.chunk, order.attempt, fault))
 
 
-def _block(active: _Active, frames: protocol.FrameRange) -> protocol.Block:
+def _block(active: _Active, frames: protocol.FrameRange, *, repeats: bool) -> protocol.Block:
     order = active.chunk.order
     seam = order.seam if order.seam == frames.start - 1 else None
-    return protocol.Block(frames=frames, offset=order.frames.start, directory=str(active.journal.directory), seam=seam)
+    directory = str(active.journal.directory)
+    return protocol.Block(frames=frames, offset=order.frames.start, directory=directory, seam=seam, repeats=repeats)
 
 
 def _warm_up(order: Capture) -> str:

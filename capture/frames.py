@@ -40,6 +40,18 @@ def publish(data: bytes, path: Path) -> None:
         raise CaptureError(code, f"cannot write {path}: {error.strerror}") from error
 
 
+def repeat(source: Path, data: bytes, path: Path) -> None:
+    """The file `source`, whose content is `data`, at `path` as well: a link, or a copy where there can be none."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        os.link(source, part)
+        part.replace(path)
+    except OSError:  # it was fetched and deleted, or is on another file system
+        publish(data, path)
+    finally:
+        part.unlink(missing_ok=True)  # it stays when both names are the same file already
+
+
 def find_missing(directory: Path, count: int, image: ImageFormat, size: tuple[int, int]) -> tuple[int, ...]:
     """Local indices in [0, count) whose file is absent, incomplete or not of `size` pixels."""
     return tuple(index for index in range(count) if not is_whole(directory / frame_name(index, image), image, size))

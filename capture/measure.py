@@ -43,12 +43,13 @@ class Volume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What the page says of itself, or `problem`: why it said nothing."""
+    """What the page says of itself, or `problem`: why it said nothing, with the FaultCode of a page that failed."""
 
     duration_s: float = 0.0
     volumes: tuple[Volume, ...] = ()
     adapters: tuple[str, ...] = ()
     problem: str = ""
+    code: str = ""
     console: tuple[str, ...] = ()
 
 
@@ -87,7 +88,7 @@ def _ask(started: browser.Browser, asked: Asked) -> Measured:
         ready = session.open(page.source(config))
         heard = session.ask("__fleet.volumes()", timeout_s=asked.listening_limit_s) if asked.is_listening else None
     except CaptureError as error:
-        return Measured(problem=error.message, console=session.console())
+        return Measured(problem=error.message, code=error.code.value, console=session.console())
     return Measured(duration_s=_seconds(ready), adapters=_names(ready.get("adapters")), volumes=_volumes(heard))
 
 

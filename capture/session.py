@@ -3,7 +3,6 @@
 A session captures in ascending order and never goes back; gaps are fine. Reads no clock but for deadlines.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from capture import cdp, shutter, stuck
+from capture import cdp, replies, shutter, stuck
 from capture.console import Console, clean
 from capture.faults import CaptureError, FaultCode
 from capture.protocol import PAGE_LIMIT_S, CaptureMode, Note, RenderSpec
+from capture.repeats import Repeats
 from capture.serve import Files, Server
 
 COMMAND_TIMEOUT_S = 30.0  # commands that change no page; a loaded host has needed 3 s
@@ -35,9 +35,6 @@ if (window === window.top) {
   document.adoptedStyleSheets.push(sheet);
 }
 """
-
-# The page's promise, with its rejection as a value: DevTools would wrap the message in a stack trace.
-_SETTLED = "{call}.then(value => ({{value}}), error => ({{error: String((error && error.message) || error)}}))"
 
 
 class Session:
@@ -72,6 +69,8 @@ class Session:
         self._session = ""
         self._shutter: shutter.Shutter | None = None
         self._has_document = False
+        self._repeats: Repeats | None = None
+        self._shown = _Shown()
 
     def open(self, runtime: str) -> dict[str, Any]:
         """Loads the document with `runtime` injected before its scripts, and waits until it is ready.
@@ -86,7 +85,7 @@ class Session:
             self._command("Page.navigate", {"url": self._server.document_url})
             self._await_document(deadline)
             reply = self._camera.reply(self._evaluate("__fleet.ready()"), deadline)
-            told = _value(reply, FaultCode.PAGE_NOT_READY)
+            told = replies.value(reply, FaultCode.PAGE_NOT_READY)
             # Layers remember where they were first drawn. A page that took its time was drawn while it got ready.
             self._camera.commit(deadline)
         ready: dict[str, Any] = told if isinstance(told, dict) else {}
@@ -99,20 +98,28 @@ class Session:
     def ask(self, call: str, *, timeout_s: float) -> Any:
         """What a promise of the page resolves to, once it is ready. Raises as `open`."""
         with self._page_errors():
-            return _value(self._camera.reply(self._evaluate(call), time.monotonic() + timeout_s), FaultCode.SEEK_FAILED)
+            return replies.value(
+                self._camera.reply(self._evaluate(call), time.monotonic() + timeout_s), FaultCode.SEEK_FAILED
+            )
 
-    def capture(self, frames: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+    def capture(self, frames: Iterable[int], *, repeats: bool = False) -> Iterator[tuple[int, bytes]]:
         """Absolute frames, ascending and after `last`, each with its picture.
 
+        With `repeats`, a frame in which the browser sees no change comes with the very object of the frame before it.
         The page already works on the next frame while the caller deals with a picture. Raises CaptureError:
-        FRAME_TIMEOUT, SCRIPT_ENDLESS, SEEK_FAILED, FRAME_DAMAGED, BROWSER_CRASHED, or the code that the page gave.
+        FRAME_TIMEOUT, SCRIPT_ENDLESS, SEEK_FAILED, FRAME_DAMAGED, BROWSER_CRASHED, or the code that the page gave;
+        and RepeatIsWrong when repeats since the last new picture cannot be trusted.
         """
+        # What a sequential page shows next may depend on having been presented.
+        can_repeat = repeats and self._camera.TELLS_CHANGES and not self._spec.sequential
+        self._repeats = (self._repeats or Repeats()) if can_repeat else None
         following = iter(frames)
         seek = self._begin_seek(next(following, None))
         while seek is not None:
-            frame, picture = seek.frame, self._finish(seek)
-            seek = self._begin_seek(next(following, None))
-            yield frame, shutter.decode(picture)
+            frame, next_frame = seek.frame, next(following, None)
+            self._finish(seek, is_last=next_frame is None)
+            seek = self._begin_seek(next_frame)
+            yield frame, self._shown.picture
 
     def step(self, frames: Iterable[int]) -> Iterator[int]:
         """Goes through absolute frames without pictures, each as far as capturing it would go, so that a page which
@@ -122,7 +129,7 @@ class Session:
             seek = self._begin_seek(frame)
             assert seek is not None
             with self._frame_errors(frame):
-                _value(self._camera.reply(seek.message_id, seek.deadline), FaultCode.SEEK_FAILED)
+                replies.value(self._camera.reply(seek.message_id, seek.deadline), FaultCode.SEEK_FAILED)
                 self._camera.step(seek.deadline)
             self._reached = frame
             yield frame
@@ -209,8 +216,7 @@ class Session:
         return self._connection.call(method, params, timeout_s=COMMAND_TIMEOUT_S)
 
     def _evaluate(self, call: str) -> int:
-        params = {"expression": _SETTLED.format(call=call), "awaitPromise": True, "returnByValue": True}
-        return self._connection.send("Runtime.evaluate", params, self._session)
+        return self._connection.send("Runtime.evaluate", replies.question(call), self._session)
 
     def _begin_seek(self, frame: int | None) -> "_Seek | None":
         if frame is None:
@@ -225,23 +231,41 @@ class Session:
             deadline = time.monotonic() + (2 * self._limit_s if is_jump else self._limit_s)
             return _Seek(frame, self._evaluate(f"__fleet.seek({frame})"), deadline, is_jump=is_jump)
 
-    def _finish(self, seek: "_Seek") -> str:
+    def _finish(self, seek: "_Seek", *, is_last: bool) -> None:
         with self._frame_errors(seek.frame):
-            found = _value(self._camera.reply(seek.message_id, seek.deadline), FaultCode.SEEK_FAILED)
+            found = replies.value(self._camera.reply(seek.message_id, seek.deadline), FaultCode.SEEK_FAILED)
             if isinstance(found, dict) and found.get("needsPaint"):
                 self._draw(seek.deadline)
             if self.last is None:
-                picture = self._settle(seek)
+                self._show(self._settle(seek), seek.deadline)
             else:
                 if seek.is_jump:
                     self._camera.commit(seek.deadline)  # what a jump made the page decode gets a frame to arrive in
-                picture = self._shoot(seek.deadline)
+                if not self._stands_still(seek, is_last=is_last):
+                    self._show(self._shoot(seek.deadline), seek.deadline)
         self.last = self._reached = seek.frame
-        return picture
+
+    def _show(self, data: str, deadline: float) -> None:
+        is_same = self._shown.take(data)
+        if self._repeats and self._repeats.drew(is_same=is_same):
+            self._camera.watch(deadline)
+
+    def _stands_still(self, seek: "_Seek", *, is_last: bool) -> bool:
+        """Whether nothing has changed since the last picture: so says the browser and, now and then, a picture."""
+        if self._repeats is None or not self._repeats.is_watched:
+            return False
+        if self._camera.has_moved(seek.deadline):
+            self._repeats.moved()
+            return False
+        if self._repeats.stood_still(is_last=is_last):
+            if self._shoot(seek.deadline) != self._shown.data:
+                raise RepeatIsWrong(seek.frame)
+            self._camera.watch(seek.deadline)
+        return True
 
     def _draw(self, deadline: float) -> None:
         self._camera.paint(deadline)
-        _value(self._camera.reply(self._evaluate("__fleet.draw()"), deadline), FaultCode.SEEK_FAILED)
+        replies.value(self._camera.reply(self._evaluate("__fleet.draw()"), deadline), FaultCode.SEEK_FAILED)
 
     def _settle(self, seek: "_Seek") -> str:
         self._camera.commit(seek.deadline)
@@ -265,13 +289,13 @@ class Session:
     @contextmanager
     def _page_errors(self) -> Iterator[None]:
         message = f"the page was not ready after {self._limit_s:.0f} s"
-        with _translated(FaultCode.PAGE_NOT_READY), self._lateness(FaultCode.PAGE_NOT_READY, message):
+        with replies.translated(FaultCode.PAGE_NOT_READY), self._lateness(FaultCode.PAGE_NOT_READY, message):
             yield
 
     @contextmanager
     def _frame_errors(self, frame: int) -> Iterator[None]:
         message = f"frame {frame} was not captured within its time"
-        with _translated(FaultCode.SEEK_FAILED), self._lateness(FaultCode.FRAME_TIMEOUT, message):
+        with replies.translated(FaultCode.SEEK_FAILED), self._lateness(FaultCode.FRAME_TIMEOUT, message):
             yield
 
     @contextmanager
@@ -303,6 +327,36 @@ class Session:
         self._has_document = self._has_document or session == self._session
 
 
+class RepeatIsWrong(Exception):
+    """The browser saw no change up to this frame, and a picture of it shows one."""
+
+    def __init__(self, frame: int) -> None:
+        super().__init__(f"frame {frame} has changed although the browser told of no change")
+        self.frame = frame
+
+
+@dataclass(slots=True)
+class _Shown:
+    """The last picture: as it came, and decoded when it is wanted, however often it is repeated."""
+
+    data: str = ""
+    _picture: bytes | None = None
+
+    def take(self, data: str) -> bool:
+        """Puts a picture in place of the last one; whether it is the same."""
+        if data == self.data:
+            return True
+        self.data, self._picture = data, None
+        return False
+
+    @property
+    def picture(self) -> bytes:
+        """The picture; the same object until another one is taken."""
+        if self._picture is None:
+            self._picture = shutter.decode(self.data)
+        return self._picture
+
+
 @dataclass(frozen=True, slots=True)
 class _Seek:
     """A seek that the page is working on, and the monotonic time by which its picture is wanted."""
@@ -326,36 +380,3 @@ class _Notes:
         self._texts.add(note.text)
         is_last = len(self._texts) > NOTES_MAX
         self._note(Note("warning", note.source, "more notes follow and are left out") if is_last else note)
-
-
-@contextmanager
-def _translated(refused: FaultCode) -> Iterator[None]:
-    """DevTools' failures as ours, save that something is late."""
-    try:
-        yield
-    except cdp.Closed as error:
-        raise CaptureError(FaultCode.BROWSER_CRASHED, f"the browser went away: {error}") from error
-    except cdp.Refused as error:
-        # Only a command that runs the page's own code can fail because of the page, e.g. because it left.
-        code = refused if error.method == "Runtime.evaluate" else FaultCode.BROWSER_CRASHED
-        raise CaptureError(code, str(error)) from error
-
-
-def _value(reply: cdp.Params, code: FaultCode) -> Any:
-    """What the page's promise resolved to; its rejection as CaptureError, with the page's own code if it gave one."""
-    if "exceptionDetails" in reply:
-        details = reply["exceptionDetails"]
-        text = details.get("exception", {}).get("description") or details.get("text", "")
-        raise CaptureError(code, clean(str(text)))
-    settled = reply["result"].get("value") or {}
-    if "error" in settled:
-        raise _rejection(str(settled["error"]), code)
-    return settled.get("value")
-
-
-def _rejection(message: str, code: FaultCode) -> CaptureError:
-    try:
-        told = json.loads(message)
-        return CaptureError(FaultCode(told["code"]), clean(str(told["message"])))
-    except (ValueError, TypeError, KeyError):
-        return CaptureError(code, clean(message))

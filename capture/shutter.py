@@ -30,12 +30,15 @@ PENDING_TEXT = "frame is pending"
 class BeginFrames:
     """Every frame of the browser is one that we ask for."""
 
+    TELLS_CHANGES = True
+
     def __init__(self, connection: cdp.Connection, session: str, spec: RenderSpec) -> None:
         self._connection, self._session = connection, session
         self._interval_ms = Fraction(1000) / spec.fps
         self._screenshot = _image_options(spec)
         self._frame: int | None = None
         self._tick_ms = Fraction(0)
+        self._has_moved = True
 
     def enter(self, frame: int) -> None:
         """From now on the clock stands just before `frame`, until its picture is taken."""
@@ -60,6 +63,17 @@ class BeginFrames:
     def paint(self, deadline: float) -> None:
         """Paints the page as it is, for scripts that draw from what is painted."""
         self.commit(deadline)
+
+    def watch(self, deadline: float) -> None:
+        """From now on `has_moved` tells of changes."""
+        self.commit(deadline)  # the first frame after a picture always counts as changed
+        self._has_moved = False
+
+    def has_moved(self, deadline: float) -> bool:
+        """Whether anything on screen has changed since `watch`, the page as it is now included."""
+        if not self._has_moved:
+            self.commit(deadline)
+        return self._has_moved
 
     def step(self, deadline: float) -> None:
         """Draws the frame at its own tick without a picture: presenting a canvas may clear what its page reads next.
@@ -93,16 +107,21 @@ class BeginFrames:
         for retry in range(PENDING_RETRIES + 1):
             message_id = self._connection.send("HeadlessExperimental.beginFrame", params, self._session)
             try:
-                return self._connection.reply(message_id, deadline)
+                drawn = self._connection.reply(message_id, deadline)
             except cdp.Refused as refusal:
                 if PENDING_TEXT not in refusal.message or retry == PENDING_RETRIES:
                     raise
+            else:
+                self._has_moved |= bool(drawn.get("hasDamage", True))
+                return drawn
             time.sleep(PENDING_PAUSE_S * 2**retry)
         raise AssertionError("the last retry raises")
 
 
 class Screenshots:
     """The browser draws when it likes; a picture is asked for when the page says that it is ready."""
+
+    TELLS_CHANGES = False
 
     def __init__(self, connection: cdp.Connection, session: str, spec: RenderSpec) -> None:
         self._connection, self._session = connection, session
@@ -123,6 +142,13 @@ class Screenshots:
         """Paints the page as it is, for scripts that draw from what is painted."""
         clip = {**self._clip, "width": 1, "height": 1}
         self._connection.reply(self._request({"format": "jpeg", "quality": 1}, clip), deadline)
+
+    def watch(self, deadline: float) -> None:
+        """Nothing to do: see `has_moved`."""
+
+    def has_moved(self, deadline: float) -> bool:  # noqa: ARG002
+        """Always: what the browser drew in the meantime is not known."""
+        return True
 
     def step(self, deadline: float) -> None:
         """Has the frame drawn: nothing else makes the browser do so, and the smallest picture is the cheapest."""

@@ -3,6 +3,7 @@
 Any failure is said once as BlockFailed and ends the worker; what happens next is the agent's decision.
 """
 
+import dataclasses
 import fcntl
 import os
 import selectors
@@ -18,15 +19,18 @@ from capture.protocol import (
     Block,
     BlockDone,
     BlockFailed,
+    FrameFile,
     FrameWritten,
     FromWorker,
+    Misjudged,
     Ready,
     SeamDrawn,
     Setup,
     Stepped,
     ToWorker,
 )
-from capture.session import Session
+from capture.recorder import Recorder
+from capture.session import RepeatIsWrong, Session
 
 IDLE_LIMIT_S = 3600.0  # an agent that wants nothing for an hour has forgotten us
 # A renderer's memory grows with the frames it has drawn: 1.4 GB after 1,500 of them in a long run of HyperFrames.
@@ -122,6 +126,7 @@ class Worker:
         self._is_ready = False
         self._block: Block | None = None
         self._frame = 0  # of the block, the first that is not on disk
+        self._recorder = Recorder(setup.spec.image, self._written)
         self._console: tuple[str, ...] = ()
         self._screenshot: str | None = None
 
@@ -179,7 +184,11 @@ class Worker:
             chromium.find_graphics()
             drawn = wanted(self._block, last=session.last)
             self._step(chromium, session, drawn.start)
-            self._capture(chromium, session, self._block, drawn)
+            try:
+                self._capture(chromium, session, self._block, drawn)
+            except RepeatIsWrong as error:
+                self._distrust(self._block, error.frame)
+                return
             # A page that had to be stepped here is worth more than the memory that a fresh one would save.
             captured += 0 if spec.sequential else len(self._block.frames)
             self._block = None
@@ -210,20 +219,31 @@ class Worker:
 
     def _capture(self, chromium: browser.Browser, session: Session, block: Block, drawn: range) -> None:
         spec = self._setup.spec
-        directory = Path(block.directory)
         self._frame = block.frames.start
-        for frame, picture in session.capture(drawn):
+        since_s = time.monotonic()
+        for frame, picture in session.capture(drawn, repeats=block.repeats):
             if chromium.has_lost_graphics():
                 raise CaptureError(FaultCode.BROWSER_CRASHED, f"the GPU process ended at frame {frame}")
             if damage := images.fault(picture, spec.image, width=spec.image_width, height=spec.image_height):
                 raise CaptureError(FaultCode.FRAME_DAMAGED, f"the browser's picture of frame {frame} is {damage}")
+            now_s = time.monotonic()
+            took_ms, since_s = max(1, round((now_s - since_s) * 1000)), now_s
             if frame == block.seam:
                 self._send(SeamDrawn(frames.described(picture, frame)))
-                continue
-            written = frames.write(picture, directory=directory, frame=frame, offset=block.offset, image=spec.image)
-            self._send(FrameWritten(written))
-            self._frame = frame + 1
+            else:
+                self._recorder.add(block, frame, picture, took_ms=took_ms)
+        self._recorder.settle()
         self._send(BlockDone(block.frames))
+
+    def _written(self, frame: FrameFile) -> None:
+        self._send(FrameWritten(frame))
+        self._frame = frame.index + 1
+
+    def _distrust(self, block: Block, frame: int) -> None:
+        """All of `block` is captured again, in a fresh page and without repeats."""
+        self._recorder.forget()
+        self._send(Misjudged(frame))
+        self._block = dataclasses.replace(block, repeats=False)
 
     def _fault(self, error: CaptureError) -> Fault:
         has_frame = self._block is not None and self._frame in self._block.frames

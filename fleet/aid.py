@@ -29,6 +29,9 @@ class Aid:
         self._curve = curve
         self._speeds = speeds
         self._now_s = now_s
+        # All work that is not verified: who is given what does not change it.
+        self.left = curve.of(ledger.frames) - curve.of(ledger.verified)
+        self.slowest = sizing.slowest(self.left, speeds)
         self._hosts_max = hosts_max
 
     def idle(self) -> list[str]:
@@ -36,18 +39,23 @@ class Aid:
         idle = (name for name in self._speeds if self._hosts[name].chunk is None)
         return sorted(idle, key=lambda name: (-self._speeds[name], name))
 
-    def left(self) -> float:
-        """All work that is not verified."""
-        return self._curve.of(self._ledger.frames) - self._curve.of(self._ledger.verified)
-
     def wanted(self, idle: list[str]) -> list[str]:
         """Those of the idle hosts that have worked, and as many of the others as are useful and allowed."""
-        count = usefulness.useful(self.left(), list(self._speeds.values()))
-        count = count if self._hosts_max is None else min(count, self._hosts_max)
-        free = count - sum(self._hosts[name].is_in_use for name in self._speeds)
+        if not idle:
+            return idle
         fresh = [name for name in idle if not self._hosts[name].is_in_use]
-        unwanted = set(fresh[max(0, free) :])
+        unwanted = set(fresh[self._useful(fresh) :] if fresh else ())
         return [name for name in idle if name not in unwanted]
+
+    def _useful(self, fresh: list[str]) -> int:
+        used = [self._speeds[name] for name in self._speeds if self._hosts[name].is_in_use]
+        count = usefulness.useful(
+            self.left,
+            [self._speeds[name] for name in fresh],
+            used=sum(used),
+            surprise=self._hosts.surprise(fresh),
+        )
+        return count if self._hosts_max is None else max(0, min(count, self._hosts_max - len(used)))
 
     def explained(self, cut: Cut, name: str) -> events.RangeSized:
         """Why the host's first range is what it is."""
@@ -62,24 +70,28 @@ class Aid:
 
     def helpers(self) -> dict[str, float]:
         """Idle hosts that no answer is awaited for, and that are fast enough to be of help."""
+        wanted = self.wanted(self.idle())
         promised = {name for chunk in self._ledger.running if self._is_asked(chunk) for name in chunk.helpers}
-        left = self.left()
         return {
-            name: self._speeds[name]
-            for name in self.wanted(self.idle())
-            if name not in promised and not sizing.would_hold_up(left, name, self._speeds)
+            name: self._speeds[name] for name in wanted if name not in promised and self._speeds[name] >= self.slowest
         }
 
     def thefts(self) -> list[stealing.Theft]:
         """Chunks that should end sooner."""
+        helpers = self.helpers()
+        if not helpers:
+            return []
         divisible = (chunk for chunk in self._ledger.running if chunk.is_divisible)
-        return stealing.thefts(self._loads(divisible), self.helpers(), self._curve)
+        return stealing.thefts(self._loads(divisible), helpers, self._curve)
 
     def copies(self, *, frozen_only: bool) -> list[tuple[str, str]]:
         """Chunks to capture a second time, with the host that should."""
+        helpers = self.helpers()
+        if not helpers:
+            return []
         single = (chunk for chunk in self._ledger.running if chunk.twin is None and not self._is_asked(chunk))
         loads = [load for load in self._loads(single) if not frozen_only or load.speed == FROZEN]
-        return [(load.chunk, name) for load, name in hedging.hedges(loads, self.helpers(), self._curve)]
+        return [(load.chunk, name) for load, name in hedging.hedges(loads, helpers, self._curve)]
 
     def too_slow(self) -> list[str]:
         """Chunks to stop, because they and their twins are both too slow; the faster twin may then have another."""

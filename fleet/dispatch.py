@@ -101,7 +101,8 @@ class Dispatch:
     async def _next_orders(self) -> Sequence[orders.Order]:
         batch: tuple[events.Event, ...] = ()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(TICK_S):
+            due_s = self._schedule.due_s - self._log.now_s()
+            async with asyncio.timeout(min(TICK_S, max(0.0, due_s))):
                 batch = await self._events.get()
         batch += self._wishes()
         for event in batch:

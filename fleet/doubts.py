@@ -76,6 +76,11 @@ class Doubts:
         """Whether a check is under way, or one that the user asked for is still to come."""
         return bool(self._checking) or any(doubt.is_audit for doubt in self.open)
 
+    @property
+    def may_ask(self) -> bool:
+        """Whether `checks` could say anything."""
+        return bool(self.open) or (self._audit > 0 and not self._is_audited)
+
     def forget(self) -> None:
         """Nothing is in doubt any more; what was delivered is still known."""
         self.open.clear()
@@ -181,9 +186,11 @@ class Doubts:
         if self._witness.are_equal_beside_another(host, chunk.stored):
             return f"all of its {len(chunk.stored)} frames are equal, and the one beside them is not"
         pace = hosts[host].pace
+        if host in self._fast or pace.total < witness.IMPLAUSIBLE_FRAMES_MIN:
+            return ""
         others = sum(other.pace.frames_per_s or 0.0 for name, other in hosts.hosts.items() if name != host)
         took_s = now_s - pace.begun_s
-        if host not in self._fast and witness.is_implausibly_fast(pace.total, took_s, others):
+        if witness.is_implausibly_fast(pace.total, took_s, others):
             self._fast.add(host)
             return f"{pace.total:.0f} frames in {took_s:.1f} s, when all others do {others:.1f} a second"
         return ""

@@ -4,8 +4,10 @@ Commands are values made without I/O; only `run` starts FFmpeg.
 """
 
 import asyncio
+import dataclasses
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -56,9 +58,21 @@ def gop_frames(segments: Iterable[FrameRange]) -> int:
     return max(len(segment) for segment in segments)
 
 
-def command(plan: Plan, output: str, *, program: str = "ffmpeg") -> tuple[str, ...]:
-    """Encodes the stills on standard input to `output`, and says on standard output how many came.
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A still and the frames, one or more in a row, that show it; the first is absolute `frame`."""
 
+    frame: int
+    file: Path
+    count: int
+
+
+def command(
+    plan: Plan, output: str, *, counts: Sequence[int] | None = None, program: str = "ffmpeg"
+) -> tuple[str, ...]:
+    """Encodes the stills on standard input to `output`, and says on standard output how many frames that made.
+
+    Each still is shown in one frame, or in as many as `counts` says of it, and is decoded and converted only once.
     No `-frames:v`: it would hide that a damaged still was read as two, by dropping the last one.
     """
     row = FORMATS[plan.format]
@@ -75,7 +89,7 @@ def command(plan: Plan, output: str, *, program: str = "ffmpeg") -> tuple[str, .
         "flags": "+bitexact",
         "f": row.segment_container,
     }
-    frames = stream if row.keeps_stills else _filtered(stream, plan)
+    frames = stream if row.keeps_stills else _repeated(_filtered(stream, plan), counts or (), plan)
     node = graph.output(frames, f"file:{output}", **options)
     node = node.global_args("-hide_banner", "-loglevel", "error", "-xerror", "-progress", "pipe:1")
     return tuple(node.compile(cmd=program, overwrite_output=True))
@@ -99,11 +113,13 @@ async def run(plan: Plan, segment: FrameRange, frames: Sequence[Path], output: P
             remedy="run again with `--resume`",
         )
     part = output.with_name(f"{output.name}.part")
+    shown = await asyncio.to_thread(stills, plan, segment, frames)
+    counts = [still.count for still in shown]
     try:
         ended = await programs.run(
-            command(plan, str(part), program=programs.find_ffmpeg().ffmpeg),
+            command(plan, str(part), counts=counts, program=programs.find_ffmpeg().ffmpeg),
             timeout_s=START_TIMEOUT_S + FRAME_TIMEOUT_S * len(frames),
-            feed=_feed(plan, segment, frames),
+            feed=_feed(plan, shown),
         )
         if ended.code > 0:
             await _name_the_damaged(plan, segment, frames)
@@ -120,6 +136,27 @@ async def run(plan: Plan, segment: FrameRange, frames: Sequence[Path], output: P
         part.replace(output)
     finally:
         part.unlink(missing_ok=True)
+
+
+def stills(plan: Plan, segment: FrameRange, frames: Sequence[Path]) -> list[Shown]:
+    """The files that `segment` shows; equal ones in a row are one, unless the format keeps every still as it is."""
+    shown: list[Shown] = []
+    for frame, file in zip(segment, frames, strict=True):
+        if shown and not FORMATS[plan.format].keeps_stills and _is_same(shown[-1].file, file):
+            shown[-1] = dataclasses.replace(shown[-1], count=shown[-1].count + 1)
+        else:
+            shown.append(Shown(frame, file, 1))
+    return shown
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        first, second = one.stat(), other.stat()
+    except FileNotFoundError:
+        return False
+    if (first.st_dev, first.st_ino) == (second.st_dev, second.st_ino):
+        return True
+    return first.st_size == second.st_size and one.read_bytes() == other.read_bytes()
 
 
 def _video(plan: Plan) -> dict[str, str | int]:
@@ -160,11 +197,20 @@ def _filtered(stream: Any, plan: Plan) -> Any:
     return converted.filter("setparams", **_FRAME_TAGS) if row.has_alpha else converted
 
 
-async def _feed(plan: Plan, segment: FrameRange, frames: Sequence[Path]) -> AsyncIterator[bytes]:
-    for index, file in zip(segment, frames, strict=True):
-        data = await asyncio.to_thread(_read, file)
+def _repeated(stream: Any, counts: Sequence[int], plan: Plan) -> Any:
+    """`stream` with each frame shown as often as `counts` says: times with gaps, which `fps` fills."""
+    if all(count == 1 for count in counts):
+        return stream
+    gaps = "".join(f"+{count - 1}*gt(N,{n})" for n, count in enumerate(counts[:-1]) if count > 1)
+    even_paced = stream.filter("setpts", f"N{gaps}").filter("fps", _rational(plan.fps))
+    return even_paced.filter("tpad", stop=counts[-1] - 1, stop_mode="clone") if counts[-1] > 1 else even_paced
+
+
+async def _feed(plan: Plan, shown: Sequence[Shown]) -> AsyncIterator[bytes]:
+    for still in shown:
+        data = await asyncio.to_thread(_read, still.file)
         if fault := images.fault(data, plan.image, width=plan.image_width, height=plan.image_height):
-            raise _damaged(index, file, fault)
+            raise _damaged(still.frame, still.file, fault)
         yield data
 
 

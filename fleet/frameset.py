@@ -35,14 +35,25 @@ class FrameSet:
 
     def __sub__(self, other: "FrameSet") -> "FrameSet":
         first, last = self._around(other)
-        near = tuple(_minus(self.ranges[first:last], other.ranges))
+        if first == last:
+            return self
+        between = self.ranges[first:last]
+        start, stop = other._around(FrameSet(between))
+        near = tuple(_minus(between, other.ranges[start:stop]))
         return FrameSet(self.ranges[:first] + near + self.ranges[last:])
 
     def __and__(self, other: "FrameSet") -> "FrameSet":
-        return self - (self - other)
+        first, last = self._around(other)
+        near = FrameSet(self.ranges[first:last])
+        return near - (near - other)
 
     def __str__(self) -> str:
         return ",".join(map(str, self.ranges)) or "none"
+
+    def touches(self, part: FrameRange) -> bool:
+        """Whether any frame of `part` is here."""
+        at = bisect.bisect_right(self.ranges, part.start, key=lambda own: own.stop)
+        return at < len(self.ranges) and self.ranges[at].start < part.stop
 
     def _around(self, other: "FrameSet") -> tuple[int, int]:
         """Where our ranges begin and end that may touch `other`, which is mostly small beside us."""

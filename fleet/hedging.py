@@ -22,12 +22,14 @@ def too_slow(pairs: Sequence[tuple[Load, Load]], helpers: Mapping[str, float], c
 def hedges(loads: Sequence[Load], helpers: Mapping[str, float], curve: Curve) -> list[tuple[Load, str]]:
     """Chunk and helper, the slowest chunk first, wherever a copy would end well before the original."""
     chosen: list[tuple[Load, str]] = []
-    works = [(curve.of(load.missing), load) for load in loads]
-    left = sorted(works, key=lambda pair: -pair[0] / pair[1].speed)
-    for name in sorted(helpers, key=lambda name: (-helpers[name], name)):
-        for work, load in left:
-            if work / helpers[name] + STEAL_COST_S < work / load.speed * HEDGE_GAIN:
-                chosen.append((load, name))
-                left.remove((work, load))
-                break
+    works = [(curve.of(load.missing), load) for load in loads] if helpers else []
+    free = iter(sorted(helpers, key=lambda name: (-helpers[name], name)))
+    name = next(free, None)
+    for work, load in sorted(works, key=lambda pair: -pair[0] / pair[1].speed):
+        if name is None:
+            break
+        # A chunk that the fastest free helper is too slow for is none for the others either.
+        if work / helpers[name] + STEAL_COST_S < work / load.speed * HEDGE_GAIN:
+            chosen.append((load, name))
+            name = next(free, None)
     return chosen

@@ -66,6 +66,11 @@ class Ledger:
         """Chunks that a host holds."""
         return list(self._running.values())
 
+    @property
+    def beaten(self) -> list[Chunk]:
+        """Those of them that have nothing left to do, and do not know it."""
+        return [chunk for chunk in self._running.values() if chunk.is_beaten and not chunk.is_cancelled]
+
     def copy(self, name: str) -> Cut:
         """All that the running chunk `name` lacks, to be captured a second time."""
         missing = self.chunks[name].missing
@@ -126,6 +131,11 @@ class Ledger:
         chunk.missing -= fresh
         return fresh
 
+    def is_beating(self, name: str) -> bool:
+        """Whether the twin of chunk `name` has nothing left to do."""
+        twin = self._running.get(self.chunks[name].twin or "")
+        return twin is not None and twin.is_beaten
+
     def trim(self, name: str, stop: int) -> None:
         """Chunk `name` will not capture its frames at or after `stop`: they are pending, unless its twin has them."""
         chunk = self.chunks[name]
@@ -162,8 +172,11 @@ class Ledger:
                 self.pending |= lost
                 self._returned[chunk.name] = chunk
 
-    def check(self) -> None:
-        """Asserts what the class promises."""
+    def check(self, only: str | None = None) -> None:
+        """Asserts what the class promises, of all frames or of one chunk."""
+        if only is not None:
+            self._check_chunk(only)
+            return
         owned = [
             chunk.missing - self._twin_missing(chunk) if chunk.name < (chunk.twin or "") else chunk.missing
             for chunk in self.running
@@ -172,11 +185,18 @@ class Ledger:
         assert frameset.of(part for place in places for part in place.ranges) == self.frames, "a frame is nowhere"
         assert sum(map(len, places)) == len(self.frames), "a frame is in two places"
         assert sum(len(chunk.stored) for chunk in self.chunks.values()) == len(self.verified), "stored is not verified"
-        for chunk in self.chunks.values():
-            assert not (chunk.missing | chunk.stored) - frameset.of([chunk.frames]), "a frame is outside its chunk"
-            assert (chunk.host is not None) == (chunk.name in self._running), "a chunk half runs"
-            assert chunk.host is not None or not (chunk.missing or chunk.twin), "an ended chunk owns frames"
-            assert chunk.twin is None or self._running[chunk.twin].twin == chunk.name, "a twin without its twin"
+        for name in self.chunks:
+            self._check_chunk(name)
+
+    def _check_chunk(self, name: str) -> None:
+        chunk = self.chunks[name]
+        assert not (chunk.missing | chunk.stored) - frameset.of([chunk.frames]), "a frame is outside its chunk"
+        assert not chunk.missing & self.pending, "a frame is owned and pending"
+        assert not chunk.missing & self.verified, "a frame is owned and verified"
+        assert not chunk.stored - self.verified, "a frame is stored and not verified"
+        assert (chunk.host is not None) == (chunk.name in self._running), "a chunk half runs"
+        assert chunk.host is not None or not (chunk.missing or chunk.twin), "an ended chunk owns frames"
+        assert chunk.twin is None or self._running[chunk.twin].twin == chunk.name, "a twin without its twin"
 
     def _twin_missing(self, chunk: Chunk) -> FrameSet:
         twin = self._running.get(chunk.twin or "")
@@ -187,7 +207,7 @@ class Ledger:
 
     def _home(self, frame: int) -> Chunk | None:
         """The smallest ended chunk that `frame` came back from; a part of a part belongs to the part."""
-        for name in [name for name, chunk in self._returned.items() if not self.pending & frameset.of([chunk.frames])]:
+        for name in [name for name, chunk in self._returned.items() if not self.pending.touches(chunk.frames)]:
             del self._returned[name]
         homes = [chunk for chunk in self._returned.values() if frame in chunk.frames]
         return min(homes, key=lambda chunk: len(chunk.frames), default=None)

@@ -18,6 +18,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from capture.faults import FaultCode
 from capture.protocol import PAGE_LIMIT_S
 from fleet.agentzip import AgentZip
 from fleet.errors import CompositionError
@@ -29,6 +30,9 @@ DOCUMENT = "index.html"
 # A second of film is 60 seeks of its timelines.
 LISTENING_LIMIT = Fraction(2)
 VOLUME_REMEDY = "write the volume down, as `data-volume` or `data-automation`"
+# A page that does not get ready while it is asked will not while it is rendered.
+LATE = frozenset({FaultCode.PAGE_NOT_READY.value, FaultCode.SCRIPT_ENDLESS.value})
+LATE_REMEDY = "mend the composition, or give its page more seconds: `--page-timeout 300`"
 REMEDY = 'add the length in seconds to the root element, as in `data-duration="5"`'
 CONSOLE_LINES = 5
 
@@ -89,7 +93,9 @@ class Ruler:
 def envelopes(told: dict[str, Any]) -> dict[str, Envelope]:
     """The levels that the page told, by render id."""
     if problem := told.get("problem"):
-        raise CompositionError(_complaint("volumes cannot be measured", problem, told), remedy=VOLUME_REMEDY)
+        raise CompositionError(
+            _complaint("volumes cannot be measured", problem, told), remedy=_remedy(told, VOLUME_REMEDY)
+        )
     found = {volume["id"]: volume["points"] for volume in told.get("volumes", [])}
     return {name: tuple(Level(_micros(at), gain) for at, gain in points) for name, points in found.items() if points}
 
@@ -97,6 +103,10 @@ def envelopes(told: dict[str, Any]) -> dict[str, Envelope]:
 def _complaint(what: str, problem: object, told: dict[str, Any]) -> str:
     lines = [str(problem), *(f"page console: {line}" for line in told.get("console", [])[-CONSOLE_LINES:])]
     return f"{what}: " + "\n".join(lines)
+
+
+def _remedy(told: dict[str, Any], otherwise: str) -> str:
+    return LATE_REMEDY if told.get("code") in LATE else otherwise
 
 
 def _micros(number: float) -> Fraction:
@@ -107,7 +117,7 @@ def _micros(number: float) -> Fraction:
 def seconds(told: dict[str, Any]) -> Fraction:
     """The length that the page told, as a number that an attribute can hold."""
     if problem := told.get("problem"):
-        raise CompositionError(_complaint("the length cannot be measured", problem, told), remedy=REMEDY)
+        raise CompositionError(_complaint("the length cannot be measured", problem, told), remedy=_remedy(told, REMEDY))
     length = told.get("duration_s")
     if not isinstance(length, int | float) or not math.isfinite(length) or length <= 0:
         raise CompositionError(f"the page says that it lasts {length!r} s", remedy=REMEDY)

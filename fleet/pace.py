@@ -1,7 +1,7 @@
 """How fast a host captures: what its capacity promises, until its verified frames tell. Pure; time is an argument."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 # Frames arrive in bursts, one per pull; a shorter window would measure the bursts.
@@ -16,8 +16,13 @@ FROZEN_S = 20.0
 FROZEN_GAPS = 8
 FROZEN_COLD_S = 150.0
 GAPS_KEPT = 40
+# A host that stands still is cancelled when it has been silent for this many times what is called frozen.
+KILL_PATIENCE = 2.0
 # A guess per unit of capacity for the first orders, when nobody has been measured: one worker, a light 1080p page.
 GUESS_FRAMES_PER_S = 5.0
+# Equal cores have been seen to differ that much. Fewer hosts than that say little about the others.
+SURPRISE_GUESS = 3.0
+SURPRISE_HOSTS_MIN = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +57,17 @@ class Pace:
 
     def is_frozen(self, now_s: float, patience: float = 1.0) -> bool:
         """Whether it has been silent for much longer than it ever is between frames, `patience` times over."""
+        silent_s = now_s - self.heard_s
+        if not self.is_busy or silent_s <= patience * FROZEN_S:
+            return False  # mostly, and asked of every host again and again
         p95_s = sorted(self.gaps_s)[int(0.95 * len(self.gaps_s))] if self.gaps_s else 0.0
         limit_s = max(FROZEN_S, FROZEN_GAPS * p95_s) if self.total else FROZEN_COLD_S
         is_patient = self.is_stepping and not self.total
-        return self.is_busy and not is_patient and now_s - self.heard_s > patience * limit_s
+        return not is_patient and silent_s > patience * limit_s
+
+    def is_stuck(self, now_s: float) -> bool:
+        """Whether it is to be stopped: it has stood still for long enough to be doing nothing any more."""
+        return self.is_frozen(now_s, KILL_PATIENCE)
 
     def verified(self, count: float, now_s: float) -> "Pace":
         """Frames of this host are verified that cost as much as `count` average ones."""
@@ -90,6 +102,15 @@ class Pace:
         weight = 1.0 if self.frames_per_s is None else 1 - math.exp(-elapsed_s / MEMORY_S)
         old = self.frames_per_s or 0.0
         return replace(self, frames_per_s=old + weight * (rate - old), window_s=now_s, count=0)
+
+
+def surprise(paces: Iterable[Pace]) -> float:
+    """How many times as fast as its capacity promised a host has turned out to be, at most; at least 1."""
+    known = [(pace.frames_per_s, pace.capacity) for pace in paces if pace.frames_per_s is not None]
+    if len(known) < SURPRISE_HOSTS_MIN:
+        return SURPRISE_GUESS
+    unit = sum(speed for speed, _ in known) / sum(capacity for _, capacity in known)
+    return max(speed / capacity for speed, capacity in known) / unit
 
 
 def estimates(paces: Mapping[str, Pace], now_s: float) -> dict[str, float]:

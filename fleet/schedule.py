@@ -16,13 +16,9 @@ from fleet.aid import Aid
 from fleet.costs import Curve
 from fleet.doubts import Doubts
 from fleet.frameset import FrameSet
+from fleet.glance import Glance
 from fleet.ledger import Chunk, Cut, Ledger
 from fleet.standing import Standings
-
-# A host that stands still is cancelled when it has been silent for this many times what is called frozen.
-KILL_PATIENCE = 2.0
-# Frames alone change what idle hosts can do for others only little by little.
-LOOK_S = 0.5
 
 _OrderEvent = events.ChunkStarted | events.ChunkTrimmed | events.ChunkDone | events.ChunkFailed
 _ChunkEvent = (
@@ -32,7 +28,7 @@ _ChunkEvent = (
 
 
 class Schedule:
-    """Decides; whoever carries its orders out tells it what happened, and calls `handle` once a second besides.
+    """Decides; whoever carries its orders out tells it what happened, and calls `handle` when due, or once a second.
 
     `hosts` are those who may yet become ready; fewer than `hosts_min` usable ones, and it gives up. `curve` says what
     frames cost, `speeds` what hosts did before, in average frames per second.
@@ -60,7 +56,7 @@ class Schedule:
         self._failures: list[verdict.Failure] = []
         self._is_sequential = False
         self._end: orders.Finish | orders.GiveUp | None = None
-        self._looked_s = -LOOK_S
+        self._glance = Glance()
         self._said: list[orders.Order] = []
         self._doubts = Doubts(self._ledger, audit=audit)
         self._stories: dict[str, list[str]] = {}
@@ -80,6 +76,11 @@ class Schedule:
         """Each chunk's frames, and those that have a verified file in its directory; every frame at most once."""
         return {name: (chunk.frames, chunk.stored) for name, chunk in self._ledger.chunks.items()}
 
+    @property
+    def due_s(self) -> float:
+        """When `handle` is to be called at the latest; infinite when nothing that happened waits for it."""
+        return self._glance.due_s(len(self._hosts.hosts))
+
     def story(self, chunk: str) -> tuple[str, ...]:
         """The life of `chunk` as lines."""
         return tuple(self._stories.get(chunk, ()))
@@ -90,8 +91,8 @@ class Schedule:
             return ()
         for event in happened:
             self._apply(event, now_s)
-        is_news = not all(isinstance(event, events.FramesVerified | events.FramesCaptured) for event in happened)
-        return tuple(self._decide(now_s, is_news=is_news))
+        self._glance.hear(happened)
+        return tuple(self._decide(now_s))
 
     @classmethod
     def replay(
@@ -116,9 +117,11 @@ class Schedule:
         schedule._expected = set(hosts)
         return schedule
 
-    def check(self) -> None:
-        """Asserts that every frame is in exactly one place, and that hosts and chunks agree."""
-        self._ledger.check()
+    def check(self, chunk: str | None = None) -> None:
+        """Asserts that every frame is in exactly one place, and that hosts and chunks agree; or for one chunk only."""
+        self._ledger.check(chunk)
+        if chunk is not None:
+            return
         held = {name: host.chunk for name, host in self._hosts.hosts.items() if host.chunk is not None}
         assert held == {chunk.host: chunk.name for chunk in self._ledger.running}, "a host and its chunk disagree"
         assert all(self._hosts[name].is_alive for name in held), "a lost host holds a chunk"
@@ -221,6 +224,7 @@ class Schedule:
 
     def _count(self, event: events.FramesVerified, now_s: float) -> None:
         fresh = self._ledger.count(event.chunk, protocol.ranges_of(file.index for file in event.frames))
+        self._glance.is_owed |= self._ledger.is_beating(event.chunk)
         self._hosts.hear(event.host, event.chunk, now_s, self.curve.of(fresh))
         for found in self._doubts.compare(event):
             self._said.append(orders.Say(found.event))
@@ -290,30 +294,27 @@ class Schedule:
     def _tell(self, chunk: str, now_s: float, line: str) -> None:
         self._stories.setdefault(chunk, []).append(f"{now_s:.1f} s: {line}")
 
-    def _decide(self, now_s: float, *, is_news: bool) -> list[orders.Order]:
+    def _decide(self, now_s: float) -> list[orders.Order]:
         given = self._recheck(now_s)
-        self._end = self._end or self._ending(now_s)
-        if self._end is None:
-            given += [self._cancel(one) for one in self._ledger.running if one.is_beaten and not one.is_cancelled]
-            given += self._thaw(now_s)
-            given += self._drain(now_s)
-            if (is_news or now_s - self._looked_s >= LOOK_S) and self._hosts.has_idle(now_s):
-                given += self._employ(now_s)
+        self._end = self._end or self._finish()
+        if self._end is None and self._glance.is_due(now_s, len(self._hosts.hosts)):
+            given += self._look(now_s)
         said, self._said = self._said, []
         return [*said, *given, *([self._end] if self._end else [])]
 
-    def _ending(self, now_s: float) -> orders.Finish | orders.GiveUp | None:
-        kept = f"{len(self._ledger.verified)} of {len(self._ledger.frames)} frames are kept"
-        if self._hosts.halted_s is not None:
-            is_over = not self._ledger.running or self._hosts.is_late(now_s)
-            return orders.GiveUp(verdict.halted(kept)) if is_over else None
-        if self._ledger.verified == self._ledger.frames:
-            return None if self._doubts.are_being_checked else orders.Finish()
-        usable = self._hosts.usable(now_s)
-        if len(usable) + len(self._expected) >= self._hosts_min:
-            return None
-        whys = {name: why for name, why in self._hosts.troubles.items() if name not in usable}
-        return orders.GiveUp(verdict.nobody(whys, self._hosts_min, kept))
+    def _look(self, now_s: float) -> list[orders.Order]:
+        """All that concerns every host; the end of the run, too, when none is left."""
+        self._end = verdict.hopeless(self._ledger, self._hosts, len(self._expected), self._hosts_min, now_s)
+        if self._end is not None:
+            return []
+        given: list[orders.Order] = [self._cancel(chunk) for chunk in self._ledger.beaten]
+        given += self._thaw(now_s)
+        given += self._drain(now_s)
+        return given + (self._employ(now_s) if self._hosts.idle(now_s) else [])
+
+    def _finish(self) -> orders.Finish | None:
+        is_whole = self._ledger.verified == self._ledger.frames and self._hosts.halted_s is None
+        return orders.Finish() if is_whole and not self._doubts.are_being_checked else None
 
     def _cancel(self, chunk: Chunk) -> orders.Cancel:
         assert chunk.host is not None
@@ -322,18 +323,16 @@ class Schedule:
 
     def _recheck(self, now_s: float) -> list[orders.Order]:
         """Has frames that are in doubt captured again, each on one host that may do it and idles."""
-        usable = self._hosts.usable(now_s)
-        idle = [name for name in usable if self._hosts[name].chunk is None]
-        return [self._give(cut, name, now_s) for cut, name in self._doubts.checks(idle, usable)]
+        checks = self._doubts.checks(self._hosts.idle(now_s), self._hosts.usable(now_s)) if self._doubts.may_ask else ()
+        return [self._give(cut, name, now_s) for cut, name in checks]
 
     def _thaw(self, now_s: float) -> list[orders.Order]:
         """Stops who stands still; that others capture the same meanwhile has been tried before."""
         given: list[orders.Order] = []
         for chunk in self._ledger.running:
-            if chunk.host is None or chunk.is_cancelled or chunk.is_beaten:
-                continue
+            assert chunk.host is not None
             pace = self._hosts[chunk.host].pace
-            if pace.is_frozen(now_s, KILL_PATIENCE):
+            if pace.is_stuck(now_s) and not (chunk.is_cancelled or chunk.is_beaten):
                 self._strike(chunk.host, f"no frame of {chunk.name} for {now_s - pace.heard_s:.0f} s", now_s)
                 given.append(self._cancel(chunk))
         return given
@@ -359,7 +358,6 @@ class Schedule:
 
     def _employ(self, now_s: float) -> list[orders.Order]:
         """Gives idle hosts what is pending, or something of what others have."""
-        self._looked_s = now_s
         speeds = self._hosts.speeds(now_s)
         aid = Aid(self._ledger, self._hosts, self.curve, speeds=speeds, now_s=now_s, hosts_max=self._hosts_max)
         given = self._assign(aid, speeds, now_s)
@@ -382,15 +380,15 @@ class Schedule:
     def _assign_to(self, aid: Aid, speeds: Mapping[str, float], now_s: float, *, is_picky: bool) -> list[orders.Order]:
         """A picky host leaves frames that it failed at, and would not hold up the end."""
         given: list[orders.Order] = []
-        left, idle = aid.left(), aid.idle()
+        idle = aid.idle()
         size = sizing.shares if self._is_sequential else sizing.work
         pending = self.curve.of(self._ledger.pending)
-        work = size(pending, left - pending, idle, speeds, len(self._expected))
+        work = size(pending, aid.left - pending, idle, speeds, len(self._expected))
         for name in aid.wanted(idle):
             available = self._ledger.pending
-            if is_picky:
+            if is_picky and self._failures:
                 available -= verdict.avoided(name, self._failures)
-            if not available or (is_picky and sizing.would_hold_up(left, name, speeds)):
+            if not available or (is_picky and speeds[name] < aid.slowest):
                 continue
             count = self._chunk_frames or self.curve.count(available, work[name])
             cut = self._ledger.cut(available, min(count, sizing.CHUNK_FRAMES_MAX), name)

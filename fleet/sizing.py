@@ -37,6 +37,6 @@ def shares(
     return {name: pending * speeds[name] / everyone for name in idle}
 
 
-def would_hold_up(left: float, name: str, speeds: Mapping[str, float]) -> bool:
-    """Whether one frame on `name` would take longer than all that is `left` takes everyone."""
-    return len(speeds) > 1 and speeds[name] * (left / sum(speeds.values()) + LAST_CHUNK_S_MIN) < 1
+def slowest(left: float, speeds: Mapping[str, float]) -> float:
+    """The speed below which one frame would take a host longer than all that is `left` takes everyone."""
+    return 1 / (left / sum(speeds.values()) + LAST_CHUNK_S_MIN) if len(speeds) > 1 else 0.0

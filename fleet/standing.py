@@ -5,7 +5,7 @@ more often than not, and a render may last hours.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from fleet import events, pace
@@ -60,6 +60,11 @@ class Standings:
         known.pace = dataclasses.replace(known.pace, is_warm=False)
         return is_back
 
+    def surprise(self, names: Iterable[str]) -> float:
+        """How many times as fast as they are taken for these hosts may be: a guess that is not tried stays one."""
+        are_known = all(self.hosts[name].pace.frames_per_s is not None for name in names)
+        return 1.0 if are_known else pace.surprise(host.pace for host in self.hosts.values())
+
     def source(self, name: str) -> str:
         """Where the host's speed is from."""
         host = self.hosts[name]
@@ -99,9 +104,9 @@ class Standings:
         """Hosts that may be given frames now."""
         return [name for name, host in self.hosts.items() if host.is_usable(now_s) and self.halted_s is None]
 
-    def has_idle(self, now_s: float) -> bool:
-        """Whether a usable host has nothing to do."""
-        return any(self.hosts[name].chunk is None for name in self.usable(now_s))
+    def idle(self, now_s: float) -> list[str]:
+        """Those of them that have nothing to do."""
+        return [name for name in self.usable(now_s) if self.hosts[name].chunk is None]
 
     def speeds(self, now_s: float) -> dict[str, float]:
         """Average frames per second to expect of each usable host; of one that stands still, hardly any."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 START_S = 3.0
 # A host that nobody would miss stays free for others, and cannot fail.
 SLACK_S = 0.4
-SLACK = 0.02
+SLACK = 0.005
 
 
 def wall_s(work: float, speeds: Sequence[float]) -> float:
@@ -18,17 +18,20 @@ def wall_s(work: float, speeds: Sequence[float]) -> float:
     return START_S + work / sum(speeds)
 
 
-def useful(work: float, speeds: Sequence[float]) -> int:
-    """How many of the fastest hosts do `work` about as soon as all of them would; at least one."""
-    if not speeds:
-        return 0
-    enough_s = wall_s(work, speeds)
-    enough_s += max(SLACK_S, SLACK * enough_s)
-    fastest, together = sorted(speeds, reverse=True), 0.0
-    for count, speed in enumerate(fastest, start=1):
+def useful(work: float, speeds: Sequence[float], *, used: float = 0.0, surprise: float = 1.0) -> int:
+    """How many of the fastest hosts, beside `used` speed, do `work` about as soon as all of them would.
+
+    At least one when none is used. Those that are left out may turn out to be `surprise` times as fast.
+    """
+    fastest = sorted(speeds, reverse=True)
+    together, left_out = used, surprise * sum(fastest)
+    for count, speed in enumerate(fastest):
+        if together > 0:
+            soonest_s = work / (together + left_out)
+            if work / together <= soonest_s + max(SLACK_S, SLACK * (START_S + soonest_s)):
+                return count
         together += speed
-        if START_S + work / together <= enough_s:
-            return count
+        left_out = max(0.0, left_out - surprise * speed)
     return len(fastest)
 
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from capture import protocol
 from capture.faults import Blame, Fault, FaultCode
-from fleet import events, frameset, sentences
+from fleet import events, frameset, orders, sentences
 from fleet.errors import CompositionError, FleetLost, Interrupted
 from fleet.frameset import FrameSet
+from fleet.ledger import Ledger
+from fleet.standing import Standings
 
 # Taken for the host's fault at first, yet a page can cause them; a full disk or a missing browser it cannot.
 PAGE_CAN_CAUSE = frozenset(
@@ -70,6 +72,18 @@ def error(old: Failure, new: Failure) -> CompositionError:
     if fault.code in LATE:
         remedy = "mend the composition, or give its page more seconds: `--page-timeout 300`"
     return CompositionError("\n".join(lines), remedy=remedy)
+
+
+def hopeless(ledger: Ledger, hosts: Standings, expected: int, hosts_min: int, now_s: float) -> orders.GiveUp | None:
+    """Why the run ends before every frame is verified: its user wants it to, or too few hosts are left."""
+    kept = f"{len(ledger.verified)} of {len(ledger.frames)} frames are kept"
+    if hosts.halted_s is not None:
+        return orders.GiveUp(halted(kept)) if not ledger.running or hosts.is_late(now_s) else None
+    usable = hosts.usable(now_s)
+    if ledger.verified == ledger.frames or len(usable) + expected >= hosts_min:
+        return None
+    whys = {name: why for name, why in hosts.troubles.items() if name not in usable}
+    return orders.GiveUp(nobody(whys, hosts_min, kept))
 
 
 def nobody(whys: Mapping[str, str], hosts_min: int, kept: str) -> FleetLost:

@@ -2,20 +2,18 @@
 
 import bisect
 import dataclasses
+import enum
 import heapq
 import itertools
 import math
-import random
-import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
 from capture.faults import Fault, FaultCode
 from capture.protocol import FrameFile, FrameRange
-from fleet import costs, events, orders
-from fleet.costs import Curve
+from fleet import events, orders
 from fleet.events import Event
 from fleet.schedule import Schedule
 
@@ -26,10 +24,21 @@ SILENCE_S = 40.0  # after which a host that stands still is taken for lost
 # As agents give them out: blocks of eight frames, or of a second's worth where frames are slow.
 BLOCK_FRAMES = 8
 BLOCK_S = 1.0
-EVENTS_MAX = 60_000
+EVENTS_MAX = 1_000_000
+# Up to so many hosts all books are checked after each event; above, those of its chunk, and all of them now and then.
+CHECKED_HOSTS = 30
+CHECKS_PER_HOSTS = 16
 
 LIE: Literal["lie"] = "lie"  # says that all is done when half of it is
 Cost = Callable[[int], float]
+
+
+class Lie(enum.Enum):
+    """What a host that lies does all the time."""
+
+    PIXELS = "some of its frames are others than everybody's"
+    BLANK = "all of its frames are one picture"
+    SPEED = "it says at once that all is captured"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +61,8 @@ class SimHost:
     answer_s: float = ANSWER_S
     losses: tuple[Loss, ...] = ()
     freezes_s: float | None = None  # from then on it says nothing
+    drains_s: float | None = None  # its user wants it back
+    lie: Lie | None = None
     faults: dict[int, FaultCode | Literal["lie"]] = field(default_factory=dict)
 
 
@@ -87,6 +98,7 @@ class _State:
     is_up: bool = False
     count: int = 0
     work: _Work | None = None
+    is_gone: bool = False  # drained: it does not come back
 
 
 class World:
@@ -99,7 +111,6 @@ class World:
         *,
         cost: Cost = lambda _: 1.0,
         poison: int | None = None,
-        check_every: int = 1,
     ) -> None:
         self.schedule = schedule
         self.wall_s = 0.0
@@ -109,9 +120,10 @@ class World:
         self._states = {host.name: _State(host) for host in hosts}
         self._cost = cost
         self._poison = poison
-        self._check_every = check_every
+        self._check_every = 1 if len(hosts) <= CHECKED_HOSTS else max(2, len(hosts) // CHECKS_PER_HOSTS)
         self._queue: list[tuple[float, int, Callable[[], Event | None]]] = []
         self._order = itertools.count()
+        self._is_woken = False
 
     def run(self) -> None:
         """Until the schedule says how it ends; an endless schedule fails here."""
@@ -121,6 +133,8 @@ class World:
                 self._plan(loss.at_s, partial(self._go_away, state, loss))
             if state.host.freezes_s is not None:
                 self._plan(state.host.freezes_s, partial(self._freeze, state))
+            if state.host.drains_s is not None:
+                self._plan(state.host.drains_s, partial(self._drain, state))
         self._plan(0, self._tick)
         for count in range(EVENTS_MAX):
             self.wall_s, _, happen = heapq.heappop(self._queue)
@@ -128,14 +142,22 @@ class World:
             if event is not None:
                 self._log(event)
             given = self.schedule.handle(*([event] if event else []), now_s=self.wall_s)
-            if count % self._check_every == 0:
-                self.schedule.check()
+            self._check(event, is_whole=count % self._check_every == 0)
             for order in given:
                 self._obey(order)
+            if self.schedule.due_s < math.inf and not self._is_woken:
+                self._is_woken = True
+                self._plan(max(0.0, self.schedule.due_s - self.wall_s), self._wake)
             if self.end is not None:
                 self.schedule.check()
                 return
         raise AssertionError(f"no end after {EVENTS_MAX} events")
+
+    def _check(self, event: Event | None, *, is_whole: bool) -> None:
+        if is_whole:
+            self.schedule.check()
+        elif chunk := getattr(event, "chunk", None):
+            self.schedule.check(chunk)
 
     def _log(self, event: Event) -> None:
         self.log.append(events.Record("", self.wall_s, event))
@@ -146,8 +168,14 @@ class World:
     def _tick(self) -> None:
         self._plan(1.0, self._tick)
 
+    def _wake(self) -> None:
+        self._is_woken = False
+
+    def _drain(self, state: _State) -> Event | None:
+        return events.HostDraining(state.host.name) if state.is_up else None
+
     def _come_up(self, state: _State) -> Event | None:
-        if state.is_up:
+        if state.is_up or state.is_gone:
             return None
         if self._is_frozen(state):
             return events.HostLost(state.host.name, "says nothing")
@@ -156,12 +184,16 @@ class World:
         return events.HostReady(host=host.name, capacity=host.capacity, cores=1.0, browser="156", gl_renderer="sw")
 
     def _go_away(self, state: _State, loss: Loss) -> Event | None:
+        if state.is_gone:
+            return None
         state.life += 1
         state.is_up = False
         work, state.work = state.work, None
         if loss.late and work is not None and (frames := work.frames[: work.finished(self.wall_s + 2 * PULL_S)]):
             # What was on its way arrives late, and what had arrived arrives again.
-            burst = events.FramesVerified(chunk=work.order.chunk, host=state.host.name, frames=_files(frames))
+            burst = events.FramesVerified(
+                chunk=work.order.chunk, host=state.host.name, frames=_files(frames, state.host.lie)
+            )
             self._plan(0.5, lambda: burst)
         if loss.back_s is not None:
             self._plan(loss.back_s, lambda: self._come_up(state))
@@ -183,6 +215,7 @@ class World:
                 self._trim(self._states[order.host], order)
             case orders.Release():
                 self._states[order.host].is_up = False
+                self._states[order.host].is_gone = True
             case orders.Say():
                 self._log(order.event)
             case orders.Capture():
@@ -224,8 +257,9 @@ class World:
         if fault is not None:
             frame = None if isinstance(fault, str) else fault.frame
             del frames[frames.index(frame) if frame in frames else len(frames) // 2 :]
+        speed = math.inf if state.host.lie is Lie.SPEED else state.host.speed
         times_s = itertools.accumulate(
-            (self._cost(frame) / state.host.speed for frame in frames), initial=self.wall_s + CHUNK_COST_S
+            (self._cost(frame) / speed for frame in frames), initial=self.wall_s + CHUNK_COST_S
         )
         work = state.work = _Work(order, frames, list(times_s)[1:], fault)
         if self._is_frozen(state):
@@ -234,6 +268,10 @@ class World:
             chunk=order.chunk, host=order.host, attempt=order.attempt, workers=1, why="simulated"
         )
         self._later(state, CHUNK_COST_S, lambda: started)
+        seam = order.seam(FrameRange(0, 1))
+        if seam is not None:
+            drawn = events.SeamDrawn(chunk=order.chunk, host=order.host, frame=_files([seam], state.host.lie)[0])
+            self._later(state, CHUNK_COST_S, lambda: drawn)
         self._burst_next(state, work)
 
     def _burst_next(self, state: _State, work: _Work) -> None:
@@ -251,7 +289,7 @@ class World:
         if work.said < finished:
             frames, work.said = work.frames[work.said : finished], finished
             self._burst_next(state, work)
-            return events.FramesVerified(chunk=order.chunk, host=order.host, frames=_files(frames))
+            return events.FramesVerified(chunk=order.chunk, host=order.host, frames=_files(frames, state.host.lie))
         if work.said < len(work.frames):
             return None
         state.work = None
@@ -272,8 +310,15 @@ class World:
         self._plan(after_s, lambda: happen() if state.life == life else None)
 
 
-def _files(frames: list[int]) -> tuple[FrameFile, ...]:
-    return tuple(FrameFile(frame, 1, "00" * 32) for frame in frames)
+def _files(frames: list[int], lie: Lie | None) -> tuple[FrameFile, ...]:
+    return tuple(FrameFile(frame, 1, f"{_picture(frame, lie):064x}") for frame in frames)
+
+
+def _picture(frame: int, lie: Lie | None) -> int:
+    """Every frame is a picture of its own; a liar's are others."""
+    if lie is Lie.BLANK:
+        return 1 << 200
+    return frame + (1 << 100 if lie is Lie.PIXELS and frame % 7 == 0 else 0)
 
 
 def equal_split_s(count: int, hosts: list[SimHost], cost: Cost) -> float:
@@ -300,124 +345,3 @@ def lower_bound_s(count: int, hosts: list[SimHost], cost: Cost) -> float:
 def whole(count: int) -> FrameRange:
     """All frames of a render of `count`."""
     return FrameRange(0, count)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """One random fleet and what it renders; `curve` is what the schedule was told of the costs."""
-
-    count: int
-    hosts: list[SimHost]
-    costs: list[float]
-    curve: Curve
-
-    def cost(self, frame: int) -> float:
-        return self.costs[frame]
-
-    def run(self) -> World:
-        """To the end, with the books checked often."""
-        schedule = Schedule(whole(self.count), hosts=[host.name for host in self.hosts], curve=self.curve)
-        every = max(1, len(self.hosts) // 2)
-        world = World(schedule, self.hosts, cost=self.cost, check_every=every)
-        world.run()
-        return world
-
-
-SHAPES = ("flat", "heavy third", "ramp", "noise")
-
-
-def case(rng: random.Random, *, hosts_max: int = 1000, ideal_s: tuple[float, float] = (60.0, 180.0)) -> Case:
-    """A fleet without losses: 1 to `hosts_max` hosts, log-uniform; speeds 0.1 to 10 average frames/s, log-uniform; boot
-    0 to 5 s; half of the capacities tell the speed to within a third, the others nothing. A render whose ideal time is
-    `ideal_s`, flat, with a third that costs five times as much, rising tenfold, or random by scenes; half of the
-    schedules know the costs to within a fifth.
-    """
-    number = round(math.exp(rng.uniform(0, math.log(hosts_max))))
-    hosts = [_host(rng, f"h{index}") for index in range(number)]
-    speed = sum(host.speed for host in hosts)
-    count = max(30, round(rng.uniform(*ideal_s) * speed))
-    relative = _shape(rng, rng.choice(SHAPES), count)
-    mean = statistics.fmean(relative)
-    values = [value / mean for value in relative]
-    known = [(FrameRange(frame, frame + 1), value * rng.uniform(0.8, 1.25)) for frame, value in enumerate(values)]
-    curve = costs.curve(known, whole(count)) if rng.random() < 0.5 else costs.FLAT
-    return Case(count=count, hosts=hosts, costs=values, curve=curve)
-
-
-def _host(rng: random.Random, name: str) -> SimHost:
-    speed = math.exp(rng.uniform(math.log(0.1), math.log(10)))
-    capacity = speed * rng.uniform(0.67, 1.5) if rng.random() < 0.5 else rng.choice([1.0, 2.0, 4.0])
-    return SimHost(name=name, speed=speed, capacity=capacity, boot_s=rng.uniform(0, 5))
-
-
-def _shape(rng: random.Random, shape: str, count: int) -> list[float]:
-    if shape == "heavy third":
-        start = rng.choice([0, 1, 2]) * count // 3
-        return [5.0 if start <= frame < start + count // 3 else 1.0 for frame in range(count)]
-    if shape == "ramp":
-        return [1 + 9 * frame / count for frame in range(count)]
-    if shape == "noise":
-        return list(itertools.islice(_scenes(rng), count))
-    return [1.0] * count
-
-
-def _scenes(rng: random.Random) -> Iterator[float]:
-    while True:
-        cost = math.exp(rng.gauss(0, 0.6))
-        yield from itertools.repeat(cost, rng.randint(30, 300))
-
-
-def troubled(rng: random.Random) -> Case:
-    """A small fleet whose hosts are lost, come back, freeze, lie, fail and answer late, each in a quarter of them."""
-    calm = case(rng, hosts_max=12, ideal_s=(10.0, 40.0))
-    hosts = [_troubled(rng, host) for host in calm.hosts]
-    return dataclasses.replace(calm, hosts=hosts)
-
-
-def _troubled(rng: random.Random, host: SimHost) -> SimHost:
-    losses = tuple(
-        Loss(at_s=rng.uniform(0.5, 60), back_s=rng.choice([None, 2.0, 20.0]), late=rng.random() < 0.5)
-        for _ in range(rng.choice([0, 0, 0, 1, 3]))
-    )
-    codes: list[FaultCode | Literal["lie"]] = [
-        FaultCode.BROWSER_CRASHED,
-        FaultCode.FRAME_DAMAGED,
-        FaultCode.DISK_FULL,
-        FaultCode.NO_PROGRESS,
-        LIE,
-    ]
-    faults = {order: rng.choice(codes) for order in range(1, 9) if rng.random() < rng.choice([0, 0, 0, 0.3])}
-    return dataclasses.replace(
-        host,
-        losses=losses,
-        faults=faults,
-        freezes_s=rng.uniform(0, 60) if rng.random() < 0.15 else None,
-        answer_s=rng.choice([ANSWER_S, ANSWER_S, ANSWER_S, rng.uniform(0.5, 12)]),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """Wall times of one case: ours and an equal split's, as parts of the lower bound."""
-
-    ours: float
-    equal: float
-    hosts: int
-
-
-def measure(one: Case) -> Outcome:
-    """Runs the case to its end, which must be a good one."""
-    world = one.run()
-    assert world.end == orders.Finish()
-    bound_s = lower_bound_s(one.count, one.hosts, one.cost)
-    return Outcome(world.wall_s / bound_s, equal_split_s(one.count, one.hosts, one.cost) / bound_s, len(one.hosts))
-
-
-def table(outcomes: list[Outcome]) -> str:
-    """Median, p95 and worst of ours and of the equal split, in parts of the lower bound."""
-    lines = [f"{len(outcomes)} fleets, wall / lower bound   median      p95    worst"]
-    for name in ("ours", "equal"):
-        values = sorted(getattr(outcome, name) for outcome in outcomes)
-        row = (statistics.median(values), values[int(0.95 * (len(values) - 1))], values[-1])
-        lines.append(f"{'equal split' if name == 'equal' else 'fleetrender':<32}" + "".join(f"{x:9.2f}" for x in row))
-    return "\n".join(lines)

@@ -107,6 +107,31 @@ def test_frames_that_are_on_disk_are_announced_and_not_captured_again() -> None:
     assert chunk.inspected([], 0.0) == [Tell(Captured("c1", 1, tuple(kept))), Tell(Done("c1", 1))]
 
 
+@pytest.mark.parametrize(("took_ms", "frames"), [(2, 32), (10, 24), (20, 8), (100, 8), (300, 3)])
+def test_a_block_is_as_long_as_frames_are_quick(took_ms: int, frames: int) -> None:
+    chunk = make(workers=2, frames=FrameRange(0, 800))
+    chunk.start([], {}, 0.0)
+    chunk.ready(1, 0.0)
+    for index in range(8):
+        chunk.wrote(1, dataclasses.replace(file(index), took_ms=took_ms), 0.0)
+    assert chunk.finished(1, FrameRange(0, 8), 0.0) == [Give(1, FrameRange(8, 8 + frames))]
+
+
+def test_long_blocks_leave_every_worker_its_share_of_the_end() -> None:
+    chunk = make(workers=2, frames=FrameRange(0, 40))
+    chunk.start([], {}, 0.0)
+    given: list[int] = []
+    chunk.ready(1, 0.0)
+    block: FrameRange | None = FrameRange(0, 8)
+    while block:
+        given.append(len(block))
+        for index in block:
+            chunk.wrote(1, dataclasses.replace(file(index), took_ms=2), 0.0)
+        actions = chunk.finished(1, block, 0.0)
+        block = next((action.block for action in actions if isinstance(action, Give)), None)
+    assert given == [8, 8, 8, 8, 8]
+
+
 def test_no_more_workers_are_hired_than_there_are_blocks() -> None:
     chunk = make(workers=8, todo=(FrameRange(60, 62),))
     assert chunk.start([], {}, 0.0) == [Hire(1), Hire(2)]

@@ -8,7 +8,7 @@ import pytest
 from composition_support import by_id, page, paths, read, tree
 
 from fleet import bundle, composition, errors, findings
-from fleet.composition import entry, fonts, markup
+from fleet.composition import entry, fonts, markup, project
 
 
 def test_size_length_and_rate_come_from_the_root(tmp_path: Path) -> None:
@@ -69,6 +69,13 @@ def test_a_path_that_does_not_exist_suggests_one_that_does(tmp_path: Path) -> No
 def test_a_page_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     with pytest.raises(errors.CompositionError, match=r"index\.html: not UTF-8 text \(byte 0\)"):
         read(tmp_path, {"index.html": b"\xff<p>"})
+
+
+def test_a_page_too_large_to_be_markup_is_refused_unread(tmp_path: Path) -> None:
+    with (tmp_path / "index.html").open("wb") as sparse:
+        sparse.truncate(project.PAGE_LIMIT_BYTES + 1)
+    with pytest.raises(errors.CompositionError, match=r"index\.html: larger than"):
+        composition.read(tmp_path, variables={}, cache=tmp_path / "cache", offline=True)
 
 
 def test_a_fragment_gets_a_page_with_a_black_ground(tmp_path: Path) -> None:
@@ -257,6 +264,7 @@ def test_runtimes_left_by_an_export_are_removed(tmp_path: Path) -> None:
         ("<i data-color-grading></i>", "colour-grading"),
         ("<i data-x=3 data-hf-edit-base-x=0></i>", "studio-offsets"),
         ("<i data-requires-webgpu></i>", "webgpu"),
+        ("<script>img.setAttribute('data-color-grading', '{}')</script>", "colour-grading"),
         ("<script>L.tileLayer('x').addTo(map)</script>", "live-maps"),
         ("<script>new google.maps.Map(x)</script>", "live-maps"),
         ("<i data-fx-chain></i>", "audio-fx"),

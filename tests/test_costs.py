@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capture.protocol import FrameFile, FrameRange
-from fleet import costs, events, frameset, memory, usefulness
+from fleet import costs, events, frameset, memory, pace, usefulness
 from fleet.costs import FLAT, Curve
 from fleet.frameset import FrameSet
 from fleet.memory import Memory
+from fleet.pace import Pace
 
 HEAVY = Curve(10, (1.0, 5.0, 1.0))
 
@@ -104,6 +105,19 @@ def test_a_host_is_useful_as_long_as_it_would_be_missed() -> None:
     assert usefulness.useful(1000, [10.0, 0.001]) == 1
     assert usefulness.useful(0, [10.0, 10.0]) == 1
     assert usefulness.useful(10, []) == 0
+
+
+def test_hosts_that_keep_what_their_cores_promise_are_no_surprise() -> None:
+    kept = [Pace(capacity=cores, frames_per_s=5 * cores) for cores in (1, 2, 8)]
+    assert pace.surprise(kept) == 1
+    assert pace.surprise([*kept, Pace(capacity=1, frames_per_s=60)]) > 6
+    assert pace.surprise(kept[:2]) == pace.SURPRISE_GUESS
+
+
+def test_a_host_is_left_out_only_when_even_a_surprise_would_not_make_it_useful() -> None:
+    assert usefulness.useful(1000, [0.01], used=10.0) == 0
+    assert usefulness.useful(1000, [0.01], used=10.0, surprise=100.0) == 1
+    assert usefulness.useful(1000, [5.0] * 3, used=10.0) == 3
 
 
 def test_more_average_hosts_take_less_time_and_fewer_take_more() -> None:

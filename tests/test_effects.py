@@ -41,6 +41,7 @@ def test_elements_drawn_into_a_canvas_are_those_of_the_same_frame(tmp_path: Path
     for frame, picture in pictures.items():
         assert left_edge(picture, line=45 + 90, start=0) == pytest.approx(2 * frame, abs=1)
         assert png.rows(picture)[135][240][2] == pytest.approx(frame * 100 / 30, abs=1)
+        assert png.rows(picture)[10][310][:3] == (255, 255, 255), "what a timer drew"
     assert capture(folder, (17, 59), mode) == {frame: pictures[frame] for frame in (17, 59)}
 
 

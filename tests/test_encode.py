@@ -2,6 +2,7 @@ import asyncio
 import hashlib
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 from fractions import Fraction
@@ -110,6 +111,47 @@ def test_a_segment_is_the_same_bytes_twice_and_one_closed_gop(tmp_path: Path) ->
     (video,) = media.probe(tmp_path / "a.mp4").streams
     assert (video.packets, video.duration_s, video.rate) == (60, Fraction(2), Fraction(30))
     assert video.colour == ("tv", "bt709", "bt709", "bt709")
+
+
+@pytest.mark.ffmpeg
+@pytest.mark.parametrize(
+    ("name", "image", "counts"),
+    [
+        ("mp4", ImageFormat.JPEG, (1, 1, 5, 1, 12)),
+        ("mp4", ImageFormat.JPEG, (16,)),
+        ("mp4", ImageFormat.JPEG, (1, 2, 1, 2, 1)),
+        ("mp4", ImageFormat.PNG, (9, 1, 3)),
+        ("webm", ImageFormat.PNG, (9, 1, 3)),
+        ("mov", ImageFormat.PNG, (9, 1, 3)),
+    ],
+    ids=str,
+)
+def test_stills_that_are_decoded_once_for_many_frames_give_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, image: ImageFormat, counts: tuple[int, ...]
+) -> None:
+    suffix = "jpg" if image is ImageFormat.JPEG else "png"
+    different = media.make_stills(tmp_path / "stills", len(counts), suffix=suffix)
+    frames = [still for still, count in zip(different, counts, strict=True) for _ in range(count)]
+    frames = [Path(shutil.copy(still, tmp_path / f"{n}.{suffix}")) for n, still in enumerate(frames)]
+    plan = media.make_plan(len(frames), segment=len(frames), format=name, image=image, fps=Fraction(24000, 1001))
+    once, each = tmp_path / f"once.{name}", tmp_path / f"each.{name}"
+    shown = encode.stills(plan, FrameRange(0, len(frames)), frames)
+    assert [(still.frame, still.count) for still in shown] == [(sum(counts[:n]), counts[n]) for n in range(len(counts))]
+    asyncio.run(encode.run(plan, FrameRange(0, len(frames)), frames, once))
+    monkeypatch.setattr(encode, "_is_same", lambda *_: False)
+    asyncio.run(encode.run(plan, FrameRange(0, len(frames)), frames, each))
+    assert sha256(once) == sha256(each)
+
+
+def test_frames_are_one_still_only_in_a_row_and_where_stills_are_not_kept(tmp_path: Path) -> None:
+    for name, content in (("a", b"same"), ("b", b"same"), ("c", b"else"), ("d", b"same")):
+        (tmp_path / name).write_bytes(content)
+    os.link(tmp_path / "d", tmp_path / "e")
+    frames = [tmp_path / name for name in "abcde"]
+    span = FrameRange(10, 15)
+    assert [(s.frame, s.count) for s in encode.stills(media.make_plan(15), span, frames)] == [(10, 2), (12, 1), (13, 2)]
+    kept = encode.stills(media.make_plan(15, format="gif", image=ImageFormat.PNG), span, frames)
+    assert [(still.frame, still.count) for still in kept] == [(frame, 1) for frame in span]
 
 
 def damaged(data: bytes, kind: str) -> bytes:

@@ -88,8 +88,11 @@ def test_a_page_in_which_nothing_happens_names_its_root(tmp_path: Path) -> None:
 def test_a_page_that_never_answers_is_given_up_and_leaves_no_process(tmp_path: Path) -> None:
     folder = support.write(tmp_path / "project", {"index.html": support.page("<script>for (;;);</script>", root=ROOT)})
     ruler = measure.Ruler(agentzip.build(tmp_path / "agents"), page_limit_s=3)
-    with pytest.raises(errors.CompositionError, match=r"a script of the page does not end: index\.html, function"):
+    with pytest.raises(
+        errors.CompositionError, match=r"a script of the page does not end: index\.html, function"
+    ) as caught:
         composition.read(folder, variables={}, cache=tmp_path / "cache", offline=True, measure=ruler)
+    assert caught.value.remedy == measure.LATE_REMEDY  # to say its length would not help
     deadline_s = time.monotonic() + 10
     while (left := measuring_processes()) and time.monotonic() < deadline_s:
         time.sleep(0.1)

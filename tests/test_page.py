@@ -543,6 +543,14 @@ def test_a_page_that_asks_for_webgpu_takes_its_other_way(browser: Browser) -> No
         assert [warning["code"] for warning in session.ready()["warnings"]] == []
 
 
+def test_a_page_finds_the_same_machine_on_every_host(browser: Browser) -> None:
+    script = (
+        "<script>if (`${[navigator.hardwareConcurrency, navigator.deviceMemory]}` !== '4,8') throw 'other'</script>"
+    )
+    with film(browser, animated("", script)) as session:
+        assert [warning["code"] for warning in session.ready()["warnings"]] == []
+
+
 def test_sound_is_not_refused(browser: Browser) -> None:
     with film(browser, animated("", '<audio id="a" data-start="0" data-duration="1" src="a.mp3"></audio>')) as session:
         assert session.ready()["duration_s"] == 2

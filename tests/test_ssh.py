@@ -502,16 +502,27 @@ def test_a_session_that_freezes_is_given_up_after_its_keepalives(
         server.kill_sessions()
 
 
+def test_frames_that_are_one_file_there_are_one_file_here(server: sshd.Sshd, tmp_path: Path, run: Run) -> None:
+    names = [f"frame_{index:06d}.jpg" for index in range(50)]
+    (server.home / names[0]).write_bytes(os.urandom(1 << 20))
+    for name in names[1:]:
+        os.link(server.home / names[0], server.home / name)
+    found = run.pull(server.host(tmp_path), server.home, names)
+    assert sorted(found) == names
+    assert set(found.values()) == {(server.home / names[0]).read_bytes()}
+    assert len({(run.directory / "quarantine" / name).stat().st_ino for name in names}) == 1
+
+
 def test_a_session_killed_during_a_pull_leaves_no_half_file(server: sshd.Sshd, tmp_path: Path, run: Run) -> None:
-    names = [f"frame_{index:06d}.jpg" for index in range(40)]
+    names = [f"frame_{index:06d}.jpg" for index in range(200)]
     for name in names:
-        (server.home / name).write_bytes(os.urandom(1 << 20))
+        (server.home / name).write_bytes(os.urandom(1 << 17))
     quarantine = tmp_path / "quarantine"
     quarantine.mkdir()
 
     async def main() -> None:
         # Slow enough to be caught in the middle.
-        async with run.open(server.host(tmp_path, bwlimit_bytes=8 << 20)) as transport:
+        async with run.open(server.host(tmp_path, bwlimit_bytes=1 << 20)) as transport:
             pulling = asyncio.create_task(transport.pull(str(server.home), names, quarantine, limit_bytes=1 << 30))
             await until((quarantine / names[2]).exists)
             server.kill_sessions()

@@ -12,7 +12,7 @@ from fractions import Fraction
 from capture.protocol import PAGE_LIMIT_S, RenderSpec
 
 # Child frames need time, chance and the same abilities: whatever moves in them follows their clock.
-EVERY_FRAME = ("clock.js", "random.js", "webgpu.js")
+EVERY_FRAME = ("clock.js", "random.js", "webgpu.js", "machine.js")
 # A file may call those above it while it loads, and any file once the page is parsed.
 TOP_FRAME = (
     "failure.js",

@@ -124,6 +124,43 @@ fleet.paint = (() => {
     }
   };
 
+  const { setTimeout: realSetTimeout, clearTimeout: realClearTimeout } = fleet.clock.real;
+  /** Timers that were due before elements were painted, in that order. @type {{ id: number, run: () => void }[]} */
+  let held = [];
+  let isPainted = false;
+
+  /**
+   * A page that draws elements waits with a timer for them to be painted. How soon they are is a matter of luck, so
+   * its timers come after the first paint.
+   * @param {any} handler @param {number} [delayMs] @param {any[]} parameters @returns {number}
+   */
+  const setTimeoutAfterPaint = (handler, delayMs, ...parameters) => {
+    if (typeof handler !== "function") return realSetTimeout(handler, delayMs, ...parameters);
+    const run = () => handler.apply(window, parameters);
+    const due = () => void (isPainted || !drawsElements() ? run() : held.push({ id, run }));
+    const id = realSetTimeout(due, delayMs);
+    return id;
+  };
+  window.setTimeout = /** @type {any} */ (setTimeoutAfterPaint);
+  window.clearTimeout = (/** @type {number} */ id) => {
+    held = held.filter((one) => one.id !== id);
+    realClearTimeout(id);
+  };
+
+  /** The first paint of a page that draws elements, and what its timers have waited for it to do. */
+  const first = async () => {
+    // The second animation frame comes after the paint of the first.
+    for (let frame = 0; frame < 2 && drawsElements(); frame += 1) {
+      await new Promise((resolve) => fleet.clock.real.requestAnimationFrame(resolve));
+    }
+    isPainted = true;
+    for (let next = held.shift(); next; next = held.shift()) {
+      const { run } = next;
+      // A task of its own, so that one that throws stops no other.
+      await new Promise((resolve) => realSetTimeout(() => (resolve(undefined), run()), 0));
+    }
+  };
+
   /** Lets a page that waits for its elements to be painted see that they are. */
   const warmUp = async () => {
     if (!drawsElements()) return;
@@ -133,5 +170,5 @@ fleet.paint = (() => {
     }
   };
 
-  return Object.freeze({ lacksCompositor, begin, mark, prepare, draw, wrapped, warmUp });
+  return Object.freeze({ lacksCompositor, begin, mark, prepare, draw, wrapped, first, warmUp });
 })();

@@ -111,6 +111,7 @@ fleet.ready = (() => {
     await bounded("the document", prepared);
     await bounded("the stills of <video>", fleet.video.ready());
     await fleet.features.check(); // at once, instead of after waiting for what may never come
+    await bounded("the first paint", fleet.paint.first());
     await timelines();
     await loaded();
     fleet.paint.begin(); // to bind a timeline is to make its first updates

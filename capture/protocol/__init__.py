@@ -64,7 +64,17 @@ from capture.protocol.values import (
     frame_name,
     ranges_of,
 )
-from capture.protocol.worker import Block, BlockDone, BlockFailed, FrameWritten, Ready, SeamDrawn, Setup, Stepped
+from capture.protocol.worker import (
+    Block,
+    BlockDone,
+    BlockFailed,
+    FrameWritten,
+    Misjudged,
+    Ready,
+    SeamDrawn,
+    Setup,
+    Stepped,
+)
 
 __all__ = [
     "DIGESTS_PER_MESSAGE",
@@ -105,6 +115,7 @@ __all__ = [
     "Limits",
     "Loaded",
     "Message",
+    "Misjudged",
     "Missing",
     "Note",
     "Offer",

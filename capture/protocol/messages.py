@@ -43,7 +43,17 @@ from capture.protocol.coordinator import (
     Probe,
     Trim,
 )
-from capture.protocol.worker import Block, BlockDone, BlockFailed, FrameWritten, Ready, SeamDrawn, Setup, Stepped
+from capture.protocol.worker import (
+    Block,
+    BlockDone,
+    BlockFailed,
+    FrameWritten,
+    Misjudged,
+    Ready,
+    SeamDrawn,
+    Setup,
+    Stepped,
+)
 
 VERSION = 1
 # Bounds what a broken peer can make us buffer; the largest honest line, 1,000 captured frames, is 100 KiB.
@@ -64,7 +74,7 @@ FromAgent = (
     | Cleaned | Started | Captured | Seam | Trimmed | Done | Failed | Note | Pong | Stopping
 )  # fmt: skip
 ToWorker = Setup | Block
-FromWorker = Ready | Stepped | SeamDrawn | FrameWritten | BlockDone | BlockFailed | Note
+FromWorker = Ready | Stepped | SeamDrawn | FrameWritten | Misjudged | BlockDone | BlockFailed | Note
 Message = ToAgent | FromAgent | ToWorker | FromWorker
 
 _KINDS: dict[str, type[Message]] = {
@@ -73,7 +83,7 @@ _KINDS: dict[str, type[Message]] = {
         Hello, Acquire, Prepare, Offer, Probe, Examine, Canary, Capture, Cancel, Trim, Ack, Clean, Ping, Bye,
         Facts, Granted, Denied, Missing, Prepared, Probed, Examined, Canaried, Loaded,
         Cleaned, Started, Captured, Seam, Trimmed, Done, Failed, Note, Pong, Stopping,
-        Setup, Block, Ready, Stepped, SeamDrawn, FrameWritten, BlockDone, BlockFailed,
+        Setup, Block, Ready, Stepped, SeamDrawn, FrameWritten, Misjudged, BlockDone, BlockFailed,
     )
 }  # fmt: skip
 

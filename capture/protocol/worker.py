@@ -32,6 +32,7 @@ class Block:
     offset: int
     directory: str
     seam: int | None = None  # a frame right before these, to be drawn for its digest alone
+    repeats: bool = True  # frames in which the browser sees no change may be links to the frame before
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,13 @@ class FrameWritten:
     """One frame is on disk under its final name."""
 
     frame: FrameFile
+
+
+@dataclass(frozen=True, slots=True)
+class Misjudged:
+    """The browser saw no change up to this frame where there was one; the block is captured again in a fresh page."""
+
+    frame: int
 
 
 @dataclass(frozen=True, slots=True)

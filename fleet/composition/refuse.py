@@ -25,6 +25,9 @@ _WORDS = {
     "new maplibregl.Map": "live-maps",
     "new google.maps.": "live-maps",
     "L.tileLayer(": "live-maps",
+    'setAttribute("data-color-grading"': "colour-grading",
+    "setAttribute('data-color-grading'": "colour-grading",
+    "dataset.colorGrading =": "colour-grading",
 }
 # Asked for by libraries that draw in another way where it is absent; a page that cannot is refused when it says so.
 _WEBGPU = "navigator.gpu"

@@ -32,8 +32,9 @@ CANNOT = (1, 2, 4)  # usage, protocol, "action not supported": trying again cann
 
 PULL = (
     "-s", "-t", "--no-inc-recursive", "--files-from=-", "--from0", "--no-implied-dirs",
-    "--no-links", "--no-devices", "--no-specials", "--no-perms", "--no-owner", "--no-group", "--chmod=F600,D700",
-    "--whole-file", "--max-size=64m", "--max-alloc=512m", "--timeout=60", "--no-motd", "--out-format=%n %l",
+    "--no-links", "--hard-links", "--no-devices", "--no-specials", "--no-perms", "--no-owner", "--no-group",
+    "--chmod=F600,D700", "--whole-file", "--max-size=64m", "--max-alloc=512m", "--timeout=60", "--no-motd",
+    "--out-format=%n %l",
 )  # fmt: skip
 # --copy-links concerns our side only: blobs are staged as links under the names they will have.
 PUSH = (
