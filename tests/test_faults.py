@@ -5,14 +5,15 @@ control groups: `FLEETRENDER_FAULTS=all` runs them, too.
 """
 
 import asyncio
+import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import barcode
@@ -140,7 +141,7 @@ def test_a_jump_host_that_dies_is_dialled_again(tmp_path: Path, servers: list[Ss
     assert "host.lost" in check(tmp_path, running, servers)
 
 
-@contextmanager
+@contextlib.contextmanager
 def small_disk(server: Sshd) -> Iterator[Path]:
     """A file system of its own for the host's work directory."""
     path = server.directory / "disk"
@@ -236,7 +237,7 @@ def test_many_hosts_with_tiny_chunks_end_together(tmp_path: Path, count: int) ->
     fan_out(tmp_path, count)
 
 
-@contextmanager
+@contextlib.contextmanager
 def cgroup(server: Sshd, controller: str, **limits: int) -> Iterator[Path]:
     """The server and all that it starts, in a control group (version 1) of their own."""
     group = Path("/sys/fs/cgroup", controller, f"frt-{server.user}")
@@ -325,6 +326,34 @@ def test_a_frozen_host_costs_the_time_to_notice_and_one_steal(
 def test_a_host_without_memory_for_a_browser_leaves_its_frames_to_others(tmp_path: Path, servers: list[Sshd]) -> None:
     with cgroup(servers[0], "memory", limit_in_bytes=120 << 20):
         check(tmp_path, begin(tmp_path, hosts_toml(tmp_path, servers)), servers)
+
+
+def tighten(group: Path) -> None:
+    """Leaves a control group next to no memory beyond what it uses."""
+    for _ in range(100):
+        used_bytes = int((group / "memory.usage_in_bytes").read_text())
+        with contextlib.suppress(OSError):  # it has grown meanwhile
+            (group / "memory.limit_in_bytes").write_text(str(used_bytes + (1 << 20)))
+            return
+    raise AssertionError("the limit could not be set")
+
+
+@by_hand
+def test_a_host_whose_memory_runs_out_in_mid_chunk_starts_what_was_killed_anew(
+    tmp_path: Path, servers: list[Sshd], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with cgroup(servers[0], "memory") as group:
+        running = begin(tmp_path, hosts_toml(tmp_path, servers), 300)
+        running.wait_for("r14", "chunk.captured")
+        harm(servers[0], signal.SIGSTOP)
+        tighten(group)
+        harm(servers[0], signal.SIGCONT)
+        check(tmp_path, running, servers, 300)
+        (killed,) = re.findall(r"^oom_kill (\d+)$", (group / "memory.oom_control").read_text(), re.MULTILINE)
+    assert int(killed) > 0
+    say(
+        capsys, f"the kernel killed {killed} processes for memory; the host captured {frames_by(running, 'r14')} frames"
+    )
 
 
 @by_hand
