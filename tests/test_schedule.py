@@ -1,6 +1,7 @@
 """Rules of the schedule, one by one: events in, orders out."""
 
 import dataclasses
+import math
 
 import pytest
 
@@ -579,6 +580,18 @@ def test_no_more_hosts_are_used_than_allowed_until_one_of_them_is_lost() -> None
     assert [order.host for order in given if isinstance(order, Capture)] == ["b", "a"]
     given = schedule.handle(events.HostLost("b", "gone"), now_s=2)
     assert [order.host for order in given if isinstance(order, Capture)] == ["c"]
+
+
+def test_news_among_many_hosts_waits_for_the_next_look_and_is_not_forgotten() -> None:
+    names = [f"h{number}" for number in range(100)]
+    schedule = Schedule(FrameRange(0, 100_000), hosts=names)
+    schedule.handle(*map(ready, names[:99]), now_s=1.0)
+    assert schedule.due_s == math.inf
+    assert schedule.handle(ready("h99"), now_s=1.001) == ()
+    assert 1.001 < schedule.due_s < 1.1
+    given = schedule.handle(now_s=schedule.due_s)
+    assert [order.host for order in given if isinstance(order, Trim | Capture)] != []
+    assert schedule.due_s == math.inf
 
 
 def test_a_hosts_first_range_is_explained() -> None:
