@@ -12,7 +12,7 @@ TRIM_PATIENCE_S = 5.0
 
 
 class Aid:
-    """One moment's decisions; `speeds` has every usable host, in average frames per second."""
+    """One moment's decisions; `speeds` has every usable host, or those of one pixel class, in average frames/s."""
 
     def __init__(
         self,
@@ -32,7 +32,8 @@ class Aid:
         # All work that is not verified: who is given what does not change it.
         self.left = curve.of(ledger.frames) - curve.of(ledger.verified)
         self.slowest = sizing.slowest(self.left, speeds)
-        self._hosts_max = hosts_max
+        elsewhere = sum(host.chunk is not None for name, host in hosts.hosts.items() if name not in speeds)
+        self._hosts_max = None if hosts_max is None else max(0, hosts_max - elsewhere)
 
     def idle(self) -> list[str]:
         """Hosts with nothing to do, the fastest first."""
@@ -57,7 +58,7 @@ class Aid:
         )
         return count if self._hosts_max is None else max(0, min(count, self._hosts_max - len(used)))
 
-    def explained(self, cut: Cut, name: str) -> events.RangeSized:
+    def explained(self, cut: Cut, name: str, pixels: str) -> events.RangeSized:
         """Why the host's first range is what it is."""
         return events.RangeSized(
             host=name,
@@ -66,6 +67,8 @@ class Aid:
             share=round(self._curve.of(cut.todo) / self._curve.of(self._ledger.frames), 4),
             frames_per_s=round(self._speeds[name], 3),
             source=self._hosts.source(name),
+            pixels=pixels,
+            costs=self._curve.source,
         )
 
     def helpers(self) -> dict[str, float]:
@@ -117,3 +120,19 @@ class Aid:
             for chunk in chunks
             if chunk.host is not None and chunk.host in self._speeds and chunk.missing and not chunk.is_cancelled
         ]
+
+
+def leaving(ledger: Ledger, hosts: Standings) -> tuple[list[str], list[Chunk]]:
+    """Of the hosts that are wanted elsewhere those that go now, and the chunks that should end with what is begun."""
+    gone: list[str] = []
+    ending: list[Chunk] = []
+    for name in hosts.draining():
+        host = hosts[name]
+        chunk = ledger.chunks[host.chunk] if host.chunk is not None else None
+        if chunk is None:
+            host.is_alive = False
+            hosts.troubles[name] = "drained"
+            gone.append(name)
+        elif chunk.asked_s is None and not chunk.is_taken and len(chunk.missing) > 1:
+            ending.append(chunk)
+    return gone, ending

@@ -24,8 +24,13 @@ Draw = Callable[[], Awaitable[tuple[FrameFile, ...] | None]]
 class Canaries:
     """The class that renders is fixed as soon as no other one can have more capacity, or patience is over."""
 
-    def __init__(self, known: events.PixelsFixed | None, *, emit: Callable[[events.Event], None]) -> None:
-        """`known` is what an earlier run of the same plan has fixed."""
+    def __init__(
+        self, known: events.PixelsFixed | None, *, emit: Callable[[events.Event], None], allow_mixed: bool = False
+    ) -> None:
+        """`known` is what an earlier run of the same plan has fixed; with `allow_mixed` nobody is left out."""
+        self._allow_mixed = allow_mixed
+        self._others: dict[str, str] = {}  # class by host
+        self._suspects: dict[str, str] = {}  # what is wrong, by host
         self._pixels = known
         self._emit = emit
         self._drawn: dict[str, Drawn] = {}
@@ -39,6 +44,15 @@ class Canaries:
     def known(self) -> events.PixelsFixed | None:
         """How the frames look, once that is fixed."""
         return self._pixels
+
+    def pixels(self, host: str) -> str:
+        """A name of the host's class, equal for all whose canary frames are; empty for the one that renders."""
+        return self._others.get(host, "")
+
+    def suspected(self) -> list[events.HostRefused]:
+        """Hosts that differ and are just drawing once more: for a run that ends before they have."""
+        told = {} if self._allow_mixed else self._suspects
+        return [events.HostRefused(host, f"{host}: {text}", REMEDY) for host, text in told.items()]
 
     def expect(self, hosts: Iterable[Mustered]) -> None:
         """These hosts may have a say."""
@@ -102,14 +116,23 @@ class Canaries:
 
     async def _excuse(self, mustered: Mustered, first: tuple[FrameFile, ...], suspects: list[int], draw: Draw) -> None:
         """HostUnfit unless the composition is to blame: it looks different each time on this very host."""
-        assert self._pixels is not None
+        name = mustered.host.name
+        self._suspects[name] = self._difference(mustered, suspects)
         unstable = parity.differing(first, await draw() or ())
+        del self._suspects[name]
         proven = [frame for frame in suspects if frame not in unstable]
-        if proven:
-            frames = ", ".join(map(str, proven))
-            why = parity.differences(parity.traits(mustered), self._pixels.traits)
-            text = f"draws other pixels than {', '.join(self._pixels.hosts)} in frames {frames}: {why}"
-            raise HostUnfit(mustered.host.name, text, remedy=REMEDY)
-        frames = ", ".join(map(str, unstable))
-        text = f"frames {frames} look different each time, so hosts cannot be compared by them"
-        self._emit(events.Warned(mustered.host.name, text))
+        if not proven:
+            frames = ", ".join(map(str, unstable))
+            text = f"frames {frames} look different each time, so hosts cannot be compared by them"
+            self._emit(events.Warned(name, text))
+            return
+        text = self._difference(mustered, proven)
+        if not self._allow_mixed:
+            raise HostUnfit(name, text, remedy=REMEDY)
+        self._others[name] = parity.class_name(frame for frame in first if frame.index not in unstable)
+        self._emit(events.Warned(name, f"{text}; it gets whole scenes"))
+
+    def _difference(self, mustered: Mustered, frames: list[int]) -> str:
+        assert self._pixels is not None
+        why = parity.differences(parity.traits(mustered), self._pixels.traits)
+        return f"draws other pixels than {', '.join(self._pixels.hosts)} in frames {', '.join(map(str, frames))}: {why}"

@@ -90,6 +90,9 @@ def run_command(
     audit: Annotated[
         str | None, typer.Option(metavar="SHARE", help="Capture so many frames again at the end, compare: 1%.")
     ] = None,
+    allow_mixed: Annotated[
+        bool, typer.Option("--allow-mixed", help="Give whole scenes to hosts that draw other pixels.")
+    ] = False,
     frames: Annotated[str | None, typer.Option(metavar="A:B", help="Frames A up to but not including B.")] = None,
     sequential: Annotated[
         bool, typer.Option("--sequential", help="Frames depend on each other: step through all.")
@@ -146,6 +149,7 @@ def run_command(
         chunk_frames=chunk_frames,
         hosts_max=max_hosts,
         audit=requests.read_share(audit) if audit else 0.0,
+        allow_mixed=allow_mixed,
         substitute_fonts=substitute_fonts,
         busy=busy_policy.parse(busy),
         resume=resume,

@@ -12,13 +12,18 @@ from dataclasses import dataclass, field
 from capture.protocol import FrameRange
 from fleet.frameset import FrameSet
 
+# How the costs of frames are known.
+ALIKE = "taken for alike"
+REMEMBERED = "remembered"
+
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Cost of every frame: `values[frame // step]`, and 1 beyond them."""
+    """Cost of every frame: `values[frame // step]`, and 1 beyond them; `source` says how it is known."""
 
     step: int = 1
     values: tuple[float, ...] = ()
+    source: str = field(default=ALIKE, compare=False)
     _sums: tuple[float, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -26,6 +31,11 @@ class Curve:
             raise ValueError(f"costs must be positive, of at least one frame each: {self.step}, {self.values[:5]}")
         sums = itertools.accumulate((value * self.step for value in self.values), initial=0.0)
         object.__setattr__(self, "_sums", tuple(sums))
+
+    def at(self, frame: int) -> float:
+        """The cost of one frame."""
+        piece = frame // self.step
+        return self.values[piece] if piece < len(self.values) else 1.0
 
     def of(self, frames: FrameSet) -> float:
         """The cost of all of `frames`."""
@@ -59,7 +69,7 @@ class Curve:
 FLAT = Curve()
 
 
-def curve(costs: Iterable[tuple[FrameRange, float]], frames: FrameRange) -> Curve:
+def curve(costs: Iterable[tuple[FrameRange, float]], frames: FrameRange, *, source: str = REMEMBERED) -> Curve:
     """The curve through measured `costs` of a few ranges, scaled to an average of 1 over `frames`; gaps take it."""
     step = max(1, math.ceil(len(frames) / PIECES_MAX))
     sums = [0.0] * math.ceil(frames.stop / step)
@@ -75,6 +85,7 @@ def curve(costs: Iterable[tuple[FrameRange, float]], frames: FrameRange) -> Curv
     return Curve(
         step,
         tuple(max(one / many / mean, COST_MIN) if many else 1.0 for one, many in zip(sums, counts, strict=True)),
+        source,
     )
 
 

@@ -22,6 +22,7 @@ from fleet.errors import (
     HostLost,
     HostUnfit,
     HostUnreachable,
+    HostUntrusted,
     LockHeld,
     TemporaryError,
 )
@@ -58,6 +59,7 @@ class Dispatch:
         log: EventLog,
         schedule: Schedule,
         on_verified: Callable[[events.FramesVerified, FrameRange], None],
+        on_retracted: Callable[[events.FramesRetracted], None] = lambda _: None,
         history: Sequence[events.Record] = (),
         halt: Halt | None = None,
     ) -> None:
@@ -68,19 +70,20 @@ class Dispatch:
         self._log = log
         self._schedule = schedule
         self._on_verified = on_verified
+        self._on_retracted = on_retracted
         self._events: asyncio.Queue[tuple[events.Event, ...]] = asyncio.Queue()
         self._inboxes: dict[str, asyncio.Queue[Order]] = {}
         self._chunks: dict[str, FrameRange] = {}
         self._serving: set[str] = set()
         self._looked_s = 0.0
         self._released: set[str] = set()  # drained: they go before the end
-        self._roll = Roll(hosts, scale=work.plan.scale)
+        self._roll = Roll(hosts, scale=work.plan.scale, allow_mixed=work.allow_mixed)
         self._stepping = stepping.Stepping(
             resume.fixed_stepping(history, declared=work.plan.sequential),
             has_hints=work.may_keep_state and work.plan.frame_count > 1,
             emit=self._put,
         )
-        self._canaries = Canaries(resume.fixed_pixels(history), emit=self._put)
+        self._canaries = Canaries(resume.fixed_pixels(history), emit=self._put, allow_mixed=work.allow_mixed)
         self._loaded = resume.first_page(history)
 
     async def run(self, required_browser: str | None = None) -> None:
@@ -94,6 +97,8 @@ class Dispatch:
                     pass
             if self._halt.is_asked:  # too late for the schedule, and no segment is begun any more
                 raise verdict.halted("every frame is kept")
+            for refused in self._canaries.suspected():
+                self._log.emit(refused)
             for name, task in attending.items():
                 if name not in self._serving:  # dialling again, or still fetching the bundle: nothing is left to do
                     task.cancel()
@@ -105,13 +110,23 @@ class Dispatch:
             async with asyncio.timeout(min(TICK_S, max(0.0, due_s))):
                 batch = await self._events.get()
         batch += self._wishes()
-        for event in batch:
+        heard = [event for event in batch if self._may_count(event)]
+        for event in heard:
             self._log.emit(event)
-            if isinstance(event, events.FramesVerified):
-                self._on_verified(event, self._chunks[event.chunk])
-            elif isinstance(event, events.PageLoaded):
+            if isinstance(event, events.PageLoaded):
                 self._compare(event)
-        return self._schedule.handle(*batch, now_s=self._log.now_s())
+        given = self._schedule.handle(*heard, now_s=self._log.now_s())
+        for order in given:
+            if isinstance(order, orders.Say) and isinstance(order.event, events.FramesRetracted):
+                self._on_retracted(order.event)
+        for event in heard:
+            if isinstance(event, events.FramesVerified):
+                self._on_verified(self._schedule.kept(event), self._chunks[event.chunk])
+        return given
+
+    def _may_count(self, event: events.Event) -> bool:
+        """What comes late from a host that is not believed any more never was."""
+        return not isinstance(event, events.FramesVerified) or self._schedule.believes(event.host)
 
     def _wishes(self) -> tuple[events.HostDraining, ...]:
         """What users asked of this run from elsewhere, looked for once a second."""
@@ -189,7 +204,8 @@ class Dispatch:
         if isinstance(error, PASSING) and self._roll.is_present(host):
             self._put(events.HostLost(host.name, str(error), is_expected_back=is_expected_back))
         else:
-            self._put(events.HostRefused(host.name, str(error), error.remedy))
+            is_liar = isinstance(error, HostUntrusted)
+            self._put(events.HostRefused(host.name, str(error), error.remedy, is_liar))
 
     async def _serve_once(self, host: Host, log: logging.Logger) -> None:
         async with self._dialer.open(host) as transport, transport.start_agent() as channel:
@@ -203,7 +219,8 @@ class Dispatch:
             samples = stepping.samples(spec.frame_count)
             is_sequential = await self._stepping.decide(host.name, lambda: link.examine(spec, samples))
             spec = dataclasses.replace(spec, sequential=is_sequential)
-            self._put(_ready(mustered, await self._speed_factor(link, mustered, choice, spec)))
+            factor = await self._speed_factor(link, mustered, choice, spec)
+            self._put(_ready(mustered, factor, self._canaries.pixels(host.name)))
             self._serving.add(host.name)
             try:
                 await link.serve(inbox, spec)
@@ -234,8 +251,9 @@ class Dispatch:
 class Roll:
     """Who answered. The choice of hosts and mode is made once, when every host has answered or failed."""
 
-    def __init__(self, hosts: Sequence[Host], *, scale: int) -> None:
+    def __init__(self, hosts: Sequence[Host], *, scale: int, allow_mixed: bool = False) -> None:
         self._scale = scale
+        self._allow_mixed = allow_mixed
         self._awaited = {host.name for host in hosts}
         self._present: dict[str, Mustered] = {}
         self._refused: dict[str, HostError] = {}
@@ -271,7 +289,9 @@ class Roll:
             self._patience = None  # a host that comes back answers once more
         if not self._present:
             raise self._nobody()
-        choice = muster.choose(tuple(self._present.values()), required_browser, scale=self._scale)
+        choice = muster.choose(
+            tuple(self._present.values()), required_browser, scale=self._scale, allow_mixed=self._allow_mixed
+        )
         if not choice.accepted:
             raise FleetLost(
                 f"this run began with {required_browser}, which no host has any more",
@@ -288,7 +308,7 @@ class Roll:
             self._patience.reschedule(asyncio.get_running_loop().time() + LATE_S)
         self._settle(name)
         choice = await asyncio.shield(self._choice)
-        if reason := muster.misfit(mustered, choice):
+        if reason := muster.misfit(mustered, choice, allow_mixed=self._allow_mixed):
             raise HostUnfit(name, reason, remedy="install the same Chromium on every host: `fleetrender hosts setup`")
         return choice
 
@@ -316,11 +336,13 @@ class Roll:
         return FleetLost(message, remedy=remedy)
 
 
-def _ready(mustered: Mustered, speed_factor: float) -> events.HostReady:
+def _ready(mustered: Mustered, speed_factor: float, pixels: str) -> events.HostReady:
     return events.HostReady(
         host=mustered.host.name,
         capacity=mustered.capacity * speed_factor,
         cores=mustered.facts.cores,
         browser=mustered.browser.version,
         gl_renderer=mustered.browser.gl_renderer,
+        traits=parity.traits(mustered),
+        pixels=pixels,
     )

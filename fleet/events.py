@@ -30,6 +30,14 @@ class RunStarted:
     kept: tuple[FrameRange, ...] = ()  # verified by earlier runs and still there
 
 
+@dataclass(frozen=True, slots=True)
+class Trait:
+    """Something about a host that pixels could depend on, as text."""
+
+    name: str
+    value: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostReady:
     """A host holds the bundle and its lock, and waits for a chunk."""
@@ -39,15 +47,18 @@ class HostReady:
     cores: float
     browser: str
     gl_renderer: str
+    traits: tuple[Trait, ...] = ()
+    pixels: str = ""  # a name of its pixel class, unless that is the largest
 
 
 @dataclass(frozen=True, slots=True)
 class HostRefused:
-    """A host will not take part; the run goes on without it."""
+    """A host will not take part; the run goes on without it, and without what it delivered if it `is_liar`."""
 
     host: str
     message: str
     remedy: str
+    is_liar: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +88,6 @@ class SteppingFixed:
 
     sequential: bool
     why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Trait:
-    """Something about a host that pixels could depend on, as text."""
-
-    name: str
-    value: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +205,7 @@ class RunDraining:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RangeSized:
-    """Why a host's first range is as large as it is; `source` says where the speed is from."""
+    """Why a host's first range is as large as it is; `source` says where the speed is from, `costs` those of frames."""
 
     host: str
     chunk: str
@@ -210,16 +213,22 @@ class RangeSized:
     share: float  # of all work
     frames_per_s: float  # average frames
     source: str
+    pixels: str = ""  # the host's class, which gets whole scenes, unless it is the largest
+    costs: str = ""  # where those of the frames are from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostStruck:
-    """A host did something wrong, `strikes` times in a row by now; it gets no frames for the next `aside_s`."""
+    """A host did something wrong, `strikes` times in a row by now; it gets no frames for the next `aside_s`.
+
+    None for the rest of the run when it `is_final`: what it draws, or says, is not true.
+    """
 
     host: str
     strikes: int
     reason: str
     aside_s: float = 0.0
+    is_final: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,11 +242,22 @@ class Suspected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disagreed:
-    """Two hosts delivered different pictures of one frame; the first one counts."""
+    """Two pictures of one frame differ; the first one counts, unless its host proves wrong."""
 
     frame: int
     hosts: tuple[str, str]
     digests: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FramesRetracted:
+    """Verified frames that count no more: the host is not believed and nobody else drew them alike, or it is gone and
+    nobody else draws pixels like those.
+    """
+
+    chunk: str
+    host: str
+    frames: tuple[FrameRange, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,7 +325,7 @@ Event = (
     RunStarted | HostReady | HostRefused | HostLost | ModeFixed | SteppingFixed | PixelsFixed | PageLoaded
     | BundlePushed | ChunkOrdered | ChunkStarted | ChunkTrimmed | FramesCaptured | FramesVerified | ChunkDone
     | ChunkFailed | RangeSized | RunDraining | HostDraining | HostStruck | Suspected | Disagreed
-    | SeamDrawn | SeamMatched | Audited
+    | FramesRetracted | SeamDrawn | SeamMatched | Audited
     | SegmentEncoded | AudioMixed | Warned | RunFinished
 )  # fmt: skip
 
@@ -334,6 +354,7 @@ _KINDS: dict[str, type[Event]] = {
     "host.struck": HostStruck,
     "chunk.suspected": Suspected,
     "frame.disagreed": Disagreed,
+    "frames.retracted": FramesRetracted,
     "seam.drawn": SeamDrawn,
     "seam.matched": SeamMatched,
     "frames.audited": Audited,

@@ -36,6 +36,7 @@ class Chunk:
     stored: FrameSet = field(default_factory=FrameSet)  # have a verified file in this chunk's directory
     twin: str | None = None  # while both run
     is_cancelled: bool = False
+    cancelled_s: float = 0.0
     is_beaten: bool = False  # its twin verified what it was still about
     is_taken: bool = False  # its host's workers have begun with all of it
     asked_s: float | None = None  # when its end was asked to be sooner, until that is answered
@@ -43,6 +44,7 @@ class Chunk:
     helpers: tuple[str, ...] = ()  # who waits for that answer
     keeper: str | None = None  # whose connection broke over it: some of `kept` may be on its disk
     kept: FrameSet = field(default_factory=FrameSet)
+    spoiled: FrameSet = field(default_factory=FrameSet)  # have a file in this chunk's directory that counts no more
 
     @property
     def is_divisible(self) -> bool:
@@ -92,7 +94,7 @@ class Ledger:
         if home is None:  # never given out: all that is left of the render's end
             part = FrameSet(available.ranges[:1]).first(count)
             return Cut(self._fresh_name(), 1, part.span, part)
-        inside = frameset.of([home.frames])
+        inside = frameset.of([home.frames]) - home.spoiled
         part = (available & inside).first(count)
         if part == self.pending & inside:
             return Cut(home.name, home.attempt + 1, home.frames, part)
@@ -172,10 +174,25 @@ class Ledger:
                 self.pending |= lost
                 self._returned[chunk.name] = chunk
 
+    def retract(self, name: str, frames: FrameSet) -> FrameSet:
+        """Those of `frames` whose file in chunk `name` counted are pending again; returned.
+
+        They will be captured under another name: the host that they are from must not find them finished.
+        """
+        chunk = self.chunks[name]
+        lost = chunk.stored & frames
+        chunk.stored -= lost
+        chunk.spoiled |= lost
+        chunk.kept -= lost
+        self.verified -= lost
+        self.pending |= lost
+        return lost
+
     def check(self, only: str | None = None) -> None:
         """Asserts what the class promises, of all frames or of one chunk."""
         if only is not None:
             self._check_chunk(only)
+            self._check_places(self.chunks[only])
             return
         owned = [
             chunk.missing - self._twin_missing(chunk) if chunk.name < (chunk.twin or "") else chunk.missing
@@ -190,13 +207,16 @@ class Ledger:
 
     def _check_chunk(self, name: str) -> None:
         chunk = self.chunks[name]
-        assert not (chunk.missing | chunk.stored) - frameset.of([chunk.frames]), "a frame is outside its chunk"
-        assert not chunk.missing & self.pending, "a frame is owned and pending"
-        assert not chunk.missing & self.verified, "a frame is owned and verified"
-        assert not chunk.stored - self.verified, "a frame is stored and not verified"
+        own = [frames.span for frames in (chunk.missing, chunk.stored) if frames]
+        assert all(map(chunk.frames.covers, own)), "a frame is outside its chunk"
         assert (chunk.host is not None) == (chunk.name in self._running), "a chunk half runs"
         assert chunk.host is not None or not (chunk.missing or chunk.twin), "an ended chunk owns frames"
         assert chunk.twin is None or self._running[chunk.twin].twin == chunk.name, "a twin without its twin"
+
+    def _check_places(self, chunk: Chunk) -> None:
+        assert not chunk.missing & self.pending, "a frame is owned and pending"
+        assert not chunk.missing & self.verified, "a frame is owned and verified"
+        assert not chunk.stored - self.verified, "a frame is stored and not verified"
 
     def _twin_missing(self, chunk: Chunk) -> FrameSet:
         twin = self._running.get(chunk.twin or "")
@@ -209,5 +229,6 @@ class Ledger:
         """The smallest ended chunk that `frame` came back from; a part of a part belongs to the part."""
         for name in [name for name, chunk in self._returned.items() if not self.pending.touches(chunk.frames)]:
             del self._returned[name]
-        homes = [chunk for chunk in self._returned.values() if frame in chunk.frames]
+        returned = self._returned.values()
+        homes = [chunk for chunk in returned if frame in chunk.frames and frame not in chunk.spoiled]
         return min(homes, key=lambda chunk: len(chunk.frames), default=None)

@@ -66,6 +66,7 @@ class Work:
     workers: int | None  # asked for on the command line
     strict: bool = False  # what the page warns of ends the run
     page_limit_s: float = PAGE_LIMIT_S  # for a page to get ready, and for one frame
+    allow_mixed: bool = False  # hosts that draw other pixels take part
     may_keep_state: bool = False  # whether it is worth examining if frames depend on each other
     page_notes: PageNotes = field(default_factory=PageNotes)  # grows while the run goes on
     busy: Busy = busy.SKIP

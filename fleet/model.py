@@ -113,7 +113,9 @@ class Composition:
     assets: tuple[Asset, ...] = ()
     audio: tuple[AudioTrack, ...] = ()
     videos: tuple[VideoSlot, ...] = ()
+    cuts_s: tuple[Fraction, ...] = ()  # moments where something at its top level begins or ends
     has_webgl: bool = True
+    gl_spans: tuple[tuple[Fraction, Fraction], ...] = ()  # seconds in which a canvas shows, where it may be WebGL's
     sequential: bool = False  # declared: frames depend on those before them
     may_keep_state: bool = True  # scripts have what frames could depend on each other by, so it is worth examining
     findings: tuple[Finding, ...] = ()

@@ -39,9 +39,12 @@ class Choice:
     accepted: tuple[Mustered, ...]
 
 
-def choose(mustered: tuple[Mustered, ...], required_browser: str | None = None, *, scale: int = 1) -> Choice:
+def choose(
+    mustered: tuple[Mustered, ...], required_browser: str | None = None, *, scale: int = 1, allow_mixed: bool = False
+) -> Choice:
     """The browser build with the most capacity wins, or `required_browser` when a resumed run fixed it before.
 
+    Hosts with any other one are accepted, too, with `allow_mixed`: what they draw tells their class.
     Screenshot mode as soon as one accepted host needs it: frames of two modes may differ in a pixel. So does
     a `scale` other than 1: Chromium draws begin-frame pictures in CSS pixels, whatever the density.
     """
@@ -49,14 +52,14 @@ def choose(mustered: tuple[Mustered, ...], required_browser: str | None = None, 
     for one in mustered:
         capacity[identity(one.browser)] = capacity.get(identity(one.browser), 0.0) + one.capacity
     winner = required_browser or max(sorted(capacity), key=lambda name: capacity[name])
-    accepted = tuple(one for one in mustered if identity(one.browser) == winner)
+    accepted = tuple(one for one in mustered if allow_mixed or identity(one.browser) == winner)
     mode, why = _mode(accepted, scale)
     return Choice(mode=mode, browser=winner, why=why, accepted=accepted)
 
 
-def misfit(mustered: Mustered, choice: Choice) -> str | None:
+def misfit(mustered: Mustered, choice: Choice, *, allow_mixed: bool = False) -> str | None:
     """Why this host would draw other pixels than the chosen ones, or None when it would not."""
-    if identity(mustered.browser) != choice.browser:
+    if identity(mustered.browser) != choice.browser and not allow_mixed:
         return f"its browser is {identity(mustered.browser)}, this render uses {choice.browser}"
     if choice.mode is CaptureMode.BEGIN_FRAME and mustered.browser.mode is not choice.mode:
         return f"it can only take screenshots ({mustered.browser.mode_why}), this render uses begin-frame capture"

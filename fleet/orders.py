@@ -50,18 +50,25 @@ class Release:
     host: str
 
 
+Sayable = (
+    events.RangeSized | events.HostStruck | events.Suspected | events.Disagreed | events.SeamMatched | events.Audited
+    | events.FramesRetracted | events.Warned
+)  # fmt: skip
+
+
+# Events that change nothing in what is to be done.
+Remark = (
+    events.ModeFixed | events.PageLoaded | events.BundlePushed | events.SegmentEncoded | events.AudioMixed
+    | events.RunFinished | events.RangeSized | events.SeamMatched | events.Audited
+    | events.HostStruck | events.Suspected | events.Disagreed | events.Warned
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Say:
     """Write down what the schedule itself has found."""
 
-    event: (
-        events.RangeSized
-        | events.HostStruck
-        | events.Suspected
-        | events.Disagreed
-        | events.SeamMatched
-        | events.Audited
-    )
+    event: Sayable
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 Pure: no I/O.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -77,6 +78,11 @@ def classes(drawn: Iterable[Drawn]) -> tuple[PixelClass, ...]:
         else:
             found[place] = PixelClass((*found[place].members, one))
     return tuple(sorted(found, key=lambda each: -each.capacity))
+
+
+def class_name(frames: Iterable[FrameFile]) -> str:
+    """A short name of a class by its canary frames, the same in every run."""
+    return hashlib.sha256(" ".join(frame.sha256 for frame in frames).encode()).hexdigest()[:6]
 
 
 def speed_factor(reference: Sequence[FrameFile], own: Sequence[FrameFile]) -> float:

@@ -15,14 +15,17 @@ from fleet import (
     audio,
     bundle,
     composition,
+    costs,
     events,
     findings,
+    hints,
     measure,
     memory,
     programs,
     report,
     resume,
     rundir,
+    scenes,
     sentences,
     stills,
     transports,
@@ -148,9 +151,14 @@ async def run(
     request.output.parent.mkdir(parents=True, exist_ok=True)
     with rundir.output_lock(rundir.state_root(), request.output):
         directory, history = _open_run(request, prepared.plan)
-        schedule = _schedule(request, prepared.plan, directory, history)
+        parts = scenes.between(prepared.composition.cuts_s, prepared.plan.fps, prepared.plan.frames)
+        schedule = _schedule(request, prepared, directory, history, parts)
         started = _started(request, prepared, directory, schedule, is_resumed=bool(history))
         with _logged(started, prepared.composition, directory, history, readers, halt) as log:
+            if request.allow_mixed and len(parts) == 1:
+                log.emit(
+                    events.Warned("--allow-mixed", "the composition has one scene, which one class of hosts draws")
+                )
             delivered = await _render(request, prepared, directory, history, schedule, log, halt)
             log.emit(_success(request, delivered))
         if not request.keep:
@@ -181,6 +189,7 @@ async def _render(
         strict=request.strict,
         page_limit_s=request.page_limit_s,
         may_keep_state=prepared.composition.may_keep_state,
+        allow_mixed=request.allow_mixed,
     )
     try:
         async with asyncio.TaskGroup() as group, transports.dialer(directory.path, prepared.agent) as dialer:
@@ -193,10 +202,12 @@ async def _render(
                 log=log,
                 schedule=schedule,
                 on_verified=pipeline.add_verified,
+                on_retracted=pipeline.retract,
                 history=history,
                 halt=halt,
             )
             await dispatch.run(resume.fixed_browser(history))
+            pipeline.close()
             remembered = memory.path(rundir.cache_root(), plan)
             known = memory.read(remembered, plan.frames)
             memory.write(remembered, rundir.read_events(directory.events), schedule.speeds, known)
@@ -289,16 +300,25 @@ def _success(request: Request, delivered: assemble.Delivered) -> events.RunFinis
     )
 
 
-def _schedule(request: Request, plan: Plan, directory: RunDirectory, history: list[events.Record]) -> Schedule:
+def _schedule(
+    request: Request,
+    prepared: Prepared,
+    directory: RunDirectory,
+    history: list[events.Record],
+    parts: tuple[FrameRange, ...],
+) -> Schedule:
+    plan = prepared.plan
     known = memory.read(memory.path(rundir.cache_root(), plan), plan.frames)
+    is_known = known.curve.source == costs.REMEMBERED
     return Schedule.replay(
         history,
         plan.frames,
         hosts=[host.name for host in request.hosts],
         chunk_frames=request.chunk_frames,
-        curve=known.curve,
+        curve=known.curve if is_known else hints.curve(prepared.composition, plan.frames, plan.fps),
         speeds=known.speeds,
         hosts_max=request.hosts_max,
         audit=request.audit,
+        scenes=parts,
         absent=resume.absent_frames(directory.chunks, plan, history),
     )

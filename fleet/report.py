@@ -22,6 +22,8 @@ _OutputEvent = (
     | events.Warned
 )  # fmt: skip
 
+_Evidence = events.HostStruck | events.Suspected | events.Disagreed | events.FramesRetracted
+
 
 def fold(records: Iterable[events.Record]) -> dict[str, Any]:
     """The report on `records`, which may end anywhere, as a crash makes them do."""
@@ -109,7 +111,7 @@ class _Tally:
                 | events.SteppingFixed() | events.PixelsFixed()
             ):  # fmt: skip
                 self._add_output(event, now_s)
-            case events.HostStruck() | events.Suspected() | events.Disagreed():
+            case events.HostStruck() | events.Suspected() | events.Disagreed() | events.FramesRetracted():
                 self._add_evidence(event, now_s)
             case events.SeamDrawn() | events.SeamMatched() | events.Audited():
                 self._add_seam(event)
@@ -157,8 +159,11 @@ class _Tally:
                 is_cancelled = event.fault.code is FaultCode.CANCELLED
                 order.end(now_s, "cancelled" if is_cancelled else "failed", event.fault)
 
-    def _add_evidence(self, event: events.HostStruck | events.Suspected | events.Disagreed, now_s: float) -> None:
+    def _add_evidence(self, event: _Evidence, now_s: float) -> None:
         """Against hosts, or against the composition: what went wrong where, with both sides of it."""
+        if isinstance(event, events.FramesRetracted):
+            self.verified -= frameset.of(event.frames)
+            self.hosts.setdefault(event.host, _Host()).frames -= sum(map(len, event.frames))
         kind = events.name_of(event)
         self.evidence.append({"at_s": _rounded(now_s), "type": kind, **wire.to_plain(event)})
 
@@ -260,6 +265,7 @@ class _Tally:
             "cores": host.ready.cores if host.ready else None,
             "browser": host.ready.browser if host.ready else None,
             "gl_renderer": host.ready.gl_renderer if host.ready else None,
+            "pixels": host.ready.pixels if host.ready else None,
             "workers": last.workers if last else 0,
             "why": last.why if last else "",
             "frames": host.frames,

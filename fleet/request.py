@@ -45,6 +45,7 @@ class Request:
     chunk_frames: int | None = None
     hosts_max: int | None = None
     audit: float = 0.0  # part of all frames, to be captured a second time
+    allow_mixed: bool = False  # hosts that draw other pixels get whole scenes
     substitute_fonts: bool = False
     busy: Busy = busy.SKIP
     resume: bool = False

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from capture import protocol
-from capture.protocol import FrameRange
+from capture.protocol import FrameFile, FrameRange
 from fleet import events, frameset, ingest
 from fleet.frameset import FrameSet
 from fleet.model import Plan
@@ -17,24 +17,29 @@ def absent_frames(chunks: Path, plan: Plan, history: list[events.Record]) -> Fra
     """Frames that the log says are verified and whose file is missing, or no longer what was verified."""
     ranges: dict[str, FrameRange] = {}
     homes: dict[int, str] = {}  # the chunk whose file of the frame counts; later ones were captured for comparison
-    gone: set[int] = set()
-    kept: set[int] = set()
+    found: dict[int, bool] = {}  # whether some file of the frame is there
     for record in history:
         event = record.event
         if isinstance(event, events.ChunkOrdered):
             ranges[event.chunk] = event.frames
+        elif isinstance(event, events.FramesRetracted):
+            for index in [index for index in frameset.of(event.frames) if homes.get(index) == event.chunk]:
+                del homes[index], found[index]
         elif isinstance(event, events.FramesVerified):
             for frame in event.frames:
-                if homes.setdefault(frame.index, event.chunk) != event.chunk:
-                    continue
-                name = protocol.frame_name(frame.index - ranges[event.chunk].start, plan.image)
-                try:
-                    ingest.verify(chunks / event.chunk / name, frame, plan)
-                except ingest.FrameRejected:
-                    gone.add(frame.index)
-                else:
-                    kept.add(frame.index)
-    return frameset.of(protocol.ranges_of(gone - kept))
+                if homes.setdefault(frame.index, event.chunk) == event.chunk:
+                    name = protocol.frame_name(frame.index - ranges[event.chunk].start, plan.image)
+                    is_there = _is_there(chunks / event.chunk / name, frame, plan)
+                    found[frame.index] = found.get(frame.index, False) or is_there
+    return frameset.of(protocol.ranges_of(index for index, is_there in found.items() if not is_there))
+
+
+def _is_there(path: Path, frame: FrameFile, plan: Plan) -> bool:
+    try:
+        ingest.verify(path, frame, plan)
+    except ingest.FrameRejected:
+        return False
+    return True
 
 
 def fixed_browser(history: list[events.Record]) -> str | None:

@@ -2,28 +2,31 @@
 
 Pending frames go out lowest first: a lost host's frames come before those that nobody had yet, and segments complete
 in order. `ledger` says where each frame is, `standing` what is known of each host, `sizing` how much one gets, `aid`
-what idle ones do for busy ones, `witness` what to believe, `verdict` when a failure is nobody's host.
+what idle ones do for busy ones, `doubts` what to believe, `blame` what follows for hosts and for the run.
 """
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any, assert_never
 
-from capture import protocol
-from capture.faults import Blame
+from capture import faults, protocol
 from capture.protocol import FrameRange
-from fleet import costs, events, frameset, orders, sizing, verdict
+from fleet import aid as aids
+from fleet import costs, events, frameset, hints, orders, sizing, verdict
 from fleet.aid import Aid
+from fleet.blame import Blame
 from fleet.costs import Curve
 from fleet.doubts import Doubts
 from fleet.frameset import FrameSet
 from fleet.glance import Glance
 from fleet.ledger import Chunk, Cut, Ledger
+from fleet.scenes import Scenes
 from fleet.standing import Standings
 
 _OrderEvent = events.ChunkStarted | events.ChunkTrimmed | events.ChunkDone | events.ChunkFailed
 _ChunkEvent = (
     events.ChunkOrdered | events.ChunkStarted | events.ChunkTrimmed | events.FramesVerified | events.ChunkDone
-    | events.ChunkFailed | events.SeamDrawn
+    | events.ChunkFailed | events.SeamDrawn | events.FramesRetracted
 )  # fmt: skip
 
 
@@ -45,6 +48,7 @@ class Schedule:
         speeds: Mapping[str, float] | None = None,
         hosts_max: int | None = None,
         audit: float = 0.0,
+        scenes: tuple[FrameRange, ...] = (),
     ) -> None:
         self._ledger = Ledger(frameset.of([frames]) if isinstance(frames, FrameRange) else frames)
         self._expected = set(hosts)  # neither ready nor refused yet
@@ -53,12 +57,13 @@ class Schedule:
         self.curve = curve
         self._hosts = Standings(speeds or {})
         self._hosts_max = hosts_max
-        self._failures: list[verdict.Failure] = []
         self._is_sequential = False
         self._end: orders.Finish | orders.GiveUp | None = None
         self._glance = Glance()
         self._said: list[orders.Order] = []
         self._doubts = Doubts(self._ledger, audit=audit)
+        self._blame = Blame(self._ledger, self._hosts, self._doubts)
+        self._scenes = Scenes(self._ledger, scenes)
         self._stories: dict[str, list[str]] = {}
 
     @property
@@ -75,6 +80,15 @@ class Schedule:
     def stored(self) -> dict[str, tuple[FrameRange, FrameSet]]:
         """Each chunk's frames, and those that have a verified file in its directory; every frame at most once."""
         return {name: (chunk.frames, chunk.stored) for name, chunk in self._ledger.chunks.items()}
+
+    def believes(self, host: str) -> bool:
+        """Whether what the host delivers may count."""
+        return host not in self._doubts.distrusted
+
+    def kept(self, event: events.FramesVerified) -> events.FramesVerified:
+        """The event with those of its frames alone whose files count; ask after `handle` has taken it in."""
+        stored = self._ledger.chunks[event.chunk].stored
+        return dataclasses.replace(event, frames=tuple(file for file in event.frames if file.index in stored))
 
     @property
     def due_s(self) -> float:
@@ -120,39 +134,31 @@ class Schedule:
     def check(self, chunk: str | None = None) -> None:
         """Asserts that every frame is in exactly one place, and that hosts and chunks agree; or for one chunk only."""
         self._ledger.check(chunk)
-        if chunk is not None:
-            return
-        held = {name: host.chunk for name, host in self._hosts.hosts.items() if host.chunk is not None}
-        assert held == {chunk.host: chunk.name for chunk in self._ledger.running}, "a host and its chunk disagree"
-        assert all(self._hosts[name].is_alive for name in held), "a lost host holds a chunk"
+        if chunk is None:
+            self._hosts.check({running.host: running.name for running in self._ledger.running})
 
     def _apply(self, event: events.Event, now_s: float) -> None:
         """What happened. Nothing is decided here, so that a log can be replayed."""
         if isinstance(event, _ChunkEvent):
             self._apply_to_chunk(event, now_s)
             return
+        if isinstance(event, orders.Remark):
+            return
         match event:
             case events.RunStarted():
                 self._start_over()
             case events.HostReady():
                 self._meet(event, now_s)
-            case events.HostLost():
+            case events.HostLost() | events.HostRefused():
                 self._lose(event, now_s)
-            case events.HostRefused():
-                self._lose(events.HostLost(event.host, event.message), now_s)
             case events.SteppingFixed():
                 self._is_sequential = event.sequential
+            case events.PixelsFixed():
+                self.curve = hints.sampled(self.curve, event.frames, self._ledger.frames.span)
             case events.FramesCaptured():
                 self._hosts.hear(event.host, event.chunk, now_s)
             case events.HostDraining() | events.RunDraining():
                 self._hosts.drain(event, now_s)
-            case (
-                events.ModeFixed() | events.PixelsFixed() | events.PageLoaded() | events.BundlePushed()
-                | events.SegmentEncoded() | events.AudioMixed() | events.RunFinished() | events.RangeSized()
-                | events.SeamMatched() | events.Audited() | events.HostStruck() | events.Suspected()
-                | events.Disagreed() | events.Warned()
-            ):  # fmt: skip
-                pass
             case _:
                 assert_never(event)
 
@@ -172,32 +178,39 @@ class Schedule:
                 self._complete(event, now_s)
             case events.ChunkFailed():
                 self._fail(event, now_s)
+            case events.FramesRetracted():
+                self._blame.retract(event)
 
     def _start_over(self) -> None:
         for chunk in self._ledger.running:
             self._ledger.end(chunk.name, is_broken=True)
         self._hosts = Standings(self._hosts.remembered)
-        self._failures.clear()
         self._doubts.forget()
+        self._blame = Blame(self._ledger, self._hosts, self._doubts)
         self._said.clear()
         self._end = None
 
     def _meet(self, event: events.HostReady, now_s: float) -> None:
         self._expected.discard(event.host)
+        self._doubts.meet(event)
+        self._scenes.meet(event.host, event.pixels)
         if self._hosts.meet(event.host, event.capacity):
             self._release(event.host, now_s)
             self._doubts.put_on_probation(event.host)
 
-    def _lose(self, event: events.HostLost, now_s: float) -> None:
-        (self._expected.add if event.is_expected_back else self._expected.discard)(event.host)
+    def _lose(self, event: events.HostLost | events.HostRefused, now_s: float) -> None:
+        is_expected_back = isinstance(event, events.HostLost) and event.is_expected_back
+        (self._expected.add if is_expected_back else self._expected.discard)(event.host)
         host = self._hosts.hosts.get(event.host)
         if host is not None and host.is_alive:
             is_fruitless = host.chunk is not None and host.pace.total == 0
             self._release(event.host, now_s, f"lost with {event.host}: {event.message}", is_broken=True)
             host.is_alive = False
             if is_fruitless:  # again and again before its first frame: as useless as one that fails
-                self._strike(event.host, event.message, now_s)
+                self._blame.strike(event.host, event.message, now_s, is_own=True)
         self._hosts.troubles[event.host] = event.message
+        if isinstance(event, events.HostRefused) and event.is_liar:
+            self._blame.convict(event.host, event.message)
 
     def _note_order(self, event: events.ChunkOrdered, now_s: float) -> None:
         known = self._ledger.chunks.get(event.chunk)
@@ -223,17 +236,16 @@ class Schedule:
             self._tell(event.chunk, now_s, f"ends at {event.stop}")
 
     def _count(self, event: events.FramesVerified, now_s: float) -> None:
+        if not self.believes(event.host):
+            return
         fresh = self._ledger.count(event.chunk, protocol.ranges_of(file.index for file in event.frames))
         self._glance.is_owed |= self._ledger.is_beating(event.chunk)
         self._hosts.hear(event.host, event.chunk, now_s, self.curve.of(fresh))
-        for found in self._doubts.compare(event):
-            self._said.append(orders.Say(found.event))
-            if found.struck is not None:
-                self._strike(found.struck, found.trouble, now_s, is_certain=found.is_certain)
-        self._said += map(orders.Say, self._doubts.see(event))
+        said = self._doubts.hear(event)
         chunk = self._ledger.chunks[event.chunk]
         if fresh and not chunk.missing and event.host in self._hosts.hosts:
-            self._said += map(orders.Say, self._doubts.judge(chunk, event.host, self._hosts, now_s))
+            said += self._doubts.judge(chunk, event.host, self._hosts, now_s)
+        self._said += map(orders.Say, said)
 
     def _complete(self, event: events.ChunkDone, now_s: float) -> None:
         chunk = self._held(event)
@@ -242,25 +254,19 @@ class Schedule:
         was_cancelled = chunk.is_cancelled
         left = self._release(event.host, now_s, "done")
         if left and not was_cancelled:
-            self._strike(event.host, f"said chunk {event.chunk} was done, but frames {left} are missing", now_s)
+            trouble = f"said chunk {event.chunk} was done, but frames {left} are missing"
+            self._blame.strike(event.host, trouble, now_s, is_lie=True)
         elif not left:
-            self._hosts[event.host].strikes = 0
+            self._hosts.do_well(event.host)
 
     def _fail(self, event: events.ChunkFailed, now_s: float) -> None:
-        chunk = self._held(event)
-        if chunk is None:
+        if self._held(event) is None:
             return
-        fault = event.fault
-        left = self._release(event.host, now_s, f"failed on {event.host}: {fault.code.value}: {fault.message}")
-        if not left or fault.code.blame is Blame.USER:
-            return
-        self._strike(event.host, f"{fault.code.value}: {fault.message}", now_s)
-        failure = verdict.Failure(event.host, fault, left)
-        is_alone = not (self._expected | set(self._hosts.usable(now_s)) - {event.host})
-        earlier = verdict.same(failure, self._failures, is_alone=is_alone, verified=self.verified)
-        if earlier is not None:
-            self._end = orders.GiveUp(verdict.error(earlier, failure), fault)
-        self._failures.append(failure)
+        code = event.fault.code
+        left = self._release(event.host, now_s, f"failed on {event.host}: {code.value}: {event.fault.message}")
+        if left and code.blame is not faults.Blame.USER:
+            others = (self._expected | set(self._hosts.usable(now_s))) - {event.host}
+            self._end = self._blame.fail(event, left, now_s, others) or self._end
 
     def _held(self, event: _OrderEvent) -> Chunk | None:
         """The chunk that `event` is about, unless it speaks of an order that is over."""
@@ -278,10 +284,8 @@ class Schedule:
         host.chunk, host.pace = None, host.pace.ended(now_s)
         return left
 
-    def _strike(self, name: str, trouble: str, now_s: float, *, is_certain: bool = False) -> None:
-        self._said.append(orders.Say(self._hosts.strike(name, trouble, now_s, is_certain=is_certain)))
-
     def _give(self, cut: Cut, name: str, now_s: float) -> orders.Order:
+        self._scenes.take(cut.todo & self._ledger.pending, name)
         self._ledger.give(cut, name)
         host = self._hosts[name]
         host.chunk, host.pace, host.is_in_use = cut.chunk, host.pace.begun(now_s, is_stepping=self._is_sequential), True
@@ -296,60 +300,48 @@ class Schedule:
 
     def _decide(self, now_s: float) -> list[orders.Order]:
         given = self._recheck(now_s)
-        self._end = self._end or self._finish()
+        self._end = self._end or self._blame.finish(now_s)
         if self._end is None and self._glance.is_due(now_s, len(self._hosts.hosts)):
             given += self._look(now_s)
-        said, self._said = self._said, []
+        said, self._said, self._blame.said = [*self._said, *self._blame.said], [], []
         return [*said, *given, *([self._end] if self._end else [])]
 
     def _look(self, now_s: float) -> list[orders.Order]:
         """All that concerns every host; the end of the run, too, when none is left."""
-        self._end = verdict.hopeless(self._ledger, self._hosts, len(self._expected), self._hosts_min, now_s)
+        self._end = self._blame.hopeless(now_s, len(self._expected), self._hosts_min)
         if self._end is not None:
             return []
-        given: list[orders.Order] = [self._cancel(chunk) for chunk in self._ledger.beaten]
-        given += self._thaw(now_s)
-        given += self._drain(now_s)
+        over = [*self._ledger.beaten, *self._blame.thaw(now_s)]
+        given = [*(self._cancel(chunk, now_s) for chunk in over), *self._drain(now_s)]
         return given + (self._employ(now_s) if self._hosts.idle(now_s) else [])
 
-    def _finish(self) -> orders.Finish | None:
-        is_whole = self._ledger.verified == self._ledger.frames and self._hosts.halted_s is None
-        return orders.Finish() if is_whole and not self._doubts.are_being_checked else None
-
-    def _cancel(self, chunk: Chunk) -> orders.Cancel:
+    def _cancel(self, chunk: Chunk, now_s: float) -> orders.Cancel:
         assert chunk.host is not None
-        chunk.is_cancelled = True
+        chunk.is_cancelled, chunk.cancelled_s = True, now_s
         return orders.Cancel(chunk.host, chunk.name)
 
     def _recheck(self, now_s: float) -> list[orders.Order]:
-        """Has frames that are in doubt captured again, each on one host that may do it and idles."""
-        checks = self._doubts.checks(self._hosts.idle(now_s), self._hosts.usable(now_s)) if self._doubts.may_ask else ()
-        return [self._give(cut, name, now_s) for cut, name in checks]
-
-    def _thaw(self, now_s: float) -> list[orders.Order]:
-        """Stops who stands still; that others capture the same meanwhile has been tried before."""
+        """Takes from liars what they hold, and has frames that are in doubt captured again by hosts that idle."""
+        if self._doubts.may_ask:
+            self._doubts.settle(self._hosts.usable(now_s), self._expected)
+            self._end = self._end or self._blame.rule(now_s)
+        if self._scenes.is_mixed:
+            self._blame.take_back(self._scenes.orphans([*self._hosts.usable(now_s), *self._expected]))
         given: list[orders.Order] = []
-        for chunk in self._ledger.running:
-            assert chunk.host is not None
-            pace = self._hosts[chunk.host].pace
-            if pace.is_stuck(now_s) and not (chunk.is_cancelled or chunk.is_beaten):
-                self._strike(chunk.host, f"no frame of {chunk.name} for {now_s - pace.heard_s:.0f} s", now_s)
-                given.append(self._cancel(chunk))
+        for name, chunk in self._hosts.held_by_convicts():
+            given.append(orders.Cancel(name, chunk))
+            self._release(name, now_s, f"taken from {name}")
+        if self._doubts.may_ask:
+            checks = self._doubts.checks(self._hosts.idle(now_s), self._hosts.usable(now_s))
+            given += [self._give(cut, name, now_s) for cut, name in checks]
+        self._glance.is_owed |= bool(self._blame.said)
         return given
 
     def _drain(self, now_s: float) -> list[orders.Order]:
         """Hosts that are wanted elsewhere end what their workers have begun, and go."""
-        given: list[orders.Order] = []
-        for name in self._hosts.draining():
-            host = self._hosts[name]
-            chunk = self._ledger.chunks[host.chunk] if host.chunk is not None else None
-            if chunk is None:
-                host.is_alive = False
-                self._hosts.troubles[name] = "drained"
-                given.append(orders.Release(name))
-            elif chunk.asked_s is None and not chunk.is_taken and len(chunk.missing) > 1:
-                given.append(self._trim(chunk, chunk.missing.ranges[0].start + 1, (), now_s))
-        return given
+        gone, ending = aids.leaving(self._ledger, self._hosts)
+        trims = (self._trim(chunk, chunk.missing.ranges[0].start + 1, (), now_s) for chunk in ending)
+        return [*map(orders.Release, gone), *trims]
 
     def _trim(self, chunk: Chunk, stop: int, helpers: tuple[str, ...], now_s: float) -> orders.Trim:
         assert chunk.host is not None
@@ -359,14 +351,22 @@ class Schedule:
     def _employ(self, now_s: float) -> list[orders.Order]:
         """Gives idle hosts what is pending, or something of what others have."""
         speeds = self._hosts.speeds(now_s)
-        aid = Aid(self._ledger, self._hosts, self.curve, speeds=speeds, now_s=now_s, hosts_max=self._hosts_max)
-        given = self._assign(aid, speeds, now_s)
+        given = self._assign(self._aid(speeds, now_s), speeds, now_s)
+        for group in self._scenes.groups(speeds):
+            given += self._help(self._aid(group, now_s), now_s)
+        return given
+
+    def _aid(self, speeds: Mapping[str, float], now_s: float) -> Aid:
+        return Aid(self._ledger, self._hosts, self.curve, speeds=speeds, now_s=now_s, hosts_max=self._hosts_max)
+
+    def _help(self, aid: Aid, now_s: float) -> list[orders.Order]:
+        given: list[orders.Order] = []
         if not self._is_sequential and self._chunk_frames is None:
             # Helpers of a sequential render would first step through all that its owner has been through.
-            for theft in aid.thefts():
-                given.append(self._trim(self._ledger.chunks[theft.load.chunk], theft.stop, theft.helpers, now_s))
+            thefts = ((self._ledger.chunks[theft.load.chunk], theft) for theft in aid.thefts())
+            given += [self._trim(chunk, theft.stop, theft.helpers, now_s) for chunk, theft in thefts]
         if stopped := aid.too_slow():
-            return given + [self._cancel(self._ledger.chunks[name]) for name in stopped]
+            return given + [self._cancel(self._ledger.chunks[name], now_s) for name in stopped]
         copies = aid.copies(frozen_only=self._is_sequential)
         return given + [self._give(self._ledger.copy(chunk), name, now_s) for chunk, name in copies]
 
@@ -385,14 +385,17 @@ class Schedule:
         pending = self.curve.of(self._ledger.pending)
         work = size(pending, aid.left - pending, idle, speeds, len(self._expected))
         for name in aid.wanted(idle):
-            available = self._ledger.pending
-            if is_picky and self._failures:
-                available -= verdict.avoided(name, self._failures)
+            available = self._scenes.available(name)
+            if is_picky and self._blame.failures:
+                available -= verdict.avoided(name, self._blame.failures)
             if not available or (is_picky and speeds[name] < aid.slowest):
                 continue
             count = self._chunk_frames or self.curve.count(available, work[name])
+            is_choosy = is_picky and self._chunk_frames is None
+            if not (count := self._scenes.count(available, count, name, is_picky=is_choosy)):
+                continue
             cut = self._ledger.cut(available, min(count, sizing.CHUNK_FRAMES_MAX), name)
             if not self._hosts[name].is_in_use:
-                self._said.append(orders.Say(aid.explained(cut, name)))
+                self._said.append(orders.Say(aid.explained(cut, name, self._scenes.pixels(name))))
             given.append(self._give(cut, name, now_s))
         return given

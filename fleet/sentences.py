@@ -49,7 +49,9 @@ def of(event: events.Event) -> str | None:
 def why(event: events.RangeSized) -> str:
     """Why a host's first range is as large as it is, for those who ask."""
     part = f"{plural(event.frames, 'frame')}, {event.share:.0%} of the work"
-    return clean(f"{event.host}: {part}, for {event.frames_per_s:.1f} frames/s {event.source}")
+    scenes = f"; whole scenes, for it draws pixels of its own class {event.pixels}" if event.pixels else ""
+    costs = f"; costs of frames {event.costs}" if event.costs else ""
+    return clean(f"{event.host}: {part}, for {event.frames_per_s:.1f} frames/s {event.source}{costs}{scenes}")
 
 
 def _of_run(event: events.Event) -> str | None:
@@ -102,6 +104,11 @@ def _of_host(event: events.Event) -> str | None:
 
 def _of_evidence(event: events.Event) -> str | None:
     match event:
+        case events.HostStruck(is_final=True):
+            return f"{event.host}: gets nothing more in this run: {event.reason}"
+        case events.FramesRetracted():
+            frames = plural(sum(map(len, event.frames)), "frame")
+            return f"{event.host}: {frames} of {event.chunk} count no more, others capture them"
         case events.HostStruck(aside_s=0):
             return f"{event.host}: failure {event.strikes} in a row: {event.reason}"
         case events.HostStruck():

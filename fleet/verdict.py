@@ -1,16 +1,14 @@
 """When failures on hosts are the composition's: the same one, twice, where a host cannot be the reason. Pure."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from capture import protocol
 from capture.faults import Blame, Fault, FaultCode
-from fleet import events, frameset, orders, sentences
+from fleet import events, frameset, sentences
 from fleet.errors import CompositionError, FleetLost, Interrupted
 from fleet.frameset import FrameSet
-from fleet.ledger import Ledger
-from fleet.standing import Standings
 
 # Taken for the host's fault at first, yet a page can cause them; a full disk or a missing browser it cannot.
 PAGE_CAN_CAUSE = frozenset(
@@ -23,6 +21,8 @@ PAGE_CAN_CAUSE = frozenset(
     }
 )
 
+# How one and the same page dies: of memory that is short, by whoever the kernel kills for it.
+DEATHS = frozenset({FaultCode.BROWSER_CRASHED, FaultCode.WORKER_DIED, FaultCode.OUT_OF_MEMORY})
 
 # Warnings of a page that something is not there: with it, its frames look different.
 ABSENCES = frozenset({"timeline_missing", "duration_mismatch", "media_readiness_timeout", "media_load_failed"})
@@ -55,6 +55,28 @@ def same(new: Failure, earlier: Sequence[Failure], *, is_alone: bool, verified: 
     return None
 
 
+def exhausting(
+    new: Failure, earlier: Sequence[Failure], *, others: Collection[str], verified: FrameSet
+) -> Failure | None:
+    """An earlier failure for memory when `new` is one, too, and each of the `others` that may try has had its own.
+
+    Where memory ends is hardly ever the same frame twice.
+    """
+    if new.fault.code is not FaultCode.OUT_OF_MEMORY:
+        return None
+    alike = {old.host: old for old in earlier if old.host != new.host and _is_shared(old, new, verified)}
+    return alike[min(others)] if others and all(name in alike for name in others) else None
+
+
+def shared(failures: Sequence[Failure], verified: FrameSet) -> tuple[Failure, Failure] | None:
+    """Two hosts' failures at frames that nobody has captured since: for a run that is about to end without them."""
+    for at, new in enumerate(failures):
+        for old in failures[:at]:
+            if old.host != new.host and _is_shared(old, new, verified):
+                return old, new
+    return None
+
+
 def error(old: Failure, new: Failure) -> CompositionError:
     """The end of the run: names frame, code and both hosts, and shows what the page said and looked like."""
     fault, frame = new.fault, new.fault.frame
@@ -72,18 +94,6 @@ def error(old: Failure, new: Failure) -> CompositionError:
     if fault.code in LATE:
         remedy = "mend the composition, or give its page more seconds: `--page-timeout 300`"
     return CompositionError("\n".join(lines), remedy=remedy)
-
-
-def hopeless(ledger: Ledger, hosts: Standings, expected: int, hosts_min: int, now_s: float) -> orders.GiveUp | None:
-    """Why the run ends before every frame is verified: its user wants it to, or too few hosts are left."""
-    kept = f"{len(ledger.verified)} of {len(ledger.frames)} frames are kept"
-    if hosts.halted_s is not None:
-        return orders.GiveUp(halted(kept)) if not ledger.running or hosts.is_late(now_s) else None
-    usable = hosts.usable(now_s)
-    if ledger.verified == ledger.frames or len(usable) + expected >= hosts_min:
-        return None
-    whys = {name: why for name, why in hosts.troubles.items() if name not in usable}
-    return orders.GiveUp(nobody(whys, hosts_min, kept))
 
 
 def nobody(whys: Mapping[str, str], hosts_min: int, kept: str) -> FleetLost:
@@ -124,6 +134,15 @@ def avoided(host: str, failures: Sequence[Failure]) -> FrameSet:
     )
 
 
+def _is_shared(old: Failure, new: Failure, verified: FrameSet) -> bool:
+    """Whether both failed in a way that a page can cause, at frames that are still missing."""
+    codes = {old.fault.code, new.fault.code}
+    if not (codes <= DEATHS or (len(codes) == 1 and codes <= PAGE_CAN_CAUSE)):
+        return False
+    is_past = any(fault.frame is not None and fault.frame in verified for fault in (old.fault, new.fault))
+    return not is_past and bool((old.frames & new.frames) - verified)
+
+
 def _named(failure: Failure) -> tuple[protocol.FrameRange, ...]:
     frame = failure.fault.frame
     return () if frame is None else protocol.ranges_of([frame])
@@ -139,7 +158,7 @@ def _words(failure: Failure) -> str:
 
 
 def _is_same(old: Failure, new: Failure, verified: FrameSet) -> bool:
-    if old.fault.code is not new.fault.code:
+    if old.fault.code is not new.fault.code and not {old.fault.code, new.fault.code} <= DEATHS:
         return False
     if new.fault.code.blame is Blame.COMPOSITION and _words(old) == _words(new):
         # The page said the very same, at whichever frame each came upon it, and nobody has got past either since.

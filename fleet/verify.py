@@ -85,6 +85,7 @@ class _Evidence:
         self.chunks: dict[str, FrameRange] = {}
         self.copies: dict[int, dict[str, FrameFile]] = {}  # by frame, then by chunk
         self.has_audio = False
+        self._hosts: dict[tuple[int, str], str] = {}  # by frame and chunk
         for record in records:
             match record.event:
                 case events.ChunkOrdered() as event:
@@ -92,10 +93,29 @@ class _Evidence:
                 case events.FramesVerified() as event:
                     for frame in event.frames:
                         self.copies.setdefault(frame.index, {})[event.chunk] = frame
+                        self._hosts[frame.index, event.chunk] = event.host
+                case events.FramesRetracted() as event:
+                    for index in of(event.frames):
+                        self._drop(index, event.chunk)
+                case events.HostStruck(is_final=True) as event:
+                    self._disbelieve(event.host)
                 case events.AudioMixed() as event:
                     self.has_audio = event.tracks > 0
                 case _:
                     pass
+
+    def _disbelieve(self, host: str) -> None:
+        """What it drew is no evidence against others who drew the same frames."""
+        for (index, chunk), drawer in list(self._hosts.items()):
+            if drawer == host and len(self.copies[index]) > 1:
+                self._drop(index, chunk)
+
+    def _drop(self, index: int, chunk: str) -> None:
+        self._hosts.pop((index, chunk), None)
+        copies = self.copies.get(index, {})
+        copies.pop(chunk, None)
+        if not copies:
+            self.copies.pop(index, None)
 
     @property
     def frames(self) -> FrameSet:

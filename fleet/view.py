@@ -17,7 +17,7 @@ ETA_AFTER_S = 3.0
 MESSAGES_MAX = 3
 TROUBLES = (
     events.Warned, events.HostRefused, events.HostLost, events.ChunkFailed, events.HostStruck, events.Suspected,
-    events.Disagreed,
+    events.Disagreed, events.FramesRetracted,
     events.RunDraining,
 )  # fmt: skip
 
@@ -143,6 +143,7 @@ def fold(view: View, record: events.Record) -> View:
             return _at_seam(view, event)
         case (
             events.Warned() | events.RunDraining() | events.HostStruck() | events.Suspected() | events.Disagreed()
+            | events.FramesRetracted()
         ):  # fmt: skip
             return _told(view, event)
         case (
@@ -247,6 +248,13 @@ def _count(view: View, event: events.FramesVerified) -> View:
     return view
 
 
+def _retract(view: View, event: events.FramesRetracted) -> View:
+    host = _host(view, event.host)
+    lost = sum(map(len, event.frames))
+    view = replace(view, verified=view.verified - frameset.of(event.frames))
+    return _with(view, event.host, total=host.total - lost)
+
+
 def _gone(view: View, name: str, state: HostState, message: str) -> View:
     note = sentences.clean(message.removeprefix(f"{name}: "))
     view = replace(view, is_degraded=True)
@@ -273,6 +281,8 @@ def _told(view: View, event: events.Event) -> View:
         return view
     if isinstance(event, events.Disagreed):
         view = replace(view, disagreements=view.disagreements + 1)
+    if isinstance(event, events.FramesRetracted):
+        view = _retract(view, event)
     line = sentences.of(event)
     return replace(view, messages=(*view.messages, line)[-MESSAGES_MAX:]) if line else view
 

@@ -27,7 +27,7 @@ BLOCK_S = 1.0
 EVENTS_MAX = 1_000_000
 # Up to so many hosts all books are checked after each event; above, those of its chunk, and all of them now and then.
 CHECKED_HOSTS = 30
-CHECKS_PER_HOSTS = 16
+CHECKS_PER_HOSTS = 8
 
 LIE: Literal["lie"] = "lie"  # says that all is done when half of it is
 Cost = Callable[[int], float]

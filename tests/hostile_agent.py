@@ -124,7 +124,12 @@ def picture(frame: int = 0) -> bytes:
     """An honest one: each has its number in a comment, so that no two frames are the same bytes."""
     from hostile_agent_package.picture import DATA  # type: ignore[import-not-found]  # made by `build`
 
-    return bytes(DATA[:2]) + b"\xff\xfe\x00\x06" + struct.pack(">I", frame) + bytes(DATA[2:])
+    return bytes(DATA[:2]) + b"\xff\xfe\x00\x06" + number(frame) + bytes(DATA[2:])
+
+
+def number(frame: int) -> bytes:
+    """What the comment of an honest one says."""
+    return struct.pack(">I", frame)
 
 
 def announced(frame: int, data: bytes) -> Message:

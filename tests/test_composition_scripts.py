@@ -3,6 +3,7 @@ import html
 import itertools
 import json
 import re
+from fractions import Fraction
 from pathlib import Path
 
 import composition_support as support
@@ -302,3 +303,13 @@ def test_mentions_need_a_whole_name_or_a_beginning() -> None:
     assert speech.mentioned('"a/" + x', known) == {"a/b.png", "a/c.png", "a/deep/d.png"}
     assert speech.mentioned("`a/deep/${x}`", known) == {"a/deep/d.png"}
     assert speech.mentioned("top.js", known) == set()
+
+
+def test_webgl_is_where_a_canvas_has_its_time_and_everywhere_when_it_has_none(tmp_path: Path) -> None:
+    script = '<script>canvas.getContext("webgl")</script>'
+    clip = '<section data-start="1" data-duration="1" class="clip"><canvas></canvas></section>'
+    compiled = read(tmp_path / "timed", {"index.html": page(clip + script)})
+    assert compiled.gl_spans == ((Fraction(1), Fraction(2)),)
+    assert read(tmp_path / "plain", {"index.html": page(clip)}).gl_spans == ()
+    untimed = read(tmp_path / "untimed", {"index.html": page(f"<canvas></canvas>{script}")})
+    assert untimed.gl_spans == ((Fraction(0), untimed.duration_s),)

@@ -10,7 +10,9 @@ import hostile_agent
 import hostile_support as support
 import pytest
 
-from fleet import agentzip, dispatch, errors, link, render, request, transfer
+from capture.protocol import FrameRange
+from fleet import agentzip, dispatch, errors, link, render, request, rundir, transfer
+from fleet.schedule import Schedule
 from fleet.transports import channel
 
 pytestmark = pytest.mark.ffmpeg
@@ -95,6 +97,18 @@ def alone(stage: Stage) -> Alone:
     return Alone(dict(zip(CASES, ended, strict=True)), grown_bytes, support.tree(stage.home).keys() - files)
 
 
+def kept_of(ended: support.Ended) -> list[bytes]:
+    """What is in the files that were encoded, in the order of the film."""
+    records = rundir.read_events(ended.run / "events.jsonl")
+    schedule = Schedule.replay(records, FrameRange(0, support.FRAMES), hosts=())
+    found: dict[int, bytes] = {}
+    for chunk, (frames, stored) in schedule.stored.items():
+        for frame in stored:
+            file = ended.run / "chunks" / chunk / f"frame_{frame - frames.start:06d}.jpg"
+            found[frame] = file.read_bytes()[6:10]
+    return [found[frame] for frame in sorted(found)]
+
+
 def check_unpoisoned(ended: support.Ended) -> None:
     """Nothing that a terminal would act on, in whatever the run has shown or left."""
     for where, text in ended.texts():
@@ -147,7 +161,7 @@ def test_a_run_goes_on_with_its_honest_hosts(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("case", hostile_agent.DRAWS_WRONG)
-def test_who_draws_what_is_not_the_frame_is_caught_at_a_seam(stage: Stage, case: str) -> None:
+def test_who_draws_what_is_not_the_frame_is_caught_at_a_seam_and_left_out(stage: Stage, case: str) -> None:
     liar = f"liar-{case.replace('_', '-')}"
     ended = asyncio.run(stage.render((f"first-{liar}", ""), (f"second-{liar}", ""), (liar, case)))
     assert ended.error is None, ended.error
@@ -156,8 +170,22 @@ def test_who_draws_what_is_not_the_frame_is_caught_at_a_seam(stage: Stage, case:
     assert disagreed
     assert all(liar in each["hosts"] for each in disagreed)
     assert {each["host"] for each in evidence if each["type"] == "host.struck"} == {liar}
+    assert [each["host"] for each in evidence if each.get("is_final")] == [liar]
     assert ended.report["seams"]["equal"] < ended.report["seams"]["drawn"]
     assert "differs between" in ended.shown
+    assert kept_of(ended) == [hostile_agent.number(frame) for frame in range(support.FRAMES)]
+
+
+def test_two_hosts_that_differ_end_the_run_and_it_goes_on_with_the_one_that_is_left(stage: Stage) -> None:
+    both = asyncio.run(stage.render(("one-of-two", ""), ("other-of-two", "flipped_pixel")))
+    assert isinstance(both.error, errors.VerificationError)
+    assert "looks different on one-of-two and other-of-two" in str(both.error)
+    assert both.report["exit_code"] == errors.ExitCode.VERIFICATION
+    assert not (stage.home / "one-of-two.mp4").exists()
+    alone = asyncio.run(stage.render(("one-of-two", ""), resume=True))
+    assert alone.error is None, alone.error
+    assert alone.run == both.run
+    assert kept_of(alone) == [hostile_agent.number(frame) for frame in range(support.FRAMES)]
 
 
 @pytest.mark.parametrize("case", hostile_agent.HARMLESS)

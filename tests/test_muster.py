@@ -50,6 +50,14 @@ def names(choice: muster.Choice) -> list[str]:
     return [accepted.host.name for accepted in choice.accepted]
 
 
+def test_browsers_of_other_builds_are_accepted_where_classes_may_be_mixed() -> None:
+    hosts = (one("old", cores=4, version="155.0"), one("a", cores=6))
+    choice = muster.choose(hosts, allow_mixed=True)
+    assert choice.accepted == hosts
+    assert muster.misfit(one("late", version="154.0"), choice, allow_mixed=True) is None
+    assert muster.misfit(one("late", version="154.0"), choice) is not None
+
+
 def test_the_build_with_the_most_capacity_renders() -> None:
     choice = muster.choose((one("old", cores=4, version="155.0"), one("a", cores=2), one("b", cores=3)))
     assert names(choice) == ["a", "b"]

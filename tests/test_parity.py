@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import pytest
@@ -73,9 +74,9 @@ def test_a_host_is_as_fast_as_it_draws_within_bounds(own_ms: int, expected: floa
 class Scene:
     """Hosts that draw what they are told to, one list of digests for each time that they are asked."""
 
-    def __init__(self, known: events.PixelsFixed | None = None) -> None:
+    def __init__(self, known: events.PixelsFixed | None = None, *, allow_mixed: bool = False) -> None:
         self.told: list[events.Event] = []
-        self.canaries = Canaries(known, emit=self.told.append)
+        self.canaries = Canaries(known, emit=self.told.append, allow_mixed=allow_mixed)
 
     async def judge(self, mustered: Mustered, *tries: Sequence[FrameFile] | None) -> str:
         left = list(tries)
@@ -114,6 +115,44 @@ def test_the_host_with_another_flag_is_left_out_by_name_and_with_the_flag() -> N
         "odd: draws other pixels than a, b in frames 10: chromium_args is --force-color-profile=x, not none"
     )
     assert (scene.pixels.hosts, scene.pixels.classes) == (("a", "b"), 2)
+
+
+def test_hosts_of_other_classes_are_named_alike_and_stay_when_that_is_allowed() -> None:
+    scene = Scene(allow_mixed=True)
+    frames = drawn(USUAL, OTHER)
+    odd = [flagged(name, "--x", cores=2) for name in ("x", "y")]
+    usual = (one("a", cores=9), drawn(USUAL, USUAL))
+    assert scene.run(usual, *((each, frames, frames) for each in odd)) == ["", "", ""]
+    assert scene.canaries.pixels("x") == scene.canaries.pixels("y") != scene.canaries.pixels("a") == ""
+    assert all(isinstance(event, events.PixelsFixed | events.Warned) for event in scene.told)
+
+
+def test_a_host_that_differs_is_named_even_when_the_run_ends_before_it_has_drawn_again() -> None:
+    scene = Scene()
+
+    async def main() -> list[events.HostRefused]:
+        hosts = [(one("a", cores=9), drawn(USUAL)), (flagged("odd", "--x"), drawn(OTHER))]
+        scene.canaries.expect(mustered for mustered, _ in hosts)
+
+        async def draw_once(left: list[Sequence[FrameFile]]) -> tuple[FrameFile, ...]:
+            if not left:
+                await asyncio.Event().wait()
+            return tuple(left.pop())
+
+        tasks = []
+        for mustered, frames in hosts:
+            left: list[Sequence[FrameFile]] = [frames]
+            tasks.append(asyncio.create_task(scene.canaries.judge(mustered, functools.partial(draw_once, left))))
+        await tasks[0]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        found = scene.canaries.suspected()
+        tasks[1].cancel()
+        return found
+
+    (refused,) = asyncio.run(main())
+    assert (refused.host, refused.remedy) == ("odd", canary.REMEDY)
+    assert refused.message == "odd: draws other pixels than a in frames 0: chromium_args is --x, not none"
 
 
 def test_a_composition_that_never_looks_the_same_twice_leaves_nobody_out() -> None:

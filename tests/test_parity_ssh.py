@@ -27,6 +27,8 @@ PAGE = """<!doctype html><html><head><meta charset="utf-8"></head><body style="m
   text.fillText("Parity", 5, 40);
 </script></body></html>"""
 
+SCENES = "".join(f'<i class="clip" data-start="{n / 5}" data-duration="0.2">{n}</i>' for n in range(30))
+
 
 def host(server: Sshd, **values: object) -> str:
     """The table of a server in hosts.toml."""
@@ -96,6 +98,22 @@ def test_hosts_with_other_fonts_or_flags_are_left_out_by_name(tmp_path: Path, ho
     assert f"chromium_args is {FLAG}, not none" in told["r19"]["message"]
     assert ended.result["pixels"]["classes"] > 1
     assert ended.result["evidence"] == []
+
+
+def test_hosts_of_other_classes_get_whole_scenes_when_that_is_allowed(tmp_path: Path, hosts: Path) -> None:
+    page = tmp_path / "scenes.html"
+    page.write_text(PAGE.replace('data-duration="0.4">', f'data-duration="6">{SCENES}'))
+    arguments = ("--limit", "r17,r19", "--allow-mixed", "--explain", "--json", "--audit", "5%", "--chunk-frames", "12")
+    ended = fleetrender(tmp_path, "run", page, "--hosts", hosts, "-o", "out.mp4", *arguments)
+    assert ended.code == 0, ended.stderr
+    told = {each["name"]: each for each in ended.result["hosts"]}
+    assert told["r17"]["frames"] + told["r19"]["frames"] == ended.result["frames_verified"] == 180
+    odd = {each["pixels"] for each in told.values() if each["pixels"]}
+    assert len(odd) == 1
+    assert "draws other pixels than" in ended.stderr
+    assert f"; whole scenes, for it draws pixels of its own class {odd.pop()}" in ended.stderr
+    assert ended.result["evidence"] == []
+    assert told["r19"]["frames"] % 6 == 0
 
 
 def test_every_seam_between_hosts_is_drawn_from_both_sides(tmp_path: Path, hosts: Path, page: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from capture import protocol
 from capture.faults import Fault, FaultCode
 from capture.protocol import FrameFile, FrameRange
-from fleet import events, frameset
+from fleet import costs, events, frameset
 from fleet.costs import Curve
 from fleet.errors import CompositionError, ExitCode, FleetLost
 from fleet.events import Event, Record
@@ -547,9 +547,11 @@ def test_equal_frames_beside_a_different_one_are_captured_again_elsewhere() -> N
     frames = (FrameRange(50, 51), FrameRange(75, 76), FrameRange(99, 100))
     assert given == (capture("a", "c0003", FrameRange(50, 100), *frames),)
     assert isinstance(feed.said[0], events.Suspected)
-    assert feed(verified(only(given), 50, 51), verified(only(given), 75, 76)) == ()
-    assert only(feed(done(only(given)))) == Finish()
+    last = feed(verified(only(given), 50, 51), verified(only(given), 75, 76), done(only(given)))
     assert [event.host for event in feed.said if isinstance(event, events.HostStruck)] == ["b"]
+    again = capture("a", "c0004", FrameRange(50, 100))
+    assert last == (Cancel("b", "c0002"), again)
+    assert feed(verified(again, 50, 100)) == (Finish(),)
 
 
 def test_a_still_scene_is_not_suspicious() -> None:
@@ -583,11 +585,29 @@ def test_a_hosts_first_range_is_explained() -> None:
     schedule = Schedule(FrameRange(0, 900), hosts=["a", "b"], speeds={"a": 20.0})
     given = schedule.handle(ready("a"), ready("b", 1.0), now_s=1)
     assert [order.event for order in given if isinstance(order, Say)] == [
-        events.RangeSized(host="a", chunk="c0001", frames=600, share=0.6667, frames_per_s=20.0, source="remembered"),
         events.RangeSized(
-            host="b", chunk="c0002", frames=300, share=0.3333, frames_per_s=10.0, source="guessed from its cores"
+            host="a", chunk="c0001", frames=600, share=0.6667, frames_per_s=20.0, source="remembered", costs=costs.ALIKE
+        ),
+        events.RangeSized(
+            host="b",
+            chunk="c0002",
+            frames=300,
+            share=0.3333,
+            frames_per_s=10.0,
+            source="guessed from its cores",
+            costs=costs.ALIKE,
         ),
     ]
+
+
+def test_canary_frames_shape_the_first_split_until_something_is_remembered() -> None:
+    frames = tuple(FrameFile(index, 1, f"{index:064x}", took_ms) for index, took_ms in ((0, 99), (200, 40), (700, 160)))
+    fixed = events.PixelsFixed(frames=frames, hosts=("a", "b"), classes=1)
+    schedule = Schedule(FrameRange(0, 900), hosts=["a", "b"])
+    given = schedule.handle(fixed, ready("a"), ready("b"), now_s=1)
+    said = [order.event for order in given if isinstance(order, Say)]
+    assert [event.costs for event in said if isinstance(event, events.RangeSized)] == ["by canary frames"] * 2
+    assert [order.frames for order in given if isinstance(order, Capture)] == [FrameRange(0, 563), FrameRange(563, 900)]
 
 
 def test_ranges_are_sized_by_cost_where_it_is_known() -> None:

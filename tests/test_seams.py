@@ -56,30 +56,28 @@ def test_a_seam_that_is_equal_is_said_once_both_sides_are_known(is_first: bool) 
     assert said(schedule.handle(second, now_s=2.0)) == [events.SeamMatched(9, ("a", "b"))]
 
 
-@pytest.mark.parametrize(("third", "struck"), [(RIGHT, "b"), (WRONG, "a")])
-def test_where_two_hosts_disagree_a_third_one_says_which_of_them_is_wrong(third: str, struck: str) -> None:
+def done(order: orders.Capture) -> events.ChunkDone:
+    return events.ChunkDone(chunk=order.chunk, host=order.host, attempt=order.attempt)
+
+
+def captures(given: Sequence[orders.Order]) -> list[orders.Capture]:
+    return [order for order in given if isinstance(order, orders.Capture)]
+
+
+@pytest.mark.parametrize(("third", "convict"), [(RIGHT, "b"), (WRONG, "a")])
+def test_where_two_hosts_disagree_both_draw_again_and_a_third_one_says_which_is_wrong(third: str, convict: str) -> None:
     schedule, chunks = begun()
     schedule.handle(verified(chunks["a"]), seam(chunks["b"], WRONG), now_s=1.0)
-    given = schedule.handle(
-        verified(chunks["c"]), events.ChunkDone(chunk=chunks["c"].chunk, host="c", attempt=1), now_s=2.0
-    )
-    (check,) = [order for order in given if isinstance(order, orders.Capture)]
-    assert (check.host, check.todo) == ("c", (FrameRange(9, 10),))
-    told = said(schedule.handle(verified(check, third), now_s=3.0))
-    assert [event.host for event in told if isinstance(event, events.HostStruck)] == [struck]
-    (differing,) = [event for event in told if isinstance(event, events.Disagreed)]
-    assert differing.hosts == (struck, "c")
+    ends = [event for host in "abc" for event in (verified(chunks[host]), done(chunks[host]))]
+    checks = captures(schedule.handle(*ends, now_s=2.0))
+    assert {check.host: check.todo for check in checks} == dict.fromkeys("abc", (FrameRange(9, 10),))
+    drawn = {"a": RIGHT, "b": WRONG, "c": third}
+    answers = [event for check in checks for event in (verified(check, drawn[check.host]), done(check))]
+    told = said(schedule.handle(*answers, now_s=3.0))
+    assert [event.host for event in told if isinstance(event, events.HostStruck) and event.is_final] == [convict]
+    assert {event.host for event in told if isinstance(event, events.FramesRetracted)} == {convict}
+    assert {event.hosts for event in told if isinstance(event, events.Disagreed)} <= {("a", "b"), ("a", "c")}
     schedule.check()
-
-
-def test_of_two_hosts_alone_neither_is_believed_more() -> None:
-    schedule = Schedule(FrameRange(0, 20), hosts=["a", "b"], chunk_frames=10)
-    given = schedule.handle(ready("a"), ready("b"), now_s=0.0)
-    chunks = {order.host: order for order in given if isinstance(order, orders.Capture)}
-    told = schedule.handle(verified(chunks["a"]), seam(chunks["b"], WRONG), now_s=1.0)
-    assert said(told) == [events.Disagreed(frame=9, hosts=("a", "b"), digests=(RIGHT, WRONG))]
-    given = schedule.handle(verified(chunks["b"]), now_s=2.0)
-    assert [type(order) for order in given if not isinstance(order, orders.Say)] == [orders.Finish]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from fleet import errors, findings, model, stills
 from fleet.assets import Library
 from fleet.composition import (
     assets,
+    canvases,
+    cuts,
     entry,
     fonts,
     frames,
@@ -82,6 +84,7 @@ def read(
     audio = sound.tracks(page.document, duration_s, media, _heard(page, facts, files, media, listen, duration_s))
     slots = videos.slots(page.document, duration_s, media)
     unneeded = videos.unneeded(page.document, files, slots)
+    has_webgl = speech.draws_with_gl(files.spoken)
     return model.Composition(
         name=source.name,
         document=markup.serialise(page.document),
@@ -91,12 +94,14 @@ def read(
         is_measured=facts.duration_s is None,
         fps=facts.fps,
         assets=tuple(asset for asset in files.all() if asset.path not in unneeded),
-        has_webgl=speech.draws_with_gl(files.spoken),
+        has_webgl=has_webgl,
+        gl_spans=canvases.spans(page.document, duration_s) if has_webgl else (),
         sequential=facts.sequential is True,
         may_keep_state=facts.sequential is None
         and speech.may_keep_state(scripts.texts([page.document, *(one.page.document for one in inner)], files.all())),
         audio=audio,
         videos=slots,
+        cuts_s=cuts.find(page.document),
         findings=tuple(dict.fromkeys([*notes, *files.findings, *mounting.table.findings, *faces, *media.findings])),
     )
 

@@ -1,0 +1,111 @@
+"""What was encoded of frames that are taken back is encoded again of those that replace them, also after a crash."""
+
+import asyncio
+import hashlib
+import shutil
+from pathlib import Path
+
+import media_support as media
+import pytest
+
+from capture.protocol import FrameFile, FrameRange
+from fleet import events, resume
+from fleet.pipeline import Pipeline
+from fleet.rundir import RunDirectory
+
+COUNT = 4
+ALL, LAST = FrameRange(0, COUNT), FrameRange(2, COUNT)
+RED, GREEN = (200, 30, 30), (30, 200, 30)
+
+
+def draw(directory: RunDirectory, chunk: str, colour: tuple[int, int, int]) -> None:
+    (directory.chunks / chunk).mkdir(parents=True)
+    still = media.solid(directory.path / "still.jpg", colour)
+    for index in range(COUNT):
+        shutil.copyfile(still, directory.chunks / chunk / f"frame_{index:06d}.jpg")
+
+
+def retracted(frames: FrameRange) -> events.FramesRetracted:
+    return events.FramesRetracted(chunk="c0001", host="liar", frames=(frames,))
+
+
+@pytest.mark.ffmpeg
+@pytest.mark.parametrize("is_encoded", [True, False])
+def test_frames_that_replace_others_are_those_in_the_film(tmp_path: Path, is_encoded: bool) -> None:
+    plan = media.make_plan(COUNT, segment=2)
+    directory = RunDirectory(tmp_path / "run")
+    draw(directory, "c0001", RED)
+    draw(directory, "c0002", GREEN)
+    told: list[events.Event] = []
+
+    async def scenario() -> tuple[Path, ...]:
+        are_encoded = asyncio.Event()
+
+        def hear(event: events.Event) -> None:
+            told.append(event)
+            if len(told) == 2:
+                are_encoded.set()
+
+        pipeline = Pipeline(plan, directory, hear)
+        running = asyncio.create_task(pipeline.run())
+        pipeline.add("c0001", ALL, ALL)
+        if is_encoded:
+            await are_encoded.wait()
+        pipeline.retract(retracted(LAST))
+        pipeline.add("c0002", ALL, LAST)
+        pipeline.close()
+        return await running
+
+    first, last = asyncio.run(scenario())
+    assert media.rgb(first)[0] > 150 > media.rgb(first)[1]
+    assert media.rgb(last)[1] > 150 > media.rgb(last)[0]
+    assert sorted(event.index for event in told if isinstance(event, events.SegmentEncoded)) == [0, 1]
+
+
+@pytest.mark.ffmpeg
+def test_a_segment_that_a_crash_left_of_retracted_frames_is_not_used(tmp_path: Path) -> None:
+    plan = media.make_plan(COUNT, segment=2)
+    directory = RunDirectory(tmp_path / "run")
+    draw(directory, "c0002", GREEN)
+
+    async def scenario() -> tuple[Path, ...]:
+        pipeline = Pipeline(plan, directory, lambda _: None)
+        pipeline.add("c0002", ALL, FrameRange(0, 2))
+        for index in range(2):
+            (directory.segments / f"segment_{index:05d}.mp4").write_text("of an earlier run")
+        running = asyncio.create_task(pipeline.run())
+        await asyncio.sleep(0)
+        pipeline.add("c0002", ALL, LAST)
+        pipeline.close()
+        return await running
+
+    first, last = asyncio.run(scenario())
+    assert first.read_text() == "of an earlier run"
+    assert media.rgb(last)[1] > 150
+
+
+def log(*happened: events.Event) -> list[events.Record]:
+    return [events.Record("", float(second), event) for second, event in enumerate(happened)]
+
+
+def announced(file: Path, index: int) -> FrameFile:
+    data = file.read_bytes()
+    return FrameFile(index, len(data), hashlib.sha256(data).hexdigest())
+
+
+def told_of(directory: RunDirectory, host: str, chunk: str) -> list[events.Event]:
+    files = tuple(announced(directory.chunks / chunk / f"frame_{index:06d}.jpg", index) for index in ALL)
+    ordered = events.ChunkOrdered(chunk=chunk, host=host, attempt=1, frames=ALL, todo=(ALL,))
+    return [ordered, events.FramesVerified(chunk=chunk, host=host, frames=files)]
+
+
+def test_a_resumed_run_takes_frames_from_where_they_count(tmp_path: Path) -> None:
+    plan = media.make_plan(COUNT)
+    directory = RunDirectory(tmp_path / "run")
+    draw(directory, "c0001", RED)
+    draw(directory, "c0002", GREEN)
+    liar, other = (told_of(directory, host, chunk) for host, chunk in (("liar", "c0001"), ("b", "c0002")))
+    (directory.chunks / "c0001" / "frame_000000.jpg").unlink()
+    (directory.chunks / "c0002" / "frame_000003.jpg").unlink()
+    assert list(resume.absent_frames(directory.chunks, plan, log(*liar, retracted(ALL), *other))) == [3]
+    assert list(resume.absent_frames(directory.chunks, plan, log(*liar))) == [0]
