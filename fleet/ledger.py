@@ -44,7 +44,7 @@ class Chunk:
     helpers: tuple[str, ...] = ()  # who waits for that answer
     keeper: str | None = None  # whose connection broke over it: some of `kept` may be on its disk
     kept: FrameSet = field(default_factory=FrameSet)
-    spoiled: FrameSet = field(default_factory=FrameSet)  # have a file in this chunk's directory that counts no more
+    spoiled: FrameSet = field(default_factory=FrameSet)  # have, or may get, a file in its directory that counts no more
 
     @property
     def is_divisible(self) -> bool:
@@ -187,6 +187,11 @@ class Ledger:
         self.verified -= lost
         self.pending |= lost
         return lost
+
+    def spoil(self, name: str) -> None:
+        """Nothing of chunk `name` is captured under its name any more: its host may still be sending files of it."""
+        chunk = self.chunks[name]
+        chunk.spoiled = frameset.of([chunk.frames])
 
     def check(self, only: str | None = None) -> None:
         """Asserts what the class promises, of all frames or of one chunk."""

@@ -330,6 +330,7 @@ class Schedule:
         given: list[orders.Order] = []
         for name, chunk in self._hosts.held_by_convicts():
             given.append(orders.Cancel(name, chunk))
+            self._ledger.spoil(chunk)
             self._release(name, now_s, f"taken from {name}")
         if self._doubts.may_ask:
             checks = self._doubts.checks(self._hosts.idle(now_s), self._hosts.usable(now_s))

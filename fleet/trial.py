@@ -70,7 +70,7 @@ class Trial:
             return Ruling(unstable=unstable, is_contradicted=len(groups) == len(sure) == 1)
         sizes = sorted(map(len, groups.values()), reverse=True)
         if len(sizes) > 1 and sizes[0] == sizes[1]:
-            return Ruling(split=tuple(map(tuple, groups.values())))
+            return Ruling(split=tuple(sorted(tuple(sorted(hosts)) for hosts in groups.values())))
         believed = max(groups, key=lambda digest: len(groups[digest]), default=None)
         others = (host for host, drawn in self.answers.items() if drawn[0] != believed)
         return Ruling(convicted=tuple(others) if believed is not None else ())

@@ -43,7 +43,8 @@ class Studio:
         **terms: object,
     ) -> None:
         self.schedule = Schedule(FrameRange(0, count), hosts=hosts, **terms)  # type: ignore[arg-type]
-        self.kept: dict[int, tuple[str, str]] = {}  # host and picture's digest, as the encoder would read them
+        self.homes: dict[int, tuple[str, str]] = {}  # by frame, host and chunk of the file that an encoder would read
+        self.files: dict[tuple[str, int], str] = {}  # by chunk and frame, the picture's digest
         self.log: list[events.Event] = []
         self.end: orders.Finish | orders.GiveUp | None = None
         self.now_s = 0.0
@@ -53,6 +54,11 @@ class Studio:
         self._drawn: dict[tuple[str, int], int] = {}
         self._work: list[list[events.Event]] = []  # what each order on its way will lead to
         self._count = count
+
+    @property
+    def kept(self) -> dict[int, tuple[str, str]]:
+        """By frame, who drew what is in the film, and its digest."""
+        return {frame: (host, self.files[chunk, frame]) for frame, (host, chunk) in self.homes.items()}
 
     @property
     def struck(self) -> set[str]:
@@ -93,6 +99,9 @@ class Studio:
         heard = [
             one for one in happened if not isinstance(one, events.FramesVerified) or self.schedule.believes(one.host)
         ]
+        for event in happened:  # files arrive whether or not their host is believed
+            if isinstance(event, events.FramesVerified):
+                self.files |= {(event.chunk, file.index): file.sha256 for file in event.frames}
         self.log += heard
         self.now_s += 0.01
         given = self.schedule.handle(*heard, now_s=self.now_s)
@@ -101,7 +110,7 @@ class Studio:
         for event in heard:
             if isinstance(event, events.FramesVerified):
                 for file in self.schedule.kept(event).frames:
-                    self.kept.setdefault(file.index, (event.host, file.sha256))
+                    self.homes.setdefault(file.index, (event.host, event.chunk))
         for order in given:
             self._obey(order)
 
@@ -110,7 +119,7 @@ class Studio:
             if isinstance(order, orders.Say) and isinstance(order.event, events.FramesRetracted):
                 for part in order.event.frames:
                     for frame in part:
-                        self.kept.pop(frame, None)
+                        self.homes.pop(frame, None)
 
     def _obey(self, order: orders.Order) -> None:
         match order:

@@ -65,6 +65,7 @@ def test_a_run_with_a_loss_a_fault_and_a_refusal() -> None:
         "cores": 4,
         "browser": "Chromium 156",
         "gl_renderer": "SwiftShader",
+        "pixels": "",
         "workers": 2,
         "why": "2 cores",
         "frames": 35,
