@@ -222,7 +222,7 @@ def test_a_server_that_drops_us_before_its_banner_is_tried_again(tmp_path: Path,
 def encrypted(server: sshd.Sshd, tmp_path: Path) -> Path:
     path = tmp_path / "encrypted"
     key = asyncssh.read_private_key(server.identity)
-    path.write_bytes(key.export_private_key("openssh", passphrase="secret"))
+    path.write_bytes(key.export_private_key("openssh", passphrase="secret", rounds=50))
     path.chmod(0o600)
     return path
 
