@@ -186,6 +186,16 @@ def test_references_that_run_in_a_circle_start_at_zero() -> None:
     assert resolver.start(by_id(document, "a")) in {Fraction(0), Fraction(1), Fraction(2)}
 
 
+def test_long_chains_of_references_are_followed_and_long_circles_are_not() -> None:
+    clips = [f'<p id="c{n}" data-start="c{n - 1} + 1" data-duration="2"></p>' for n in range(1, 5000)]
+    document = markup.parse('<p id="c0" data-start="4" data-duration="2"></p>' + "".join(clips))
+    resolver = timing.Resolver(document)
+    assert resolver.start(by_id(document, "c4999")) == 4 + 3 * 4999
+    assert resolver.start(by_id(document, "c1")) == 7
+    circle = markup.parse('<p id="c0" data-start="c4999" data-duration="2"></p>' + "".join(clips))
+    assert timing.Resolver(circle).start(by_id(circle, "c7"), Fraction(3)) == 3
+
+
 def test_a_clip_is_clipped_from_both_sides(tmp_path: Path) -> None:
     whole = compiled(tmp_path, '<audio id="a" src="tone.wav" data-start="8"></audio>').audio[0]
     assert whole == replace(whole, start_s=Fraction(8), duration_s=Fraction(2))

@@ -15,25 +15,64 @@ from fleet.composition.root import ID, SOURCE
 _FILE = "data-composition-file"
 _TEMPLATE_SUFFIX = "-template"
 ZERO = Fraction(0)
+# Elements that refer to each other in a circle: followed as the page does, while that ends in its time.
+CIRCLE_MAX = 50
 
 
 @dataclass(slots=True)
 class Resolver:
-    """Answers for one document, whose media elements carry their own lengths as `data-duration`."""
+    """Answers for one document, whose media elements carry their own lengths as `data-duration`.
+
+    The document must not change meanwhile: what was found once is remembered.
+    """
 
     document: Document
+    _starts: dict[int, Fraction | None] = field(default_factory=dict)
     _visiting: set[int] = field(default_factory=set)
+    _circles: int = 0
+    _names: dict[str, Element] | None = None
 
     def start(self, element: Element, fallback: Fraction = ZERO) -> Fraction:
         """Absolute start; `fallback` when nothing says it, or when references run in a circle."""
-        if id(element) in self._visiting:
+        chain, is_circle = self._chain(element)
+        if is_circle and len(chain) > CIRCLE_MAX:
             return fallback
+        if not is_circle:
+            for target in reversed(chain):  # so that a long chain is no deep recursion
+                self._known(target)
+        found = self._known(element)
+        return fallback if found is None else found
+
+    def _chain(self, element: Element) -> tuple[list[Element], bool]:
+        """What the element's start refers to, what that refers to, and so on; whether it comes back."""
+        chain: list[Element] = []
+        seen = {id(element), *self._visiting}
+        while isinstance(parsed := values.start(markup.get(element, "data-start")), values.After):
+            target = self._target(parsed.target)
+            if target is None or id(target) in self._starts:
+                break
+            if id(target) in seen:
+                return chain, True
+            seen.add(id(target))
+            chain.append(target)
+            element = target
+        return chain, False
+
+    def _known(self, element: Element) -> Fraction | None:
+        if id(element) in self._starts:
+            return self._starts[id(element)]
+        if id(element) in self._visiting:
+            self._circles += 1
+            return None
         self._visiting.add(id(element))
+        circles = self._circles
         try:
             found = self._start(element)
         finally:
             self._visiting.discard(id(element))
-        return fallback if found is None else found
+        if self._circles == circles:  # in a circle it depends on where one begins
+            self._starts[id(element)] = found
+        return found
 
     def duration(self, element: Element) -> Fraction | None:
         """Length of the element's slot; None when only the page's own timelines know it."""
@@ -114,6 +153,9 @@ class Resolver:
         return max(ZERO, self.start(target) + (self.duration(target) or 0) + reference.offset_s)
 
     def _target(self, name: str) -> Element | None:
-        elements = list(markup.walk(self.document))
-        by_id = next((e for e in elements if markup.get(e, "id") == name), None)
-        return by_id or next((e for e in elements if markup.get(e, ID) == name), None)
+        if self._names is None:
+            elements = list(markup.walk(self.document))
+            # Ids win, and the first of those that are equal.
+            named = [(markup.get(e, key), e) for key in ("id", ID) for e in elements]
+            self._names = {said: e for said, e in reversed(named) if said is not None}
+        return self._names.get(name)
