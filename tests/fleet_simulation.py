@@ -253,10 +253,12 @@ class World:
         state.life += 1
         state.count += 1
         frames = [frame for part in order.todo for frame in part]
-        fault = self._fault(state, frames)
+        fault = self._fault(state)
         if fault is not None:
-            frame = None if isinstance(fault, str) else fault.frame
-            del frames[frames.index(frame) if frame in frames else len(frames) // 2 :]
+            del frames[len(frames) // 2 :]
+        if self._poison in frames:  # whatever else is wrong with the host, it does not come past this frame
+            fault = Fault(code=FaultCode.SEEK_FAILED, message="poison", frame=self._poison)
+            del frames[frames.index(self._poison) :]
         speed = math.inf if state.host.lie is Lie.SPEED else state.host.speed
         times_s = itertools.accumulate(
             (self._cost(frame) / speed for frame in frames), initial=self.wall_s + CHUNK_COST_S
@@ -297,13 +299,9 @@ class World:
             return events.ChunkFailed(chunk=order.chunk, host=order.host, attempt=order.attempt, fault=work.fault)
         return events.ChunkDone(chunk=order.chunk, host=order.host, attempt=order.attempt)
 
-    def _fault(self, state: _State, frames: list[int]) -> Fault | Literal["lie"] | None:
+    def _fault(self, state: _State) -> Fault | Literal["lie"] | None:
         code = state.host.faults.get(state.count)
-        if isinstance(code, FaultCode):
-            return Fault(code=code, message="planned")
-        if code is None and self._poison in frames:
-            return Fault(code=FaultCode.SEEK_FAILED, message="poison", frame=self._poison)
-        return code
+        return Fault(code=code, message="planned") if isinstance(code, FaultCode) else code
 
     def _later(self, state: _State, after_s: float, happen: Callable[[], Event | None]) -> None:
         life = state.life
