@@ -64,7 +64,6 @@ class Schedule:
         self._doubts = Doubts(self._ledger, audit=audit)
         self._blame = Blame(self._ledger, self._hosts, self._doubts)
         self._scenes = Scenes(self._ledger, scenes)
-        self._stories: dict[str, list[str]] = {}
 
     @property
     def verified(self) -> FrameSet:
@@ -94,10 +93,6 @@ class Schedule:
     def due_s(self) -> float:
         """When `handle` is to be called at the latest; infinite when nothing that happened waits for it."""
         return self._glance.due_s(len(self._hosts.hosts))
-
-    def story(self, chunk: str) -> tuple[str, ...]:
-        """The life of `chunk` as lines."""
-        return tuple(self._stories.get(chunk, ()))
 
     def handle(self, *happened: events.Event, now_s: float) -> tuple[orders.Order, ...]:
         """What to do now; all of `happened` is taken in before anything is decided. `now_s` never goes back."""
@@ -169,7 +164,7 @@ class Schedule:
             case events.ChunkStarted():
                 self._begin(event, now_s)
             case events.ChunkTrimmed():
-                self._shorten(event, now_s)
+                self._shorten(event)
             case events.FramesVerified():
                 self._count(event, now_s)
             case events.SeamDrawn():
@@ -204,7 +199,7 @@ class Schedule:
         host = self._hosts.hosts.get(event.host)
         if host is not None and host.is_alive:
             is_fruitless = host.chunk is not None and host.pace.total == 0
-            self._release(event.host, now_s, f"lost with {event.host}: {event.message}", is_broken=True)
+            self._release(event.host, now_s, is_broken=True)
             host.is_alive = False
             if is_fruitless:  # again and again before its first frame: as useless as one that fails
                 self._blame.strike(event.host, event.message, now_s, is_own=True)
@@ -223,17 +218,15 @@ class Schedule:
 
     def _begin(self, event: events.ChunkStarted, now_s: float) -> None:
         if self._held(event) is not None:
-            self._tell(event.chunk, now_s, f"started with {event.workers} workers: {event.why}")
             host = self._hosts[event.host]
             host.pace = host.pace.begun(now_s, is_stepping=self._is_sequential)
 
-    def _shorten(self, event: events.ChunkTrimmed, now_s: float) -> None:
+    def _shorten(self, event: events.ChunkTrimmed) -> None:
         chunk = self._held(event)
         if chunk is not None:
             chunk.is_taken = event.stop > chunk.asked_stop
             chunk.asked_s, chunk.helpers = None, ()
             self._ledger.trim(event.chunk, event.stop)
-            self._tell(event.chunk, now_s, f"ends at {event.stop}")
 
     def _count(self, event: events.FramesVerified, now_s: float) -> None:
         if not self.believes(event.host):
@@ -252,7 +245,7 @@ class Schedule:
         if chunk is None:
             return
         was_cancelled = chunk.is_cancelled
-        left = self._release(event.host, now_s, "done")
+        left = self._release(event.host, now_s)
         if left and not was_cancelled:
             trouble = f"said chunk {event.chunk} was done, but frames {left} are missing"
             self._blame.strike(event.host, trouble, now_s, is_lie=True)
@@ -262,9 +255,8 @@ class Schedule:
     def _fail(self, event: events.ChunkFailed, now_s: float) -> None:
         if self._held(event) is None:
             return
-        code = event.fault.code
-        left = self._release(event.host, now_s, f"failed on {event.host}: {code.value}: {event.fault.message}")
-        if left and code.blame is not faults.Blame.USER:
+        left = self._release(event.host, now_s)
+        if left and event.fault.code.blame is not faults.Blame.USER:
             others = (self._expected | set(self._hosts.usable(now_s))) - {event.host}
             self._end = self._blame.fail(event, left, now_s, others) or self._end
 
@@ -274,13 +266,13 @@ class Schedule:
         is_current = chunk is not None and (chunk.host, chunk.attempt) == (event.host, event.attempt)
         return chunk if is_current else None
 
-    def _release(self, name: str, now_s: float, why: str = "", *, is_broken: bool = False) -> FrameSet:
+    def _release(self, name: str, now_s: float, *, is_broken: bool = False) -> FrameSet:
+        """The host holds its chunk no more; the frames that are missing in it."""
         host = self._hosts[name]
         if host.chunk is None:
             return FrameSet()
         left = self._ledger.end(host.chunk, is_broken=is_broken)
         self._doubts.ended(host.chunk, name)
-        self._tell(host.chunk, now_s, f"{why or f'left by {name}'}; missing {left}")
         host.chunk, host.pace = None, host.pace.ended(now_s)
         return left
 
@@ -289,14 +281,9 @@ class Schedule:
         self._ledger.give(cut, name)
         host = self._hosts[name]
         host.chunk, host.pace, host.is_in_use = cut.chunk, host.pace.begun(now_s, is_stepping=self._is_sequential), True
-        twin = f", beside {cut.twin}" if cut.twin else ""
-        self._tell(cut.chunk, now_s, f"attempt {cut.attempt} to {name}: {cut.frames}, todo {cut.todo}{twin}")
         return orders.Capture(
             host=name, chunk=cut.chunk, attempt=cut.attempt, frames=cut.frames, todo=cut.todo.ranges, twin=cut.twin
         )
-
-    def _tell(self, chunk: str, now_s: float, line: str) -> None:
-        self._stories.setdefault(chunk, []).append(f"{now_s:.1f} s: {line}")
 
     def _decide(self, now_s: float) -> list[orders.Order]:
         given = self._recheck(now_s)
@@ -331,7 +318,7 @@ class Schedule:
         for name, chunk in self._hosts.held_by_convicts():
             given.append(orders.Cancel(name, chunk))
             self._ledger.spoil(chunk)
-            self._release(name, now_s, f"taken from {name}")
+            self._release(name, now_s)
         if self._doubts.may_ask:
             checks = self._doubts.checks(self._hosts.idle(now_s), self._hosts.usable(now_s))
             given += [self._give(cut, name, now_s) for cut, name in checks]

@@ -145,7 +145,6 @@ def test_an_idle_host_is_given_the_tail_of_a_chunk_once_its_owner_has_let_go_of_
     assert order == Trim(host="b", chunk="c0002", attempt=1, stop=596)
     assert feed(after_s=1) == ()
     assert feed(trimmed(order, 596), after_s=0.1) == (capture("a", "c0003", FrameRange(596, 1000)),)
-    assert feed.schedule.story("c0002")[-1] == "12.1 s: ends at 596"
 
 
 def test_frames_that_workers_had_taken_stay_with_the_owner_and_nobody_asks_again() -> None:
@@ -205,11 +204,6 @@ def test_a_lost_hosts_missing_frames_go_first_under_their_own_chunk() -> None:
     assert feed(events.HostLost("a", "connection reset")) == ()
     order = only(feed(verified(second, 100, 200), done(second)))
     assert order == capture("b", "c0001", FrameRange(0, 100), FrameRange(20, 30), FrameRange(40, 100), attempt=2)
-    assert feed.schedule.story("c0001") == (
-        "1.0 s: attempt 1 to a: 0:100, todo 0:100",
-        "3.0 s: lost with a: connection reset; missing 20:30,40:100",
-        "4.0 s: attempt 2 to b: 0:100, todo 20:30,40:100",
-    )
 
 
 def test_a_lost_hosts_large_remainder_is_shared_as_new_chunks() -> None:
