@@ -10,7 +10,6 @@ import json
 import os
 import queue
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -312,7 +311,7 @@ def _first(inbox: "queue.Queue[_Event]") -> protocol.Hello:
 
 
 def _site(workspace: store.Workspace, hello: protocol.Hello, facts: protocol.HostFacts) -> Site:
-    limit = hello.limits.memory_bytes
+    limit_bytes = hello.limits.memory_bytes
     return Site(
         workspace=workspace,
         run=hello.run,
@@ -323,7 +322,7 @@ def _site(workspace: store.Workspace, hello: protocol.Hello, facts: protocol.Hos
         chromium_args=hello.chromium_args,
         sandbox=hello.sandbox,
         page_limit_s=hello.page_limit_s,
-        memory_available=lambda: min(probe.memory_available(), limit or sys.maxsize),
+        memory=lambda: pool.Memory(probe.memory_available(), limit_bytes, probe.memory_pressure()),
         oom_kills=probe.oom_kills,
     )
 

@@ -22,6 +22,7 @@ from capture.protocol.agent import (
     Pong,
     Prepared,
     Probed,
+    Resized,
     Seam,
     Started,
     Stopping,
@@ -71,7 +72,7 @@ ToAgent = (
 )  # fmt: skip
 FromAgent = (
     Facts | Granted | Denied | Missing | Prepared | Probed | Examined | Canaried | Loaded
-    | Cleaned | Started | Captured | Seam | Trimmed | Done | Failed | Note | Pong | Stopping
+    | Cleaned | Started | Resized | Captured | Seam | Trimmed | Done | Failed | Note | Pong | Stopping
 )  # fmt: skip
 ToWorker = Setup | Block
 FromWorker = Ready | Stepped | SeamDrawn | FrameWritten | Misjudged | BlockDone | BlockFailed | Note
@@ -82,7 +83,7 @@ _KINDS: dict[str, type[Message]] = {
     for kind in (
         Hello, Acquire, Prepare, Offer, Probe, Examine, Canary, Capture, Cancel, Trim, Ack, Clean, Ping, Bye,
         Facts, Granted, Denied, Missing, Prepared, Probed, Examined, Canaried, Loaded,
-        Cleaned, Started, Captured, Seam, Trimmed, Done, Failed, Note, Pong, Stopping,
+        Cleaned, Started, Resized, Captured, Seam, Trimmed, Done, Failed, Note, Pong, Stopping,
         Setup, Block, Ready, Stepped, SeamDrawn, FrameWritten, Misjudged, BlockDone, BlockFailed,
     )
 }  # fmt: skip
