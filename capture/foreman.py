@@ -161,6 +161,7 @@ class Foreman:
             chromium_args=self._site.chromium_args,
             sandbox=self._site.sandbox,
             page_limit_s=self._site.page_limit_s,
+            browser_bytes=pool.worker_memory_bytes(_pixels(spec)),
             watches_scripts=self._has_endless_script,
         )
 
@@ -208,7 +209,7 @@ class Foreman:
             measured=self._climb.learnt,
             warm=len(warm),
             ceiling=self._ceiling,
-            pixels=_pixels(order),
+            pixels=_pixels(order.spec),
         )
         # Sequential workers have gone through all frames before their own: what one knows, no other takes over.
         is_free = sizing.is_reckoned and not order.spec.sequential
@@ -226,7 +227,7 @@ class Foreman:
             return
         active.looked_s = now_s
         memory, order = self._site.memory(), active.chunk.order
-        room = memory.room(running=active.chunk.target, pixels=_pixels(order))
+        room = memory.room(running=active.chunk.target, pixels=_pixels(order.spec))
         self._do(active, active.chunk.saw_memory(room, is_short=memory.is_short, now_s=now_s))
 
     def _decide(self, decide: Callable[[_Active], list[chunk.Action]]) -> None:
@@ -314,8 +315,8 @@ def _block(active: _Active, frames: protocol.FrameRange, *, repeats: bool) -> pr
     return protocol.Block(frames=frames, offset=order.frames.start, directory=directory, seam=seam, repeats=repeats)
 
 
-def _pixels(order: Capture) -> int:
-    return order.spec.image_width * order.spec.image_height
+def _pixels(spec: protocol.RenderSpec) -> int:
+    return spec.image_width * spec.image_height
 
 
 def _warm_up(order: Capture) -> str:
