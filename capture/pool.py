@@ -93,11 +93,12 @@ def decide(
         return Sizing(workers, Bound.EXPLICIT, f"{explicit} asked for")
     by_memory = warm + memory.room(running=warm, pixels=pixels)
     by_frames = max(warm, frames // FRAMES_PER_WORKER)
+    best = Sizing(round_half_up(cores), Bound.CPU, f"{cores:g} cores")
+    if measured is not None:
+        best = Sizing(measured, Bound.MEASURED, f"{measured} proved best here")
     choices = (
         Sizing(min(ceiling, WORKERS_MAX), Bound.CEILING, f"at most {min(ceiling, WORKERS_MAX)} on this host"),
-        Sizing(round_half_up(cores), Bound.CPU, f"{cores:g} cores")
-        if measured is None
-        else Sizing(measured, Bound.MEASURED, f"{measured} proved to be enough"),
+        best,
         Sizing(by_memory, Bound.MEMORY, memory_words(memory)),
         Sizing(by_frames, Bound.FRAMES, f"only {frames} frames"),
     )

@@ -120,13 +120,18 @@ class Coordinator:
 
 @contextmanager
 def agent(
-    root: Path, script: dict[str, Any] | None = None, *, program: Sequence[str] = ("-m", "capture")
+    root: Path, script: dict[str, Any] | None = None, *, program: Sequence[str] = ("-m", "capture"), prelude: str = ""
 ) -> Iterator[Coordinator]:
-    """An agent with its workspace below `root`; `script` replaces its workers by scripted ones without a browser."""
+    """An agent with its workspace below `root`; `script` replaces its workers by scripted ones without a browser.
+
+    `prelude` is run before that one, and may change what the host says of itself.
+    """
     if script is None:
         argv = [sys.executable, *program, "agent", "--workspace", str(root)]
     else:
-        code = "import sys, pathlib, capture.agent; capture.agent.run(pathlib.Path(sys.argv[1]), sys.argv[2:])"
+        code = (
+            f"import sys, pathlib, capture.agent\n{prelude}\ncapture.agent.run(pathlib.Path(sys.argv[1]), sys.argv[2:])"
+        )
         worker = [sys.executable, "-ISE", str(WORKER), str(REPOSITORY), json.dumps(script)]
         argv = [sys.executable, "-c", code, str(root), *worker]
     process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=REPOSITORY)

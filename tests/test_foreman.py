@@ -8,7 +8,7 @@ import pytest
 
 from capture import protocol
 from capture.faults import FaultCode
-from capture.protocol import Ack, Cancel, Done, Failed, FrameRange, Note, Started, Trim, Trimmed
+from capture.protocol import Ack, Cancel, Done, Failed, FrameRange, Note, Resized, Started, Trim, Trimmed
 
 
 def prepare(coordinator: support.Coordinator, **changes: object) -> tuple[Path, str]:
@@ -167,3 +167,36 @@ def test_the_tail_that_a_chunk_is_asked_to_leave_is_not_captured_and_the_rest_is
         assert [coordinator.hear(Done).chunk for _ in range(2)] == ["c1", "c2"]
         assert sorted(coordinator.captured()) == [*range(50, stops["c1"]), *range(950, 960)]
         assert len(support.digests(workspace / "runs/r1/c1")) == stops["c1"] - 50
+
+
+def test_short_memory_takes_a_worker_back_and_the_next_chunk_begins_without_it(tmp_path: Path) -> None:
+    free = tmp_path / "free"
+
+    def let_be_free(size_bytes: int) -> None:
+        free.with_suffix(".new").write_text(str(size_bytes))
+        free.with_suffix(".new").replace(free)
+
+    let_be_free(1 << 40)
+    prelude = f"capture.agent.probe.memory_available = lambda: int(pathlib.Path({str(free)!r}).read_text())"
+    with support.agent(tmp_path, {"frame_s": 0.02}, prelude=prelude) as coordinator:
+        _, bundle = prepare(coordinator)
+        before = coordinator.ask(support.order(bundle, 0, 900), Started).workers
+        if before == 1:
+            pytest.skip("one core: there is no worker to take back")
+        coordinator.hear(protocol.Captured)
+        let_be_free(0)
+        fewer = coordinator.hear(Resized)
+        assert fewer == Resized(chunk="c1", attempt=1, before=before, workers=before - 1, why="memory is short")
+        let_be_free(1 << 40)
+        coordinator.say(Cancel("c1"))
+        began = coordinator.ask(support.order(bundle, 900, 950, chunk="c2"), Started)
+        assert (began.workers, began.why) == (before - 1, f"{before - 1} proved best here")
+        coordinator.hear(Done)
+
+
+def test_a_number_that_was_asked_for_outlasts_short_memory(tmp_path: Path) -> None:
+    prelude = "capture.agent.probe.memory_available = lambda: 0"
+    with support.agent(tmp_path, {"frame_s": 0.02}, prelude=prelude) as coordinator:
+        _, bundle = prepare(coordinator, **two_workers())
+        coordinator.ask(support.order(bundle, 0, 250), Done)
+        assert coordinator.of(Resized) == []

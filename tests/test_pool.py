@@ -35,7 +35,7 @@ warm = st.integers(0, 64)
         ({"frames": 30, "warm": 8}, Sizing(8, Bound.CPU, "8 cores")),
         ({"ceiling": 4}, Sizing(4, Bound.CEILING, "at most 4 on this host")),
         ({"ceiling": 8}, Sizing(8, Bound.CEILING, "at most 8 on this host")),
-        ({"measured": 10}, Sizing(10, Bound.MEASURED, "10 proved to be enough")),
+        ({"measured": 10}, Sizing(10, Bound.MEASURED, "10 proved best here")),
         ({"measured": 10, "ceiling": 6}, Sizing(6, Bound.CEILING, "at most 6 on this host")),
         ({"memory": Memory(64 * GIB, 2 * GIB)}, Sizing(2, Bound.MEMORY, "2048 MiB of memory allowed")),
         ({"memory": Memory(64 * GIB, 2 * GIB), "warm": 2}, Sizing(2, Bound.MEMORY, "2048 MiB of memory allowed")),
