@@ -89,9 +89,11 @@ class Trial:
     @property
     def has_slow_frames(self) -> bool:
         """Whether the slow frames of more workers are slower than it takes to share the host with them."""
-        few, many = (self._all_times(workers) for workers in sorted((self.base, self.other)))
-        sharing = max(self.base, self.other) / min(self.base, self.other)
-        return bool(few and many) and p95(many) > SLOW_FACTOR * sharing * p95(few)
+        compared = list(self._compared())
+        base_s = p95([time_s for before, _, after in compared for time_s in (*before.times_s, *after.times_s)])
+        other_s = p95([time_s for _, turn, _ in compared for time_s in turn.times_s])
+        few_s, many_s = (base_s, other_s) if self.is_upwards else (other_s, base_s)
+        return many_s > SLOW_FACTOR * self._sharing * few_s
 
     def wrote(self, took_s: float, *, busy: int, is_new: bool, now_s: float) -> None:
         """A frame is finished, while `busy` workers were at work.
@@ -116,7 +118,7 @@ class Trial:
         """The result as a clause."""
         more, fewer = max(self.base, self.other), min(self.base, self.other)
         if self.is_vain:
-            return f"frames changed too much to tell whether {more} are faster"
+            return f"{more} and {fewer} could not be compared fairly"
         tail = ", and slow frames take much longer" if self.has_slow_frames else ""
         if round(self.gain, 2) == 0:
             return f"{more} are as fast as {fewer}{tail}"
@@ -137,17 +139,26 @@ class Trial:
         self.is_vain = not any(True for _ in self._gains())
 
     def _gains(self) -> Iterator[float]:
-        """Of the larger number, from each turn of `other` and the two turns beside it."""
-        most = max(self.base, self.other) / min(self.base, self.other) - 1 + GAIN_BEYOND
-        for before, turn, after in zip(self._turns[::2], self._turns[1::2], self._turns[2::2], strict=False):
-            if before.is_even and turn.is_even and after.is_even and _are_alike(before.frame_s, after.frame_s):
-                ratio = (before.frame_s + after.frame_s) / 2 / turn.frame_s
-                gain = (ratio if self.is_upwards else 1 / ratio) - 1
-                if -LOSS_MAX <= gain <= most:
-                    yield gain
+        """Of the larger number, from each turn of `other` that can be compared with those beside it."""
+        for before, turn, after in self._compared():
+            yield self._gain(before, turn, after)
 
-    def _all_times(self, workers: int) -> list[float]:
-        return [time_s for turn in self._turns if turn.workers == workers for time_s in turn.times_s]
+    def _compared(self) -> Iterator[tuple[_Turn, _Turn, _Turn]]:
+        """Turns side by side, through which frames cost about the same."""
+        for before, turn, after in zip(self._turns[::2], self._turns[1::2], self._turns[2::2], strict=False):
+            is_even = before.is_even and turn.is_even and after.is_even
+            is_likely = -LOSS_MAX <= self._gain(before, turn, after) <= self._sharing - 1 + GAIN_BEYOND
+            if is_even and is_likely and _are_alike(before.frame_s, after.frame_s):
+                yield before, turn, after
+
+    def _gain(self, before: _Turn, turn: _Turn, after: _Turn) -> float:
+        ratio = (before.frame_s + after.frame_s) / 2 / turn.frame_s
+        return (ratio if self.is_upwards else 1 / ratio) - 1
+
+    @property
+    def _sharing(self) -> float:
+        """By how much the larger number of workers is larger."""
+        return max(self.base, self.other) / min(self.base, self.other)
 
 
 def frames(workers: int) -> int:

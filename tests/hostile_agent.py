@@ -388,6 +388,16 @@ def loaded_in_many_ways(agent: Agent) -> None:
 
 
 @case
+def workers_without_end(agent: Agent) -> None:
+    def waver(order: Message) -> None:
+        agent.started(order)
+        told = line(t="resized", chunk=order["chunk"], attempt=order["attempt"], before=2, workers=3, why=POISON)
+        say_bytes(told * 1000)
+
+    instead(agent, "capture", waver)
+
+
+@case
 def done_without_frames(agent: Agent) -> None:
     instead(agent, "capture", agent.done)
 
@@ -453,6 +463,7 @@ def says_what_nobody_asked(agent: Agent) -> None:
         stranger = {"chunk": "c99", "attempt": 7}
         say("started", **stranger, directory="/etc", workers=3, why="because")
         say("captured", **stranger, frames=[announced(0, b"")])
+        say("resized", **stranger, before=3, workers=1024, why="because")
         say("done", **stranger)
         say("failed", **stranger, fault=fault())
         say("missing", bundle="b", digests=["0" * 64])
@@ -478,6 +489,7 @@ def poisoned(agent: Agent) -> None:
 
     def started(order: Message, **_: Any) -> None:
         honest(order, why=POISON, directory=POISON)
+        say("resized", chunk=order["chunk"], attempt=order["attempt"], before=1, workers=2, why=POISON)
         for source in ("page", "browser", POISON):
             say("note", level=POISON, source=source, text=POISON * 20)
         say("loaded", warnings=[POISON])
