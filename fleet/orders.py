@@ -60,7 +60,7 @@ Sayable = (
 Remark = (
     events.ModeFixed | events.PageLoaded | events.BundlePushed | events.SegmentEncoded | events.AudioMixed
     | events.RunFinished | events.RangeSized | events.SeamMatched | events.Audited
-    | events.HostStruck | events.Suspected | events.Disagreed | events.Warned
+    | events.HostStruck | events.Suspected | events.Disagreed | events.Warned | events.CoresUsed
 )  # fmt: skip
 
 
