@@ -15,7 +15,7 @@ import typer
 
 from capture.protocol import PAGE_LIMIT_S
 from fleet import busy as busy_policy
-from fleet import cli_hosts, cli_inspect, cli_verify, formats, plan, progress, render, untrusted
+from fleet import cli_bench, cli_hosts, cli_inspect, cli_verify, formats, plan, progress, render, untrusted
 from fleet import request as requests
 from fleet.errors import ExitCode, FleetError, Interrupted, Terminated
 from fleet.halt import Halt
@@ -32,6 +32,7 @@ app.add_typer(cli_hosts.app, name="hosts")
 app.command("doctor")(cli_hosts.doctor)
 app.command("inspect")(cli_inspect.inspect)
 app.command("snapshot")(cli_inspect.take_snapshot)
+app.command("bench")(cli_bench.bench)
 app.command("verify")(cli_verify.verify_command)
 
 
