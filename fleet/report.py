@@ -18,7 +18,8 @@ _ChunkEvent = (
     events.ChunkOrdered | events.ChunkStarted | events.ChunkTrimmed | events.ChunkDone | events.ChunkFailed
 )  # fmt: skip
 _OutputEvent = (
-    events.SegmentEncoded | events.AudioMixed | events.ModeFixed | events.SteppingFixed | events.PixelsFixed
+    events.SegmentEncoded | events.AudioMixed | events.ModeFixed | events.SteppingFixed | events.BackendFixed
+    | events.PixelsFixed
     | events.Warned
 )  # fmt: skip
 
@@ -68,6 +69,7 @@ class _Tally:
     end: events.RunFinished | None = None
     mode: events.ModeFixed | None = None
     stepping: events.SteppingFixed | None = None
+    backend: events.BackendFixed | None = None
     pixels: events.PixelsFixed | None = None
     started_at: str = ""
     ended_at: str = ""
@@ -108,7 +110,7 @@ class _Tally:
                 self._count(event, now_s)
             case (
                 events.SegmentEncoded() | events.AudioMixed() | events.Warned() | events.ModeFixed()
-                | events.SteppingFixed() | events.PixelsFixed()
+                | events.SteppingFixed() | events.BackendFixed() | events.PixelsFixed()
             ):  # fmt: skip
                 self._add_output(event, now_s)
             case events.HostStruck() | events.Suspected() | events.Disagreed() | events.FramesRetracted():
@@ -200,6 +202,8 @@ class _Tally:
                 self.mode = event
             case events.SteppingFixed():
                 self.stepping = event
+            case events.BackendFixed():
+                self.backend = event
             case events.PixelsFixed():
                 self.pixels = event
             case events.Warned():
@@ -229,6 +233,7 @@ class _Tally:
             "segments_encoded": len(self.segments_s),
             "audio_tracks": self.audio_tracks,
             "mode": wire.to_plain(self.mode) if self.mode else None,
+            "gl": wire.to_plain(self.backend) if self.backend else None,
             "stepping": wire.to_plain(self.stepping) if self.stepping else None,
             "pixels": wire.to_plain(self.pixels) if self.pixels else None,
             "times_s": self._times(),
