@@ -142,6 +142,7 @@ class _Conversation:
         | protocol.Probe
         | protocol.Examine
         | protocol.Canary
+        | protocol.TryGl
         | protocol.Capture
         | protocol.Cancel
         | protocol.Trim
@@ -157,7 +158,7 @@ class _Conversation:
                 self._chores.put(lambda: self._take_in(digests))
             case protocol.Probe():
                 self._probe()
-            case protocol.Examine() | protocol.Canary():
+            case protocol.Examine() | protocol.Canary() | protocol.TryGl():
                 self._examine(order)
             case protocol.Capture():
                 self._foreman.capture(order)
@@ -209,7 +210,7 @@ class _Conversation:
         self._probed = _outcome(process, "browser's probe", PROBE_LIMIT_S)
         return _Answer(self._probed, process.pid)
 
-    def _examine(self, order: protocol.Examine | protocol.Canary) -> None:
+    def _examine(self, order: protocol.Examine | protocol.Canary | protocol.TryGl) -> None:
         setup = self._foreman.setup("examine", order.spec)
         words = [protocol.encode(message).decode() for message in (setup, order)]
         process = self._crew.start(crew.command("examine", *words))
@@ -369,5 +370,5 @@ def _outcome(process: "subprocess.Popen[bytes]", what: str, limit_s: float) -> F
     except ProtocolError:
         ended = crew.how_ended(process.returncode)
         return _failed(FaultCode.INTERNAL, f"the {what} ended with {ended}: {words[-2000:].decode('utf-8', 'replace')}")
-    answers = protocol.Probed | protocol.Examined | protocol.Canaried | Failed
+    answers = protocol.Probed | protocol.Examined | protocol.Canaried | protocol.GlTried | Failed
     return message if isinstance(message, answers) else _failed(FaultCode.INTERNAL, "wrong answer")

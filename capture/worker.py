@@ -148,6 +148,7 @@ class Worker:
             size=(setup.spec.width, setup.spec.height),
             profile=Path(setup.profile_directory),
             sandbox=setup.sandbox,
+            gl=setup.spec.gl,
             extra=setup.chromium_args,
         ) as chromium:
             chromium.connection.watch(self._inbox.fd, self._inbox.receive)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from capture import wire
 from capture.faults import Fault
-from capture.protocol import CaptureMode, CoreUse, FrameFile, FrameRange
+from capture.protocol import CaptureMode, CoreUse, FrameFile, FrameRange, GlBackend
 
 VERSION = 1
 
@@ -87,6 +87,14 @@ class SteppingFixed:
     """Whether the whole render steps through every frame or may jump, decided before the first chunk."""
 
     sequential: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class BackendFixed:
+    """What draws WebGL in the whole render, decided before the first chunk; not said when there was nothing to try."""
+
+    gl: GlBackend
     why: str
 
 
@@ -330,23 +338,24 @@ class RunFinished:
 
 
 Event = (
-    RunStarted | HostReady | HostRefused | HostLost | ModeFixed | SteppingFixed | PixelsFixed | PageLoaded
-    | BundlePushed | ChunkOrdered | ChunkStarted | ChunkTrimmed | FramesCaptured | FramesVerified | ChunkDone
-    | ChunkFailed | RangeSized | RunDraining | HostDraining | HostStruck | Suspected | Disagreed
+    RunStarted | HostReady | HostRefused | HostLost | ModeFixed | SteppingFixed | BackendFixed | PixelsFixed
+    | PageLoaded | BundlePushed | ChunkOrdered | ChunkStarted | ChunkTrimmed | FramesCaptured | FramesVerified
+    | ChunkDone | ChunkFailed | RangeSized | RunDraining | HostDraining | HostStruck | Suspected | Disagreed
     | FramesRetracted | SeamDrawn | SeamMatched | Audited | CoresUsed
     | SegmentEncoded | AudioMixed | Warned | RunFinished
 )  # fmt: skip
 
 _KINDS: dict[str, type[Event]] = {
     "run.started": RunStarted, "run.finished": RunFinished, "run.draining": RunDraining, "run.warned": Warned,
-    "mode.fixed": ModeFixed, "stepping.fixed": SteppingFixed, "pixels.fixed": PixelsFixed, "page.loaded": PageLoaded,
-    "host.ready": HostReady, "host.refused": HostRefused, "host.lost": HostLost, "bundle.pushed": BundlePushed,
-    "chunk.ordered": ChunkOrdered, "chunk.started": ChunkStarted, "chunk.trimmed": ChunkTrimmed,
-    "chunk.captured": FramesCaptured, "chunk.verified": FramesVerified, "chunk.done": ChunkDone,
-    "chunk.failed": ChunkFailed, "host.draining": HostDraining, "cores.used": CoresUsed, "range.sized": RangeSized,
-    "host.struck": HostStruck, "chunk.suspected": Suspected, "frame.disagreed": Disagreed,
-    "frames.retracted": FramesRetracted, "seam.drawn": SeamDrawn, "seam.matched": SeamMatched,
-    "frames.audited": Audited, "segment.encoded": SegmentEncoded, "audio.mixed": AudioMixed,
+    "mode.fixed": ModeFixed, "stepping.fixed": SteppingFixed, "backend.fixed": BackendFixed,
+    "pixels.fixed": PixelsFixed, "page.loaded": PageLoaded, "host.ready": HostReady, "host.refused": HostRefused,
+    "host.lost": HostLost, "bundle.pushed": BundlePushed, "chunk.ordered": ChunkOrdered, "chunk.started": ChunkStarted,
+    "chunk.trimmed": ChunkTrimmed, "chunk.captured": FramesCaptured,
+    "chunk.verified": FramesVerified, "chunk.done": ChunkDone, "chunk.failed": ChunkFailed,
+    "host.draining": HostDraining, "range.sized": RangeSized, "host.struck": HostStruck,
+    "chunk.suspected": Suspected, "frame.disagreed": Disagreed, "frames.retracted": FramesRetracted,
+    "seam.drawn": SeamDrawn, "seam.matched": SeamMatched, "frames.audited": Audited, "cores.used": CoresUsed,
+    "segment.encoded": SegmentEncoded, "audio.mixed": AudioMixed,
 }  # fmt: skip
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 

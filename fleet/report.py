@@ -18,8 +18,8 @@ _ChunkEvent = (
     events.ChunkOrdered | events.ChunkStarted | events.ChunkTrimmed | events.ChunkDone | events.ChunkFailed
 )  # fmt: skip
 _RunEvent = (
-    events.SegmentEncoded | events.AudioMixed | events.ModeFixed | events.SteppingFixed | events.PixelsFixed
-    | events.CoresUsed | events.Warned
+    events.SegmentEncoded | events.AudioMixed | events.ModeFixed | events.SteppingFixed | events.BackendFixed
+    | events.PixelsFixed | events.CoresUsed | events.Warned
 )  # fmt: skip
 
 _Evidence = events.HostStruck | events.Suspected | events.Disagreed | events.FramesRetracted
@@ -68,6 +68,7 @@ class _Tally:
     end: events.RunFinished | None = None
     mode: events.ModeFixed | None = None
     stepping: events.SteppingFixed | None = None
+    backend: events.BackendFixed | None = None
     pixels: events.PixelsFixed | None = None
     started_at: str = ""
     ended_at: str = ""
@@ -109,7 +110,7 @@ class _Tally:
                 self._count(event, now_s)
             case (
                 events.SegmentEncoded() | events.AudioMixed() | events.Warned() | events.ModeFixed()
-                | events.SteppingFixed() | events.PixelsFixed() | events.CoresUsed()
+                | events.SteppingFixed() | events.BackendFixed() | events.PixelsFixed() | events.CoresUsed()
             ):  # fmt: skip
                 self._add_to_run(event, now_s)
             case events.HostStruck() | events.Suspected() | events.Disagreed() | events.FramesRetracted():
@@ -201,6 +202,8 @@ class _Tally:
                 self.mode = event
             case events.SteppingFixed():
                 self.stepping = event
+            case events.BackendFixed():
+                self.backend = event
             case events.PixelsFixed():
                 self.pixels = event
             case events.CoresUsed():
@@ -232,6 +235,7 @@ class _Tally:
             "segments_encoded": len(self.segments_s),
             "audio_tracks": self.audio_tracks,
             "mode": wire.to_plain(self.mode) if self.mode else None,
+            "gl": wire.to_plain(self.backend) if self.backend else None,
             "stepping": wire.to_plain(self.stepping) if self.stepping else None,
             "pixels": wire.to_plain(self.pixels) if self.pixels else None,
             "times_s": self._times(),

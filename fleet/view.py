@@ -150,6 +150,7 @@ def fold(view: View, record: events.Record) -> View:
         case (
             events.ModeFixed()
             | events.SteppingFixed()
+            | events.BackendFixed()
             | events.PixelsFixed()
             | events.PageLoaded()
             | events.FramesCaptured()

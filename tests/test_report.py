@@ -37,6 +37,7 @@ def test_a_run_with_a_loss_a_fault_and_a_refusal() -> None:
         "segments_encoded": 1,
         "audio_tracks": 2,
         "mode": {"mode": "begin_frame", "browser": "Chromium 156", "why": "every host can"},
+        "gl": None,
         "stepping": None,
         "pixels": None,
         "times_s": {
