@@ -192,7 +192,10 @@ async def _render(
         allow_mixed=request.allow_mixed,
     )
     try:
-        async with asyncio.TaskGroup() as group, transports.dialer(directory.path, prepared.agent) as dialer:
+        async with (
+            asyncio.TaskGroup() as group,
+            transports.dialer(directory.path, prepared.agent, request.hosts) as dialer,
+        ):
             segments = group.create_task(pipeline.run())
             sound = group.create_task(_mix(plan, directory, log, strict=request.strict))
             dispatch = Dispatch(
