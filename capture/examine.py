@@ -61,6 +61,7 @@ def _drawn(setup: Setup, frames: Sequence[int]) -> Iterator[tuple[int, bytes, fl
         profile=Path(setup.profile_directory),
         sandbox=setup.sandbox,
         extra=setup.chromium_args,
+        version=setup.browser_version,
     ) as started:
         bundle, blobs = Path(setup.bundle_directory), setup.blobs_directory and Path(setup.blobs_directory)
         limit_s = setup.page_limit_s

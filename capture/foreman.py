@@ -78,6 +78,11 @@ class Foreman:
         self._warnings: set[tuple[str, ...]] = set()
         self._has_endless_script = False
         self._repeats = True
+        self._browser_version = ""
+
+    def expect(self, browser_version: str) -> None:
+        """What every browser must call itself from now on."""
+        self._browser_version = browser_version
 
     def capture(self, order: Capture) -> None:
         """Begins a chunk, or lets it wait for the present one."""
@@ -153,6 +158,7 @@ class Foreman:
             chromium=self._site.chromium,
             chromium_args=self._site.chromium_args,
             sandbox=self._site.sandbox,
+            browser_version=self._browser_version,
             page_limit_s=self._site.page_limit_s,
             watches_scripts=self._has_endless_script,
         )

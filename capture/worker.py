@@ -149,6 +149,7 @@ class Worker:
             profile=Path(setup.profile_directory),
             sandbox=setup.sandbox,
             extra=setup.chromium_args,
+            version=setup.browser_version,
         ) as chromium:
             chromium.connection.watch(self._inbox.fd, self._inbox.receive)
             bundle, blobs = Path(setup.bundle_directory), setup.blobs_directory and Path(setup.blobs_directory)

@@ -8,7 +8,7 @@ from pathlib import Path
 import agent_support as support
 import pytest
 
-from capture import browser, frames, png, protocol, tree
+from capture import browser, frames, png, protocol, remembered, tree
 from capture.faults import FaultCode
 from capture.protocol import Captured, CaptureMode, Done, Failed, ImageFormat, Note, Probed, Started
 from fleet import agentzip
@@ -131,20 +131,42 @@ def test_a_page_that_always_throws_fails_with_its_words_and_its_picture(tmp_path
         assert set(range(50, 63)) <= set(coordinator.captured())
 
 
-def test_six_workers_need_one_probe(tmp_path: Path) -> None:
-    launches = tmp_path / "launches"
-    wrapper = tmp_path / "chromium"
+def counting(wrapper: Path, launches: Path) -> Path:
+    """A browser that writes down how it was started."""
+    wrapper.parent.mkdir(exist_ok=True)
     wrapper.write_text(f'#!/bin/sh\necho "$*" >> {launches}\nexec {browser.find()} "$@"\n')
     wrapper.chmod(0o755)
+    return wrapper
+
+
+def starts(launches: Path) -> list[str]:
+    return [line for line in launches.read_text().splitlines() if "--remote-debugging-pipe" in line]
+
+
+def test_six_workers_need_one_probe(tmp_path: Path) -> None:
+    launches = tmp_path / "launches"
+    wrapper = counting(tmp_path / "chromium", launches)
     with support.agent(tmp_path / "root") as coordinator:
         _, bundle, mode = prepare(coordinator, workers=6, chromium=str(wrapper))
         assert coordinator.ask(protocol.Probe(), Probed) == coordinator.of(Probed)[0]
         coordinator.ask(order(bundle, 0, 24, mode), Done)
         coordinator.ask(order(bundle, 24, 48, mode, chunk="c2"), Done)
         coordinator.ask(protocol.Probe(), Probed)
-    starts = [line for line in launches.read_text().splitlines() if "--remote-debugging-pipe" in line]
-    probes = [line for line in starts if "--window-size=160,120" not in line]
-    assert (len(probes), len(starts)) == (1, 7)
+    probes = [line for line in starts(launches) if "--window-size=160,120" not in line]
+    assert (len(probes), len(starts(launches))) == (1, 7)
+
+
+def test_the_next_agent_launches_no_browser_to_know_it(tmp_path: Path) -> None:
+    launches = tmp_path / "launches"
+    wrapper = counting(tmp_path / "browser" / "chromium", launches)
+    (wrapper.parent / remembered.RENDERER).touch()
+    found = []
+    for order in (protocol.Probe(), protocol.Probe(), protocol.Probe(is_fresh=True)):
+        with support.agent(tmp_path / "root") as coordinator:
+            support.open_workspace(coordinator, chromium=str(wrapper))
+            found.append((coordinator.ask(order, Probed).browser.version, len(starts(launches))))
+    version = found[0][0]
+    assert found == [(version, 1), (version, 1), (version, 2)]
 
 
 @pytest.mark.parametrize("who", ["guard", "agent"])

@@ -49,6 +49,8 @@ class Offer:
 class Probe:
     """Asks what the browser can do; needs no lock. Answered by Probed, or Failed with an empty chunk."""
 
+    is_fresh: bool = False  # tried now, whatever an earlier agent found with this very browser
+
 
 @dataclass(frozen=True, slots=True)
 class Examine:

@@ -19,6 +19,7 @@ class Setup:
     chromium: str
     chromium_args: tuple[str, ...]
     sandbox: bool
+    browser_version: str = ""  # as it told its version when it was tried; another one is a fault
     blobs_directory: str | None = None  # where stills of videos are, by digest
     page_limit_s: float = PAGE_LIMIT_S
     watches_scripts: bool = False  # so that one that does not end can be named; WebAssembly runs slower then
