@@ -15,12 +15,11 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, assert_never
+from typing import NoReturn
 
-from capture import channel, collector, compiled, crew, pool, probe, protocol, store, tree
+from capture import channel, collector, compiled, crew, foreman, pool, probe, protocol, store, tree
 from capture.channel import Incoming, Outbox
 from capture.faults import Fault, FaultCode
-from capture.foreman import Foreman, Site
 from capture.life import EXIT_BYE, EXIT_LOST, EXIT_PROTOCOL, Life
 from capture.protocol import Failed, FromAgent, ProtocolError, ToAgent
 from capture.remembered import Remembered
@@ -92,7 +91,7 @@ class _Conversation:
         self._crew = crew.Crew(
             inbox.put, environment=_environment(self._workspace, hello.run), nice=hello.limits.nice, argv=worker
         )
-        self._foreman = Foreman(_site(self._workspace, hello, self._facts), self._crew, outbox.send)
+        self._foreman = foreman.Foreman(_site(self._workspace, hello, self._facts), self._crew, outbox.send)
         self._remembered = Remembered(
             self._workspace.path / "browser",
             _chromium(hello, self._facts),
@@ -152,15 +151,7 @@ class _Conversation:
 
     def _work(
         self,
-        order: protocol.Prepare
-        | protocol.Offer
-        | protocol.Probe
-        | protocol.Examine
-        | protocol.Canary
-        | protocol.Capture
-        | protocol.Cancel
-        | protocol.Trim
-        | protocol.Ack,
+        order: protocol.Prepare | protocol.Offer | protocol.Probe | protocol.Examine | protocol.Canary | foreman.Order,
     ) -> None:
         """Orders that use the host, and therefore need its lock; a person may probe it while another run has that."""
         if not self._lock.is_held and not isinstance(order, protocol.Probe):
@@ -174,16 +165,8 @@ class _Conversation:
                 self._probe(order)
             case protocol.Examine() | protocol.Canary():
                 self._examine(order)
-            case protocol.Capture():
-                self._foreman.capture(order)
-            case protocol.Cancel(chunk):
-                self._foreman.cancel(chunk)
-            case protocol.Trim():
-                self._foreman.trim(order)
-            case protocol.Ack():
-                self._foreman.acknowledge(order)
             case _:
-                assert_never(order)
+                self._foreman.obey(order)
 
     def _clear_up(self) -> None:
         if self._lock.is_held:
@@ -335,9 +318,9 @@ def _first(inbox: "queue.Queue[_Event]") -> protocol.Hello:
             raise ProtocolError(f"{type(other).__name__.lower()} came before hello")
 
 
-def _site(workspace: store.Workspace, hello: protocol.Hello, facts: protocol.HostFacts) -> Site:
+def _site(workspace: store.Workspace, hello: protocol.Hello, facts: protocol.HostFacts) -> foreman.Site:
     limit = hello.limits.memory_bytes
-    return Site(
+    return foreman.Site(
         workspace=workspace,
         run=hello.run,
         cores=facts.cores,

@@ -1,6 +1,7 @@
 """The agent with real browsers: the same bytes for any number of workers, and after whatever happened on the way."""
 
 import dataclasses
+import hashlib
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -92,6 +93,23 @@ def test_two_workers_capture_what_one_captures(tmp_path: Path, expected: dict[st
         assert support.digests(workspace / "runs/r1/c1") == expected
         announced = {f"frame_{frame.index - 50:06d}.png": frame.sha256 for frame in coordinator.captured().values()}
         assert announced == expected
+
+
+def test_browsers_that_started_before_the_bundle_was_here_capture_the_same(
+    tmp_path: Path, expected: dict[str, str]
+) -> None:
+    page = {"index.html": PAGE.replace("FAULT", HARMLESS).encode()}
+    bundle = hashlib.sha256(support.manifest(page)).hexdigest()
+    with support.agent(tmp_path) as coordinator:
+        workspace = support.open_workspace(coordinator, workers=1)
+        mode = coordinator.ask(protocol.Probe(), Probed).browser.mode
+        coming = order(bundle, 50, 70, mode)
+        coordinator.say(protocol.Warm(coming.spec, frames=20))
+        support.eventually(lambda: any(map(is_browser, support.processes_of(workspace))), "a browser runs", 20)
+        support.push_bundle(coordinator, workspace, page)
+        coordinator.ask(coming, Done)
+        names = [f"frame_{local:06d}.png" for local in range(20)]
+        assert support.digests(workspace / "runs/r1/c1") == {name: expected[name] for name in names}
 
 
 def test_a_browser_killed_in_mid_chunk_changes_nothing(tmp_path: Path, expected: dict[str, str]) -> None:
@@ -197,10 +215,11 @@ def worker_below(workspace: Path) -> int:
 
 
 def browser_below(workspace: Path) -> int:
-    return next(
-        pid for pid in support.processes_of(workspace)
-        if "--remote-debugging-pipe" in command(pid) and "--type=" not in command(pid)
-    )  # fmt: skip
+    return next(filter(is_browser, support.processes_of(workspace)))
+
+
+def is_browser(pid: int) -> bool:
+    return "--remote-debugging-pipe" in command(pid) and "--type=" not in command(pid)
 
 
 def command(pid: int) -> str:

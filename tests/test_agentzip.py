@@ -65,7 +65,7 @@ def test_a_compiled_zip_beside_it_is_what_runs(package: Path, tmp_path: Path) ->
     (package / "place.py").write_text("HERE = __file__\n")
     (package / "__main__.py").write_text("from tiny_agent import place\n\nprint(place.HERE)\n")
     built = agentzip.build(tmp_path, "tiny_agent")
-    command = [sys.executable, "-ISE", built.path]
+    command = [sys.executable, "-ISE", str(built.path)]
     assert subprocess.check_output(command, text=True) == f"{built.path}/tiny_agent/place.py\n"
     compiled.write(built.path)
     assert subprocess.check_output(command, text=True) == f"{compiled.beside(built.path)}/tiny_agent/place.pyc\n"

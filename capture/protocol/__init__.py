@@ -36,6 +36,7 @@ from capture.protocol.coordinator import (
     Prepare,
     Probe,
     Trim,
+    Warm,
 )
 from capture.protocol.messages import (
     DIGESTS_PER_MESSAGE,
@@ -70,6 +71,7 @@ from capture.protocol.worker import (
     BlockFailed,
     FrameWritten,
     Misjudged,
+    Open,
     Ready,
     SeamDrawn,
     Setup,
@@ -119,6 +121,7 @@ __all__ = [
     "Missing",
     "Note",
     "Offer",
+    "Open",
     "Ping",
     "Pong",
     "Prepare",
@@ -138,6 +141,7 @@ __all__ = [
     "ToWorker",
     "Trim",
     "Trimmed",
+    "Warm",
     "decode",
     "encode",
     "frame_name",

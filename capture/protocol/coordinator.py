@@ -78,6 +78,17 @@ class Canary:
             raise ValueError(f"no canary frames: {self.frames[:10]}")
 
 
+@dataclass(frozen=True, slots=True)
+class Warm:
+    """Starts browsers for this spec while its bundle arrives; about so many `frames` are to come. Not answered.
+
+    Capture of another spec ends them.
+    """
+
+    spec: RenderSpec
+    frames: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capture:
     """Asks for the frames `todo` of chunk `frames`; files are numbered from `frames.start`.

@@ -42,6 +42,7 @@ from capture.protocol.coordinator import (
     Prepare,
     Probe,
     Trim,
+    Warm,
 )
 from capture.protocol.worker import (
     Block,
@@ -49,6 +50,7 @@ from capture.protocol.worker import (
     BlockFailed,
     FrameWritten,
     Misjudged,
+    Open,
     Ready,
     SeamDrawn,
     Setup,
@@ -67,23 +69,24 @@ class ProtocolError(Exception):
 
 
 ToAgent = (
-    Hello | Acquire | Prepare | Offer | Probe | Examine | Canary | Capture | Cancel | Trim | Ack | Clean | Ping | Bye
+    Hello | Acquire | Prepare | Offer | Probe | Examine | Canary
+    | Warm | Capture | Cancel | Trim | Ack | Clean | Ping | Bye
 )  # fmt: skip
 FromAgent = (
     Facts | Granted | Denied | Missing | Prepared | Probed | Examined | Canaried | Loaded
     | Cleaned | Started | Captured | Seam | Trimmed | Done | Failed | Note | Pong | Stopping
 )  # fmt: skip
-ToWorker = Setup | Block
+ToWorker = Setup | Open | Block
 FromWorker = Ready | Stepped | SeamDrawn | FrameWritten | Misjudged | BlockDone | BlockFailed | Note
 Message = ToAgent | FromAgent | ToWorker | FromWorker
 
 _KINDS: dict[str, type[Message]] = {
     kind.__name__.lower(): kind
     for kind in (
-        Hello, Acquire, Prepare, Offer, Probe, Examine, Canary, Capture, Cancel, Trim, Ack, Clean, Ping, Bye,
+        Hello, Acquire, Prepare, Offer, Probe, Examine, Canary, Warm, Capture, Cancel, Trim, Ack, Clean, Ping, Bye,
         Facts, Granted, Denied, Missing, Prepared, Probed, Examined, Canaried, Loaded,
         Cleaned, Started, Captured, Seam, Trimmed, Done, Failed, Note, Pong, Stopping,
-        Setup, Block, Ready, Stepped, SeamDrawn, FrameWritten, Misjudged, BlockDone, BlockFailed,
+        Setup, Open, Block, Ready, Stepped, SeamDrawn, FrameWritten, Misjudged, BlockDone, BlockFailed,
     )
 }  # fmt: skip
 
