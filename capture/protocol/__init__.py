@@ -38,6 +38,7 @@ from capture.protocol.coordinator import (
     Probe,
     Trim,
     TryGl,
+    Warm,
 )
 from capture.protocol.messages import (
     DIGESTS_PER_MESSAGE,
@@ -76,6 +77,7 @@ from capture.protocol.worker import (
     BlockFailed,
     FrameWritten,
     Misjudged,
+    Open,
     Ready,
     SeamDrawn,
     Setup,
@@ -129,6 +131,7 @@ __all__ = [
     "Missing",
     "Note",
     "Offer",
+    "Open",
     "Ping",
     "Pong",
     "Prepare",
@@ -150,6 +153,7 @@ __all__ = [
     "Trim",
     "Trimmed",
     "TryGl",
+    "Warm",
     "decode",
     "encode",
     "frame_name",
