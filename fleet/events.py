@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from capture import wire
 from capture.faults import Fault
-from capture.protocol import CaptureMode, FrameFile, FrameRange, GlBackend
+from capture.protocol import CaptureMode, CoreUse, FrameFile, FrameRange, GlBackend
 
 VERSION = 1
 
@@ -295,6 +295,14 @@ class Audited:
 
 
 @dataclass(frozen=True, slots=True)
+class CoresUsed:
+    """What a host's cores did up to now, since it was last told of; without a host, those of the coordinator."""
+
+    host: str
+    use: CoreUse
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentEncoded:
     """One closed GOP group of the output is encoded."""
 
@@ -333,43 +341,22 @@ Event = (
     RunStarted | HostReady | HostRefused | HostLost | ModeFixed | SteppingFixed | BackendFixed | PixelsFixed
     | PageLoaded | BundlePushed | ChunkOrdered | ChunkStarted | ChunkTrimmed | FramesCaptured | FramesVerified
     | ChunkDone | ChunkFailed | RangeSized | RunDraining | HostDraining | HostStruck | Suspected | Disagreed
-    | FramesRetracted | SeamDrawn | SeamMatched | Audited
+    | FramesRetracted | SeamDrawn | SeamMatched | Audited | CoresUsed
     | SegmentEncoded | AudioMixed | Warned | RunFinished
 )  # fmt: skip
 
 _KINDS: dict[str, type[Event]] = {
-    "run.started": RunStarted,
-    "run.finished": RunFinished,
-    "run.draining": RunDraining,
-    "run.warned": Warned,
-    "mode.fixed": ModeFixed,
-    "stepping.fixed": SteppingFixed,
-    "backend.fixed": BackendFixed,
-    "pixels.fixed": PixelsFixed,
-    "page.loaded": PageLoaded,
-    "host.ready": HostReady,
-    "host.refused": HostRefused,
-    "host.lost": HostLost,
-    "bundle.pushed": BundlePushed,
-    "chunk.ordered": ChunkOrdered,
-    "chunk.started": ChunkStarted,
-    "chunk.trimmed": ChunkTrimmed,
-    "chunk.captured": FramesCaptured,
-    "chunk.verified": FramesVerified,
-    "chunk.done": ChunkDone,
-    "chunk.failed": ChunkFailed,
-    "host.draining": HostDraining,
-    "range.sized": RangeSized,
-    "host.struck": HostStruck,
-    "chunk.suspected": Suspected,
-    "frame.disagreed": Disagreed,
-    "frames.retracted": FramesRetracted,
-    "seam.drawn": SeamDrawn,
-    "seam.matched": SeamMatched,
-    "frames.audited": Audited,
-    "segment.encoded": SegmentEncoded,
-    "audio.mixed": AudioMixed,
-}
+    "run.started": RunStarted, "run.finished": RunFinished, "run.draining": RunDraining, "run.warned": Warned,
+    "mode.fixed": ModeFixed, "stepping.fixed": SteppingFixed, "backend.fixed": BackendFixed,
+    "pixels.fixed": PixelsFixed, "page.loaded": PageLoaded, "host.ready": HostReady, "host.refused": HostRefused,
+    "host.lost": HostLost, "bundle.pushed": BundlePushed, "chunk.ordered": ChunkOrdered, "chunk.started": ChunkStarted,
+    "chunk.trimmed": ChunkTrimmed, "chunk.captured": FramesCaptured,
+    "chunk.verified": FramesVerified, "chunk.done": ChunkDone, "chunk.failed": ChunkFailed,
+    "host.draining": HostDraining, "range.sized": RangeSized, "host.struck": HostStruck,
+    "chunk.suspected": Suspected, "frame.disagreed": Disagreed, "frames.retracted": FramesRetracted,
+    "seam.drawn": SeamDrawn, "seam.matched": SeamMatched, "frames.audited": Audited, "cores.used": CoresUsed,
+    "segment.encoded": SegmentEncoded, "audio.mixed": AudioMixed,
+}  # fmt: skip
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 

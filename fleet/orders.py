@@ -61,7 +61,7 @@ Remark = (
     events.ModeFixed | events.BackendFixed | events.PageLoaded | events.BundlePushed
     | events.SegmentEncoded | events.AudioMixed
     | events.RunFinished | events.RangeSized | events.SeamMatched | events.Audited
-    | events.HostStruck | events.Suspected | events.Disagreed | events.Warned
+    | events.HostStruck | events.Suspected | events.Disagreed | events.Warned | events.CoresUsed
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import Any, assert_never
 
 from capture import protocol, wire
 from capture.faults import Fault, FaultCode
-from fleet import events, frameset
+from fleet import cores, events, frameset
 from fleet.frameset import FrameSet
 
 VERSION = 1
@@ -17,10 +17,9 @@ _HostEvent = events.HostReady | events.HostRefused | events.HostLost | events.Ho
 _ChunkEvent = (
     events.ChunkOrdered | events.ChunkStarted | events.ChunkTrimmed | events.ChunkDone | events.ChunkFailed
 )  # fmt: skip
-_OutputEvent = (
+_RunEvent = (
     events.SegmentEncoded | events.AudioMixed | events.ModeFixed | events.SteppingFixed | events.BackendFixed
-    | events.PixelsFixed
-    | events.Warned
+    | events.PixelsFixed | events.CoresUsed | events.Warned
 )  # fmt: skip
 
 _Evidence = events.HostStruck | events.Suspected | events.Disagreed | events.FramesRetracted
@@ -86,6 +85,7 @@ class _Tally:
     seams_equal: set[int] = field(default_factory=set)
     audited: int = 0
     audited_equal: int = 0
+    core_use: list[cores.Told] = field(default_factory=list)
 
     def add(self, record: events.Record) -> None:
         event, now_s = record.event, record.elapsed_s
@@ -110,9 +110,9 @@ class _Tally:
                 self._count(event, now_s)
             case (
                 events.SegmentEncoded() | events.AudioMixed() | events.Warned() | events.ModeFixed()
-                | events.SteppingFixed() | events.BackendFixed() | events.PixelsFixed()
+                | events.SteppingFixed() | events.BackendFixed() | events.PixelsFixed() | events.CoresUsed()
             ):  # fmt: skip
-                self._add_output(event, now_s)
+                self._add_to_run(event, now_s)
             case events.HostStruck() | events.Suspected() | events.Disagreed() | events.FramesRetracted():
                 self._add_evidence(event, now_s)
             case events.SeamDrawn() | events.SeamMatched() | events.Audited():
@@ -192,7 +192,7 @@ class _Tally:
             if order.ended_s is None and order.verified == order.todo:
                 order.end(now_s, "done")
 
-    def _add_output(self, event: _OutputEvent, now_s: float) -> None:
+    def _add_to_run(self, event: _RunEvent, now_s: float) -> None:
         match event:
             case events.SegmentEncoded():
                 self.segments_s.append(now_s)
@@ -206,6 +206,8 @@ class _Tally:
                 self.backend = event
             case events.PixelsFixed():
                 self.pixels = event
+            case events.CoresUsed():
+                self.core_use.append((now_s, event))
             case events.Warned():
                 self.warnings.append({"where": event.where, "message": event.message})
 
@@ -238,6 +240,7 @@ class _Tally:
             "pixels": wire.to_plain(self.pixels) if self.pixels else None,
             "times_s": self._times(),
             "frames_per_s": _per_s(len(self.verified), self.last_s),
+            "cores": [cores.plain(load) for load in cores.fold(self.core_use, self.last_s)],
             "hosts": [self._host(name, host) for name, host in self.hosts.items()],
             "chunks": [_chunk(order) for order in self.orders],
             "warnings": self.warnings,

@@ -55,6 +55,7 @@ def test_a_run_with_a_loss_a_fault_and_a_refusal() -> None:
         "evidence": [],
         "audit": {"frames": 0, "equal": 0},
         "seams": {"drawn": 0, "equal": 0},
+        "cores": [],
     }
     assert [(host["name"], host["state"], host["frames"], host["losses"]) for host in hosts] == [
         ("attic", "refused", 0, 0),

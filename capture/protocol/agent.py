@@ -6,7 +6,7 @@ A new message stands in the union of `messages` as well.
 from dataclasses import dataclass
 
 from capture.faults import Fault
-from capture.protocol.values import BrowserFacts, FrameFile, HostFacts, Rendition
+from capture.protocol.values import BrowserFacts, CoreUse, FrameFile, HostFacts, Rendition
 
 WORKERS_MAX = 1024  # the most that a hosts file may ask for
 
@@ -164,9 +164,10 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """Answers Ping."""
+    """Answers Ping; `use` is what the host's cores did since that was last asked, if it was and can be said."""
 
     sequence: int
+    use: CoreUse | None = None
 
 
 @dataclass(frozen=True, slots=True)

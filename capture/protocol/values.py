@@ -8,6 +8,8 @@ from fractions import Fraction
 
 CORES_MAX = 8192  # what Linux itself can be built for
 PATH_MAX = 1000
+STEPS_MAX = 2000  # a day of samples that grow with the time that has passed is half of it
+PLACE_MAX = 40
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 EQUAL_DB = 99.0  # of pictures that are the same, whose PSNR is infinite
 # How long a page may take to get ready, and for one frame: a heavy WebGL page has needed 6 s for a jump.
@@ -219,3 +221,24 @@ class BrowserFacts:
     gl_vendor: str
     gl_renderer: str
     has_sandbox: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoreUse:
+    """How busy `cores` were in consecutive steps, the last of which ends as this is said.
+
+    `busy_ms` are core-milliseconds. Who says the same `place` speaks of the same cores: two agents, or the coordinator.
+    """
+
+    place: str
+    cores: float
+    steps_ms: tuple[int, ...]
+    busy_ms: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not 0 < self.cores <= CORES_MAX:
+            raise ValueError(f"cores that no host has: {self.cores}")
+        if len(self.steps_ms) != len(self.busy_ms) or len(self.steps_ms) > STEPS_MAX or len(self.place) > PLACE_MAX:
+            raise ValueError(f"{len(self.steps_ms)} steps, {len(self.busy_ms)} of them busy, at {self.place[:80]!r}")
+        if min((*self.steps_ms, 1)) < 1 or min((*self.busy_ms, 0)) < 0:
+            raise ValueError("steps without length, or time that was given back")
