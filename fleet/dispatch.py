@@ -221,8 +221,11 @@ class Dispatch:
             inbox: asyncio.Queue[Order] = asyncio.Queue()
             self._inboxes[host.name] = inbox
             choice = await self._roll.answer(mustered)
-            await link.bring_bundle()
             spec = planning.spec(self._work.plan, choice.mode)
+            if gl := self._backends.fixed:  # else browsers would only be in the way of those that are tried
+                warmed = dataclasses.replace(spec, gl=gl)
+                await link.warm(warmed, max(1, len(self._work.plan.frames) // max(1, len(choice.accepted))))
+            await link.bring_bundle()
             samples = stepping.samples(spec.frame_count)
             is_sequential = await self._stepping.decide(host.name, lambda: link.examine(spec, samples))
             spec = dataclasses.replace(spec, sequential=is_sequential)

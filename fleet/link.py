@@ -144,6 +144,10 @@ class Link:
                 is_told = True
             await asyncio.sleep(min(busy.POLL_S, left_s))
 
+    async def warm(self, spec: RenderSpec, frames: int) -> None:
+        """Has the host start its browsers while the bundle arrives; it will be given about so many frames."""
+        await self._channel.send(protocol.Warm(spec, frames))
+
     async def bring_bundle(self) -> None:
         """Pushes the blobs that the host lacks, none when it has seen this composition before."""
         blobs = {blob.sha256: blob for blob in self._work.bundle.blobs}

@@ -149,8 +149,6 @@ async def run(
     `halt` is how a user stops it on the way.
     """
     halt = halt or Halt()
-    for encoder in FORMATS[prepared.plan.format].encoders:
-        await programs.require_encoder(encoder)
     request.output.parent.mkdir(parents=True, exist_ok=True)
     with rundir.output_lock(rundir.state_root(), request.output):
         directory, history = _open_run(request, prepared.plan)
@@ -197,7 +195,12 @@ async def _render(
         allow_mixed=request.allow_mixed,
     )
     try:
-        async with asyncio.TaskGroup() as group, transports.dialer(directory.path, prepared.agent) as dialer:
+        async with (
+            asyncio.TaskGroup() as group,
+            transports.dialer(directory.path, prepared.agent, request.hosts) as dialer,
+        ):
+            for encoder in FORMATS[plan.format].encoders:
+                group.create_task(programs.require_encoder(encoder))
             segments = group.create_task(pipeline.run())
             sound = group.create_task(_mix(plan, directory, log, strict=request.strict))
             dispatch = Dispatch(

@@ -250,9 +250,13 @@ class _Tally:
         }
 
     def _times(self) -> dict[str, float | None]:
-        """`tail`: from the last verified frame to the end, when hosts have nothing left to do."""
+        """`tail`: from the last verified frame to the end, when hosts have nothing left to do.
+
+        `tail_encode` is its part up to the last segment, `tail_join` the rest: joining, probing, delivering.
+        """
         first_order_s = self.orders[0].ordered_s if self.orders else None
         last_frame_s = self.frames_s[-1] if self.frames_s else None
+        last_segment_s = self.segments_s[-1] if self.segments_s else None
         return {
             "wall": _rounded(self.last_s),
             "until_first_order": _rounded(first_order_s),
@@ -260,6 +264,8 @@ class _Tally:
             "capture": _between(first_order_s, last_frame_s),
             "encode": _between(self.segments_s[0], self.segments_s[-1]) if self.segments_s else None,
             "tail": _between(last_frame_s, self.last_s),
+            "tail_encode": _between(last_frame_s, last_segment_s),
+            "tail_join": _between(last_segment_s, self.last_s),
         }
 
     def _host(self, name: str, host: _Host) -> dict[str, Any]:

@@ -47,6 +47,8 @@ def test_a_run_with_a_loss_a_fault_and_a_refusal() -> None:
             "capture": 9.0,
             "encode": 0.0,
             "tail": 1.0,
+            "tail_encode": 0.0,
+            "tail_join": 1.0,
         },
         "frames_per_s": 4.62,
         "warnings": [{"where": "index.html:12", "message": "no font `Foo`"}],

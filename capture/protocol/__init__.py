@@ -38,6 +38,7 @@ from capture.protocol.coordinator import (
     Probe,
     Trim,
     TryGl,
+    Warm,
 )
 from capture.protocol.messages import (
     DIGESTS_PER_MESSAGE,
@@ -77,6 +78,7 @@ from capture.protocol.worker import (
     BlockFailed,
     FrameWritten,
     Misjudged,
+    Open,
     Ready,
     SeamDrawn,
     Setup,
@@ -131,6 +133,7 @@ __all__ = [
     "Missing",
     "Note",
     "Offer",
+    "Open",
     "Ping",
     "Pong",
     "Prepare",
@@ -152,6 +155,7 @@ __all__ = [
     "Trim",
     "Trimmed",
     "TryGl",
+    "Warm",
     "decode",
     "encode",
     "frame_name",
