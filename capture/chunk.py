@@ -12,7 +12,19 @@ from dataclasses import dataclass
 
 from capture import blocks, protocol
 from capture.faults import Fault, FaultCode, Retry
-from capture.protocol import PAGE_LIMIT_S, Captured, Done, Failed, FrameFile, FrameRange, FromAgent, Note, Seam
+from capture.protocol import (
+    PAGE_LIMIT_S,
+    UNMEASURED,
+    Captured,
+    Done,
+    Failed,
+    FrameFile,
+    FrameRange,
+    FromAgent,
+    Note,
+    Seam,
+    Stages,
+)
 
 # Coordinators pay for each line (76 us), people see no difference above four a second.
 MESSAGE_INTERVAL_S = 0.25
@@ -96,6 +108,7 @@ class Chunk:
         self._unsaid: deque[FrameFile] = deque()
         self._said_s = -math.inf
         self._trouble = _Trouble()
+        self._stages = UNMEASURED  # of finished blocks
 
     def start(self, kept: Sequence[FrameFile], warm: Mapping[int, bool], now_s: float) -> list[Action]:
         """Begins, with frames that are on disk already, and workers that run already and may be ready."""
@@ -137,11 +150,12 @@ class Chunk:
             return []
         return [*self.stepped(number, now_s), Tell(Seam(self.order.chunk, self.order.attempt, frame))]
 
-    def finished(self, number: int, block: FrameRange, now_s: float) -> list[Action]:
+    def finished(self, number: int, block: FrameRange, now_s: float, stages: Stages = UNMEASURED) -> list[Action]:
         """The worker has finished its block and wants another; what it left out is found by the inspection."""
         worker = self._workers.get(number)
         if worker is not None and worker.block == block:
             worker.block, worker.heard_s = None, now_s
+            self._stages += stages
         return self._proceed(now_s)
 
     def failed(self, number: int, fault: Fault, now_s: float) -> list[Action]:
@@ -160,7 +174,7 @@ class Chunk:
         damaged = sorted(damaged)
         if not damaged:
             self.is_over = True
-            return [*self._say_all(), Tell(Done(self.order.chunk, self.order.attempt))]
+            return [*self._say_all(), Tell(Done(self.order.chunk, self.order.attempt, self._stages))]
         fault = self._damage(damaged[0])
         if max(self._trouble.strike(frame) for frame in damaged) >= STRIKES_MAX:
             return self._end(fault)
@@ -314,7 +328,7 @@ class Chunk:
             return []
         self.is_over = True
         at_work = [number for number, worker in self._workers.items() if worker.block or not worker.is_ready]
-        failed = Failed(self.order.chunk, self.order.attempt, fault)
+        failed = Failed(self.order.chunk, self.order.attempt, fault, self._stages)
         return [*map(Dismiss, at_work), *self._say_all(), Tell(failed)]
 
     def _say_all(self) -> list[Action]:

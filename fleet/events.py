@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from capture import wire
 from capture.faults import Fault
-from capture.protocol import CaptureMode, FrameFile, FrameRange
+from capture.protocol import CaptureMode, FrameFile, FrameRange, Stages
 
 VERSION = 1
 
@@ -190,6 +190,16 @@ class ChunkFailed:
     fault: Fault
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkMeasured:
+    """What a host's workers took for the blocks of a chunk, by stage, as it says when the chunk ends."""
+
+    chunk: str
+    host: str
+    attempt: int
+    stages: Stages
+
+
 @dataclass(frozen=True, slots=True)
 class HostDraining:
     """The user wants a host back: it ends what its workers have begun; `is_over` when it has gone."""
@@ -324,43 +334,23 @@ class RunFinished:
 Event = (
     RunStarted | HostReady | HostRefused | HostLost | ModeFixed | SteppingFixed | PixelsFixed | PageLoaded
     | BundlePushed | ChunkOrdered | ChunkStarted | ChunkTrimmed | FramesCaptured | FramesVerified | ChunkDone
-    | ChunkFailed | RangeSized | RunDraining | HostDraining | HostStruck | Suspected | Disagreed
+    | ChunkFailed | ChunkMeasured | RangeSized | RunDraining | HostDraining | HostStruck | Suspected | Disagreed
     | FramesRetracted | SeamDrawn | SeamMatched | Audited
     | SegmentEncoded | AudioMixed | Warned | RunFinished
 )  # fmt: skip
 
 _KINDS: dict[str, type[Event]] = {
-    "run.started": RunStarted,
-    "run.finished": RunFinished,
-    "run.draining": RunDraining,
-    "run.warned": Warned,
-    "mode.fixed": ModeFixed,
-    "stepping.fixed": SteppingFixed,
-    "pixels.fixed": PixelsFixed,
-    "page.loaded": PageLoaded,
-    "host.ready": HostReady,
-    "host.refused": HostRefused,
-    "host.lost": HostLost,
-    "bundle.pushed": BundlePushed,
-    "chunk.ordered": ChunkOrdered,
-    "chunk.started": ChunkStarted,
-    "chunk.trimmed": ChunkTrimmed,
-    "chunk.captured": FramesCaptured,
-    "chunk.verified": FramesVerified,
-    "chunk.done": ChunkDone,
-    "chunk.failed": ChunkFailed,
-    "host.draining": HostDraining,
-    "range.sized": RangeSized,
-    "host.struck": HostStruck,
-    "chunk.suspected": Suspected,
-    "frame.disagreed": Disagreed,
-    "frames.retracted": FramesRetracted,
-    "seam.drawn": SeamDrawn,
-    "seam.matched": SeamMatched,
-    "frames.audited": Audited,
-    "segment.encoded": SegmentEncoded,
-    "audio.mixed": AudioMixed,
-}
+    "run.started": RunStarted, "run.finished": RunFinished, "run.draining": RunDraining, "run.warned": Warned,
+    "mode.fixed": ModeFixed, "stepping.fixed": SteppingFixed, "pixels.fixed": PixelsFixed,
+    "page.loaded": PageLoaded, "host.ready": HostReady, "host.refused": HostRefused, "host.lost": HostLost,
+    "bundle.pushed": BundlePushed, "chunk.ordered": ChunkOrdered, "chunk.started": ChunkStarted,
+    "chunk.trimmed": ChunkTrimmed, "chunk.captured": FramesCaptured, "chunk.measured": ChunkMeasured,
+    "chunk.verified": FramesVerified, "chunk.done": ChunkDone, "chunk.failed": ChunkFailed,
+    "host.draining": HostDraining, "range.sized": RangeSized, "host.struck": HostStruck,
+    "chunk.suspected": Suspected, "frame.disagreed": Disagreed, "frames.retracted": FramesRetracted,
+    "seam.drawn": SeamDrawn, "seam.matched": SeamMatched, "frames.audited": Audited,
+    "segment.encoded": SegmentEncoded, "audio.mixed": AudioMixed,
+}  # fmt: skip
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 

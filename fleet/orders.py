@@ -59,7 +59,7 @@ Sayable = (
 # Events that change nothing in what is to be done.
 Remark = (
     events.ModeFixed | events.PageLoaded | events.BundlePushed | events.SegmentEncoded | events.AudioMixed
-    | events.RunFinished | events.RangeSized | events.SeamMatched | events.Audited
+    | events.RunFinished | events.RangeSized | events.SeamMatched | events.Audited | events.ChunkMeasured
     | events.HostStruck | events.Suspected | events.Disagreed | events.Warned
 )  # fmt: skip
 

@@ -53,6 +53,7 @@ from capture.protocol.messages import (
 )
 from capture.protocol.values import (
     PAGE_LIMIT_S,
+    UNMEASURED,
     BrowserFacts,
     CaptureMode,
     FrameFile,
@@ -61,6 +62,9 @@ from capture.protocol.values import (
     ImageFormat,
     Limits,
     RenderSpec,
+    Spent,
+    Stage,
+    Stages,
     frame_name,
     ranges_of,
 )
@@ -81,6 +85,7 @@ __all__ = [
     "FRAMES_PER_MESSAGE",
     "LINE_LIMIT_BYTES",
     "PAGE_LIMIT_S",
+    "UNMEASURED",
     "VERSION",
     "Ack",
     "Acquire",
@@ -131,6 +136,9 @@ __all__ = [
     "Seam",
     "SeamDrawn",
     "Setup",
+    "Spent",
+    "Stage",
+    "Stages",
     "Started",
     "Stepped",
     "Stopping",
