@@ -25,6 +25,8 @@ SLOW_PUMP_S = 0.05
 PENDING_RETRIES = 5
 PENDING_PAUSE_S = 0.05
 PENDING_TEXT = "frame is pending"
+# Answered when no script runs any more: whether the page knows that it waits for nothing but files.
+WAITS_FOR_FILES = {"expression": "globalThis.__fleet?.waitsForFiles?.() ?? false", "returnByValue": True}
 
 
 class BeginFrames:
@@ -53,7 +55,14 @@ class BeginFrames:
             found = self._connection.reply_within(message_id, min(pause_s, max(0.0, deadline - time.monotonic())))
             if found is not None:
                 return found
-            self.commit(deadline)
+            # A page that is only slow needs no frame, and would lay out and paint what it is about to change.
+            asked = self._connection.send("Runtime.evaluate", WAITS_FOR_FILES, self._session)
+            waits_for_files = self._connection.reply(asked, deadline)["result"].get("value")
+            found = self._connection.poll(message_id)
+            if found is not None:
+                return found
+            if not waits_for_files:
+                self.commit(deadline)
             pumps += 1
 
     def commit(self, deadline: float) -> None:
