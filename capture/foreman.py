@@ -178,8 +178,8 @@ class Foreman:
                 self._wrote(event.worker, frame, now_s)
             case Misjudged(misjudged):
                 self._distrust(misjudged)
-            case BlockDone(frames):
-                self._decide(lambda active: active.chunk.finished(event.worker, frames, now_s))
+            case BlockDone(frames, stages):
+                self._decide(lambda active: active.chunk.finished(event.worker, frames, now_s, stages))
             case _:
                 assert_never(event.message)
 

@@ -29,6 +29,7 @@ from capture.protocol import (
     Ready,
     SeamDrawn,
     Setup,
+    Stage,
     Stepped,
     ToWorker,
 )
@@ -197,6 +198,7 @@ class Worker:
             chromium.find_graphics()
             drawn = wanted(self._block, last=session.last)
             self._step(chromium, session, drawn.start)
+            chromium.connection.meter.take(0)  # getting ready is not the frames' own time
             try:
                 self._capture(chromium, session, self._block, drawn)
             except RepeatIsWrong as error:
@@ -246,22 +248,28 @@ class Worker:
                 self._send(Stepped(frame))
 
     def _capture(self, chromium: browser.Browser, session: Session, block: Block, drawn: range) -> None:
-        spec = self._setup.spec
+        meter = chromium.connection.meter
         self._frame = block.frames.start
         since_s = time.monotonic()
         for frame, picture in session.capture(drawn, repeats=block.repeats):
             if chromium.has_lost_graphics():
                 raise CaptureError(FaultCode.BROWSER_CRASHED, f"the GPU process ended at frame {frame}")
-            if damage := images.fault(picture, spec.image, width=spec.image_width, height=spec.image_height):
-                raise CaptureError(FaultCode.FRAME_DAMAGED, f"the browser's picture of frame {frame} is {damage}")
             now_s = time.monotonic()
             took_ms, since_s = max(1, round((now_s - since_s) * 1000)), now_s
-            if frame == block.seam:
-                self._send(SeamDrawn(frames.described(picture, frame)))
-            else:
-                self._recorder.add(block, frame, picture, took_ms=took_ms)
-        self._recorder.settle()
-        self._send(BlockDone(block.frames))
+            with meter.at(Stage.WRITE):
+                self._keep(block, frame, picture, took_ms=took_ms)
+        with meter.at(Stage.WRITE):
+            self._recorder.settle()
+        self._send(BlockDone(block.frames, meter.take(len(drawn))))
+
+    def _keep(self, block: Block, frame: int, picture: bytes, *, took_ms: int) -> None:
+        spec = self._setup.spec
+        if damage := images.fault(picture, spec.image, width=spec.image_width, height=spec.image_height):
+            raise CaptureError(FaultCode.FRAME_DAMAGED, f"the browser's picture of frame {frame} is {damage}")
+        if frame == block.seam:
+            self._send(SeamDrawn(frames.described(picture, frame)))
+        else:
+            self._recorder.add(block, frame, picture, took_ms=took_ms)
 
     def _written(self, frame: FrameFile) -> None:
         self._send(FrameWritten(frame))

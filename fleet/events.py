@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from capture import wire
 from capture.faults import Fault
-from capture.protocol import CaptureMode, CoreUse, FrameFile, FrameRange, GlBackend
+from capture.protocol import CaptureMode, CoreUse, FrameFile, FrameRange, GlBackend, Stages
 
 VERSION = 1
 
@@ -210,6 +210,16 @@ class ChunkFailed:
     fault: Fault
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkMeasured:
+    """What a host's workers took for the blocks of a chunk, by stage, as it says when the chunk ends."""
+
+    chunk: str
+    host: str
+    attempt: int
+    stages: Stages
+
+
 @dataclass(frozen=True, slots=True)
 class HostDraining:
     """The user wants a host back: it ends what its workers have begun; `is_over` when it has gone."""
@@ -353,7 +363,7 @@ Event = (
     RunStarted | HostReady | HostRefused | HostLost | ModeFixed | SteppingFixed | BackendFixed | PixelsFixed
     | PageLoaded | BundlePushed | ChunkOrdered | ChunkStarted | WorkersChanged | ChunkTrimmed | FramesCaptured
     | FramesVerified | ChunkDone | ChunkFailed | RangeSized | RunDraining | HostDraining | HostStruck | Suspected
-    | Disagreed | FramesRetracted | SeamDrawn | SeamMatched | Audited | CoresUsed
+    | Disagreed | FramesRetracted | SeamDrawn | SeamMatched | Audited | CoresUsed | ChunkMeasured
     | SegmentEncoded | AudioMixed | Warned | RunFinished
 )  # fmt: skip
 
@@ -363,6 +373,7 @@ _KINDS: dict[str, type[Event]] = {
     "pixels.fixed": PixelsFixed, "page.loaded": PageLoaded, "host.ready": HostReady, "host.refused": HostRefused,
     "host.lost": HostLost, "bundle.pushed": BundlePushed, "chunk.ordered": ChunkOrdered, "chunk.started": ChunkStarted,
     "workers.changed": WorkersChanged, "chunk.trimmed": ChunkTrimmed, "chunk.captured": FramesCaptured,
+    "chunk.measured": ChunkMeasured,
     "chunk.verified": FramesVerified, "chunk.done": ChunkDone, "chunk.failed": ChunkFailed,
     "host.draining": HostDraining, "range.sized": RangeSized, "host.struck": HostStruck,
     "chunk.suspected": Suspected, "frame.disagreed": Disagreed, "frames.retracted": FramesRetracted,

@@ -9,11 +9,15 @@ from typing import Any, assert_never
 
 from capture import protocol, wire
 from capture.faults import Fault, FaultCode
+from capture.protocol import UNMEASURED, Spent, Stage, Stages
 from fleet import cores, events, frameset
 from fleet.frameset import FrameSet
 
 VERSION = 1
-_HostEvent = events.HostReady | events.HostRefused | events.HostLost | events.HostDraining | events.BundlePushed
+_HostEvent = (
+    events.HostReady | events.HostRefused | events.HostLost | events.HostDraining | events.BundlePushed
+    | events.ChunkMeasured
+)  # fmt: skip
 _ChunkEvent = (
     events.ChunkOrdered | events.ChunkStarted | events.WorkersChanged | events.ChunkTrimmed | events.ChunkDone
     | events.ChunkFailed
@@ -62,6 +66,7 @@ class _Host:
     frames: int = 0
     losses: int = 0
     message: str = ""
+    stages: Stages = UNMEASURED
 
 
 @dataclass(slots=True)
@@ -100,7 +105,7 @@ class _Tally:
                 self._end_orders(None, now_s, "interrupted")
             case (
                 events.HostReady() | events.HostRefused() | events.HostLost() | events.HostDraining()
-                | events.BundlePushed()
+                | events.BundlePushed() | events.ChunkMeasured()
             ):  # fmt: skip
                 self._add_host(event, now_s)
             case (
@@ -144,6 +149,8 @@ class _Tally:
                 host.state = "drained" if event.is_over else "draining"
             case events.BundlePushed():
                 host.pushed_bytes += event.size_bytes
+            case events.ChunkMeasured():
+                host.stages += event.stages
 
     def _add_chunk(self, event: _ChunkEvent, now_s: float) -> None:
         if isinstance(event, events.ChunkOrdered):
@@ -246,6 +253,7 @@ class _Tally:
             "times_s": self._times(),
             "frames_per_s": _per_s(len(self.verified), self.last_s),
             "cores": [cores.plain(load) for load in cores.fold(self.core_use, self.last_s)],
+            "stages": _per_frame(sum((host.stages for host in self.hosts.values()), UNMEASURED)),
             "hosts": [self._host(name, host) for name, host in self.hosts.items()],
             "chunks": [_chunk(order) for order in self.orders],
             "warnings": self.warnings,
@@ -291,6 +299,7 @@ class _Tally:
             "frames": host.frames,
             "busy_s": _rounded(busy_s),
             "frames_per_s": _per_s(host.frames, busy_s),
+            "stages": _per_frame(host.stages),
             "chunks": len({order.event.chunk for order in orders}),
             "losses": host.losses,
             "faults": [wire.to_plain(order.fault) for order in orders if order.fault and order.outcome == "failed"],
@@ -344,6 +353,16 @@ def _chunk(order: _Order) -> dict[str, Any]:
         "outcome": order.outcome,
         "fault": wire.to_plain(order.fault) if order.fault else None,
     }
+
+
+def _per_frame(stages: Stages) -> dict[str, Any]:
+    """What a frame took in the mean, by stage: DevTools messages, and milliseconds of its worker."""
+    found: dict[str, Any] = {"frames": stages.frames}
+    for stage in Stage:
+        spent: Spent = getattr(stages, stage.value)
+        count = max(1, stages.frames)
+        found[stage.value] = {"messages": round(spent.messages / count, 2), "ms": round(spent.ms / count, 2)}
+    return found
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -6,7 +6,7 @@ A new message stands in the union of `messages` as well.
 from dataclasses import dataclass
 
 from capture.faults import Fault
-from capture.protocol.values import BrowserFacts, CoreUse, FrameFile, HostFacts, Rendition
+from capture.protocol.values import UNMEASURED, BrowserFacts, CoreUse, FrameFile, HostFacts, Rendition, Stages
 
 WORKERS_MAX = 1024  # the most that a hosts file may ask for
 
@@ -153,10 +153,11 @@ class Trimmed:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Every frame of the order has been announced."""
+    """Every frame of the order has been announced; `stages` is what finished blocks took."""
 
     chunk: str
     attempt: int
+    stages: Stages = UNMEASURED
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +167,7 @@ class Failed:
     chunk: str
     attempt: int
     fault: Fault
+    stages: Stages = UNMEASURED
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,10 @@
 A new message stands in the union of `messages` as well.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from capture.faults import Fault
-from capture.protocol.values import PAGE_LIMIT_S, FrameFile, FrameRange, RenderSpec
+from capture.protocol.values import PAGE_LIMIT_S, UNMEASURED, FrameFile, FrameRange, RenderSpec, Stages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +80,10 @@ class Misjudged:
 
 @dataclass(frozen=True, slots=True)
 class BlockDone:
-    """The block is complete; the worker wants another."""
+    """The block is complete, and this is what it took; the worker wants another."""
 
     frames: FrameRange
+    stages: Stages = field(default=UNMEASURED, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
