@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from capture import wire
 from capture.faults import Fault
-from capture.protocol import CaptureMode, CoreUse, FrameFile, FrameRange, GlBackend
+from capture.protocol import CaptureMode, CoreUse, FrameFile, FrameRange, GlBackend, Stages
 
 VERSION = 1
 
@@ -152,6 +152,18 @@ class ChunkStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkersChanged:
+    """The host found out that another number of workers is better for its chunk; `before` may have been on trial."""
+
+    chunk: str
+    host: str
+    attempt: int
+    before: int
+    workers: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkTrimmed:
     """The host leaves the frames of its chunk at or after `stop` to others."""
 
@@ -196,6 +208,16 @@ class ChunkFailed:
     host: str
     attempt: int
     fault: Fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkMeasured:
+    """What a host's workers took for the blocks of a chunk, by stage, as it says when the chunk ends."""
+
+    chunk: str
+    host: str
+    attempt: int
+    stages: Stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,9 +361,9 @@ class RunFinished:
 
 Event = (
     RunStarted | HostReady | HostRefused | HostLost | ModeFixed | SteppingFixed | BackendFixed | PixelsFixed
-    | PageLoaded | BundlePushed | ChunkOrdered | ChunkStarted | ChunkTrimmed | FramesCaptured | FramesVerified
-    | ChunkDone | ChunkFailed | RangeSized | RunDraining | HostDraining | HostStruck | Suspected | Disagreed
-    | FramesRetracted | SeamDrawn | SeamMatched | Audited | CoresUsed
+    | PageLoaded | BundlePushed | ChunkOrdered | ChunkStarted | WorkersChanged | ChunkTrimmed | FramesCaptured
+    | FramesVerified | ChunkDone | ChunkFailed | RangeSized | RunDraining | HostDraining | HostStruck | Suspected
+    | Disagreed | FramesRetracted | SeamDrawn | SeamMatched | Audited | CoresUsed | ChunkMeasured
     | SegmentEncoded | AudioMixed | Warned | RunFinished
 )  # fmt: skip
 
@@ -350,7 +372,8 @@ _KINDS: dict[str, type[Event]] = {
     "mode.fixed": ModeFixed, "stepping.fixed": SteppingFixed, "backend.fixed": BackendFixed,
     "pixels.fixed": PixelsFixed, "page.loaded": PageLoaded, "host.ready": HostReady, "host.refused": HostRefused,
     "host.lost": HostLost, "bundle.pushed": BundlePushed, "chunk.ordered": ChunkOrdered, "chunk.started": ChunkStarted,
-    "chunk.trimmed": ChunkTrimmed, "chunk.captured": FramesCaptured,
+    "workers.changed": WorkersChanged, "chunk.trimmed": ChunkTrimmed, "chunk.captured": FramesCaptured,
+    "chunk.measured": ChunkMeasured,
     "chunk.verified": FramesVerified, "chunk.done": ChunkDone, "chunk.failed": ChunkFailed,
     "host.draining": HostDraining, "range.sized": RangeSized, "host.struck": HostStruck,
     "chunk.suspected": Suspected, "frame.disagreed": Disagreed, "frames.retracted": FramesRetracted,

@@ -1,6 +1,7 @@
 """The values that messages carry: frame ranges, the render spec, the facts of hosts and browsers. Pure: no I/O."""
 
 import enum
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -153,6 +154,54 @@ class Rendition:
     def __post_init__(self) -> None:
         if len(self.decibels) != len(self.frames):
             raise ValueError(f"{len(self.decibels)} comparisons of {len(self.frames)} frames")
+
+
+class Stage(enum.Enum):
+    """What a worker is busy with while it captures."""
+
+    SEEK = "seek"  # the page goes to the frame
+    PAINT = "paint"  # layout and paint without a picture: what a page needs beside them, and looks for changes
+    SCREENSHOT = "screenshot"
+    TRANSFER = "transfer"  # reading, parsing and decoding what the browser says
+    WRITE = "write"  # looking the picture over, its digest, its file
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What one stage took: DevTools commands, and milliseconds of its worker."""
+
+    messages: int = 0
+    ms: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.messages < 0 or not 0 <= self.ms < math.inf:
+            raise ValueError(f"nothing takes that: {self.messages} messages, {self.ms} ms")
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(self.messages + other.messages, round(self.ms + other.ms, 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stages:
+    """What frames took, by stage. Times of workers side by side add up: they are no wall."""
+
+    frames: int = 0
+    seek: Spent = Spent()
+    paint: Spent = Spent()
+    screenshot: Spent = Spent()
+    transfer: Spent = Spent()
+    write: Spent = Spent()
+
+    def __post_init__(self) -> None:
+        if self.frames < 0:
+            raise ValueError(f"no number of frames: {self.frames}")
+
+    def __add__(self, other: "Stages") -> "Stages":
+        sums = {stage.value: getattr(self, stage.value) + getattr(other, stage.value) for stage in Stage}
+        return Stages(frames=self.frames + other.frames, **sums)
+
+
+UNMEASURED = Stages()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
