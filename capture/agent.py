@@ -151,7 +151,13 @@ class _Conversation:
 
     def _work(
         self,
-        order: protocol.Prepare | protocol.Offer | protocol.Probe | protocol.Examine | protocol.Canary | foreman.Order,
+        order: protocol.Prepare
+        | protocol.Offer
+        | protocol.Probe
+        | protocol.Examine
+        | protocol.Canary
+        | protocol.TryGl
+        | foreman.Order,
     ) -> None:
         """Orders that use the host, and therefore need its lock; a person may probe it while another run has that."""
         if not self._lock.is_held and not isinstance(order, protocol.Probe):
@@ -163,7 +169,7 @@ class _Conversation:
                 self._chores.put(lambda: self._take_in(digests))
             case protocol.Probe():
                 self._probe(order)
-            case protocol.Examine() | protocol.Canary():
+            case protocol.Examine() | protocol.Canary() | protocol.TryGl():
                 self._examine(order)
             case _:
                 self._foreman.obey(order)
@@ -212,7 +218,7 @@ class _Conversation:
             self._remembered.write(self._probed.browser)
         return _Answer(self._probed, process.pid)
 
-    def _examine(self, order: protocol.Examine | protocol.Canary) -> None:
+    def _examine(self, order: protocol.Examine | protocol.Canary | protocol.TryGl) -> None:
         setup = self._foreman.setup("examine", order.spec)
         words = [protocol.encode(message).decode() for message in (setup, order)]
         process = self._crew.start(crew.command("examine", *words))
@@ -381,5 +387,5 @@ def _outcome(process: "subprocess.Popen[bytes]", what: str, limit_s: float) -> F
     except ProtocolError:
         ended = crew.how_ended(process.returncode)
         return _failed(FaultCode.INTERNAL, f"the {what} ended with {ended}: {words[-2000:].decode('utf-8', 'replace')}")
-    answers = protocol.Probed | protocol.Examined | protocol.Canaried | Failed
+    answers = protocol.Probed | protocol.Examined | protocol.Canaried | protocol.GlTried | Failed
     return message if isinstance(message, answers) else _failed(FaultCode.INTERNAL, "wrong answer")

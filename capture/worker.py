@@ -150,6 +150,7 @@ class Worker:
             size=(setup.spec.width, setup.spec.height),
             profile=Path(setup.profile_directory),
             sandbox=setup.sandbox,
+            gl=setup.spec.gl,
             extra=setup.chromium_args,
             version=setup.browser_version,
         ) as chromium:

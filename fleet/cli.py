@@ -19,7 +19,7 @@ from fleet import formats, plan, progress, render, untrusted
 from fleet import request as requests
 from fleet.errors import ExitCode, FleetError, Interrupted, Terminated
 from fleet.halt import Halt
-from fleet.model import Quality
+from fleet.model import Gl, Quality
 
 app = typer.Typer(
     name="fleetrender",
@@ -92,6 +92,9 @@ def run_command(
     allow_mixed: Annotated[
         bool, typer.Option("--allow-mixed", help="Give whole scenes to hosts that draw other pixels.")
     ] = False,
+    gl: Annotated[
+        Gl | None, typer.Option(help="What may draw WebGL on every host.", show_default="hosts.toml's, else auto")
+    ] = None,
     frames: Annotated[str | None, typer.Option(metavar="A:B", help="Frames A up to but not including B.")] = None,
     sequential: Annotated[
         bool, typer.Option("--sequential", help="Frames depend on each other: step through all.")
@@ -139,7 +142,7 @@ def run_command(
         bitrate_bps=plan.parse_bitrate(bitrate) if bitrate else None,
         resolution=resolution,
         loop=loop,
-        hosts=requests.choose_hosts(hosts, limit),
+        hosts=requests.choose_hosts(hosts, limit, gl),
         fps=plan.parse_fps(fps) if fps else None,
         frames=plan.parse_frames(frames) if frames else None,
         quality=quality,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from capture import wire
 from capture.faults import Fault
-from capture.protocol import CaptureMode, FrameFile, FrameRange
+from capture.protocol import CaptureMode, FrameFile, FrameRange, GlBackend
 
 VERSION = 1
 
@@ -87,6 +87,14 @@ class SteppingFixed:
     """Whether the whole render steps through every frame or may jump, decided before the first chunk."""
 
     sequential: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class BackendFixed:
+    """What draws WebGL in the whole render, decided before the first chunk; not said when there was nothing to try."""
+
+    gl: GlBackend
     why: str
 
 
@@ -322,9 +330,9 @@ class RunFinished:
 
 
 Event = (
-    RunStarted | HostReady | HostRefused | HostLost | ModeFixed | SteppingFixed | PixelsFixed | PageLoaded
-    | BundlePushed | ChunkOrdered | ChunkStarted | ChunkTrimmed | FramesCaptured | FramesVerified | ChunkDone
-    | ChunkFailed | RangeSized | RunDraining | HostDraining | HostStruck | Suspected | Disagreed
+    RunStarted | HostReady | HostRefused | HostLost | ModeFixed | SteppingFixed | BackendFixed | PixelsFixed
+    | PageLoaded | BundlePushed | ChunkOrdered | ChunkStarted | ChunkTrimmed | FramesCaptured | FramesVerified
+    | ChunkDone | ChunkFailed | RangeSized | RunDraining | HostDraining | HostStruck | Suspected | Disagreed
     | FramesRetracted | SeamDrawn | SeamMatched | Audited
     | SegmentEncoded | AudioMixed | Warned | RunFinished
 )  # fmt: skip
@@ -336,6 +344,7 @@ _KINDS: dict[str, type[Event]] = {
     "run.warned": Warned,
     "mode.fixed": ModeFixed,
     "stepping.fixed": SteppingFixed,
+    "backend.fixed": BackendFixed,
     "pixels.fixed": PixelsFixed,
     "page.loaded": PageLoaded,
     "host.ready": HostReady,

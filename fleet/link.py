@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from capture import protocol
-from capture.protocol import PAGE_LIMIT_S, FrameRange, FromAgent, RenderSpec
+from capture.protocol import PAGE_LIMIT_S, FrameRange, FromAgent, GlBackend, RenderSpec
 from fleet import busy, checks, events, muster, orders, sentences
 from fleet.busy import Busy
 from fleet.errors import CompositionError, HostBusy, HostError, HostLost, HostUnfit, HostUntrusted, cause_of
+from fleet.frameset import FrameSet
 from fleet.model import Blob, Bundle, Host, Plan, Severity
 from fleet.pagenotes import PageNotes
 from fleet.rundir import RunDirectory
@@ -67,6 +68,7 @@ class Work:
     strict: bool = False  # what the page warns of ends the run
     page_limit_s: float = PAGE_LIMIT_S  # for a page to get ready, and for one frame
     allow_mixed: bool = False  # hosts that draw other pixels take part
+    gl_frames: FrameSet = field(default_factory=FrameSet)  # may show WebGL
     may_keep_state: bool = False  # whether it is worth examining if frames depend on each other
     page_notes: PageNotes = field(default_factory=PageNotes)  # grows while the run goes on
     busy: Busy = busy.SKIP
@@ -173,6 +175,19 @@ class Link:
         assert isinstance(answer, protocol.Failed)
         self._log.warning("examination: %s", sentences.clean(answer.fault.message))
         return None
+
+    async def try_backends(
+        self, spec: RenderSpec, backends: tuple[GlBackend, ...], frames: tuple[int, ...]
+    ) -> tuple[protocol.Rendition, ...]:
+        """How these backends draw these frames on this host; none when that came to nothing."""
+        await self._bring_stills((FrameRange(0, frames[-1] + 1),) if spec.sequential else protocol.ranges_of(frames))
+        await self._channel.send(protocol.TryGl(spec, backends, frames))
+        answer = await self._expect((protocol.GlTried, protocol.Failed), EXAMINE_TIMEOUT_S)
+        if isinstance(answer, protocol.GlTried):
+            return answer.renditions
+        assert isinstance(answer, protocol.Failed)
+        self._log.warning("GL backends: %s", sentences.clean(answer.fault.message))
+        return ()
 
     async def draw_canaries(self, spec: RenderSpec, frames: tuple[int, ...]) -> tuple[protocol.FrameFile, ...] | None:
         """What these frames look like on this host; None when it cannot draw them, which capturing will explain."""

@@ -58,7 +58,8 @@ Sayable = (
 
 # Events that change nothing in what is to be done.
 Remark = (
-    events.ModeFixed | events.PageLoaded | events.BundlePushed | events.SegmentEncoded | events.AudioMixed
+    events.ModeFixed | events.BackendFixed | events.PageLoaded | events.BundlePushed
+    | events.SegmentEncoded | events.AudioMixed
     | events.RunFinished | events.RangeSized | events.SeamMatched | events.Audited
     | events.HostStruck | events.Suspected | events.Disagreed | events.Warned
 )  # fmt: skip

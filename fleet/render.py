@@ -22,6 +22,7 @@ from fleet import (
     measure,
     memory,
     programs,
+    renditions,
     report,
     resume,
     rundir,
@@ -186,6 +187,7 @@ async def _render(
         busy=request.busy,
         strict=request.strict,
         page_limit_s=request.page_limit_s,
+        gl_frames=renditions.shown(prepared.composition, plan),
         may_keep_state=prepared.composition.may_keep_state,
         allow_mixed=request.allow_mixed,
     )

@@ -18,7 +18,8 @@ _ChunkEvent = (
     events.ChunkOrdered | events.ChunkStarted | events.ChunkTrimmed | events.ChunkDone | events.ChunkFailed
 )  # fmt: skip
 _OutputEvent = (
-    events.SegmentEncoded | events.AudioMixed | events.ModeFixed | events.SteppingFixed | events.PixelsFixed
+    events.SegmentEncoded | events.AudioMixed | events.ModeFixed | events.SteppingFixed | events.BackendFixed
+    | events.PixelsFixed
     | events.Warned
 )  # fmt: skip
 
@@ -68,6 +69,7 @@ class _Tally:
     end: events.RunFinished | None = None
     mode: events.ModeFixed | None = None
     stepping: events.SteppingFixed | None = None
+    backend: events.BackendFixed | None = None
     pixels: events.PixelsFixed | None = None
     started_at: str = ""
     ended_at: str = ""
@@ -108,7 +110,7 @@ class _Tally:
                 self._count(event, now_s)
             case (
                 events.SegmentEncoded() | events.AudioMixed() | events.Warned() | events.ModeFixed()
-                | events.SteppingFixed() | events.PixelsFixed()
+                | events.SteppingFixed() | events.BackendFixed() | events.PixelsFixed()
             ):  # fmt: skip
                 self._add_output(event, now_s)
             case events.HostStruck() | events.Suspected() | events.Disagreed() | events.FramesRetracted():
@@ -200,6 +202,8 @@ class _Tally:
                 self.mode = event
             case events.SteppingFixed():
                 self.stepping = event
+            case events.BackendFixed():
+                self.backend = event
             case events.PixelsFixed():
                 self.pixels = event
             case events.Warned():
@@ -229,6 +233,7 @@ class _Tally:
             "segments_encoded": len(self.segments_s),
             "audio_tracks": self.audio_tracks,
             "mode": wire.to_plain(self.mode) if self.mode else None,
+            "gl": wire.to_plain(self.backend) if self.backend else None,
             "stepping": wire.to_plain(self.stepping) if self.stepping else None,
             "pixels": wire.to_plain(self.pixels) if self.pixels else None,
             "times_s": self._times(),
@@ -242,9 +247,13 @@ class _Tally:
         }
 
     def _times(self) -> dict[str, float | None]:
-        """`tail`: from the last verified frame to the end, when hosts have nothing left to do."""
+        """`tail`: from the last verified frame to the end, when hosts have nothing left to do.
+
+        `tail_encode` is its part up to the last segment, `tail_join` the rest: joining, probing, delivering.
+        """
         first_order_s = self.orders[0].ordered_s if self.orders else None
         last_frame_s = self.frames_s[-1] if self.frames_s else None
+        last_segment_s = self.segments_s[-1] if self.segments_s else None
         return {
             "wall": _rounded(self.last_s),
             "until_first_order": _rounded(first_order_s),
@@ -252,6 +261,8 @@ class _Tally:
             "capture": _between(first_order_s, last_frame_s),
             "encode": _between(self.segments_s[0], self.segments_s[-1]) if self.segments_s else None,
             "tail": _between(last_frame_s, self.last_s),
+            "tail_encode": _between(last_frame_s, last_segment_s),
+            "tail_join": _between(last_segment_s, self.last_s),
         }
 
     def _host(self, name: str, host: _Host) -> dict[str, Any]:

@@ -149,6 +149,7 @@ def fold(view: View, record: events.Record) -> View:
         case (
             events.ModeFixed()
             | events.SteppingFixed()
+            | events.BackendFixed()
             | events.PixelsFixed()
             | events.PageLoaded()
             | events.FramesCaptured()

@@ -11,7 +11,18 @@ import pytest
 
 from capture import browser, frames, png, protocol, remembered, tree
 from capture.faults import FaultCode
-from capture.protocol import Captured, CaptureMode, Done, Failed, ImageFormat, Note, Probed, Started
+from capture.protocol import (
+    EQUAL_DB,
+    Captured,
+    CaptureMode,
+    Done,
+    Failed,
+    GlBackend,
+    ImageFormat,
+    Note,
+    Probed,
+    Started,
+)
 from fleet import agentzip
 
 pytestmark = pytest.mark.browser
@@ -147,6 +158,17 @@ def test_a_page_that_always_throws_fails_with_its_words_and_its_picture(tmp_path
         assert fault.screenshot == "failure.png"
         assert frames.is_whole(workspace / "runs/r1/c1/failure.png", ImageFormat.PNG, SIZE)
         assert set(range(50, 63)) <= set(coordinator.captured())
+
+
+def test_an_agent_tries_backends_on_the_frames_of_a_composition(tmp_path: Path) -> None:
+    with support.agent(tmp_path) as coordinator:
+        _, bundle, mode = prepare(coordinator)
+        spec = order(bundle, 0, 300, mode).spec
+        tried = coordinator.ask(protocol.TryGl(spec, (GlBackend.VULKAN,), (100, 101, 102)), protocol.GlTried)
+    (rendition,) = tried.renditions
+    assert rendition.gl is GlBackend.VULKAN
+    # Nothing here is drawn by WebGL, so all backends agree, whichever of them this machine has.
+    assert rendition.fault or rendition.decibels == (EQUAL_DB,) * 3
 
 
 def counting(wrapper: Path, launches: Path) -> Path:

@@ -6,7 +6,7 @@ A new message stands in the union of `messages` as well.
 from dataclasses import dataclass
 
 from capture.faults import Fault
-from capture.protocol.values import BrowserFacts, FrameFile, HostFacts
+from capture.protocol.values import BrowserFacts, FrameFile, HostFacts, Rendition
 
 WORKERS_MAX = 1024  # the most that a hosts file may ask for
 
@@ -67,6 +67,13 @@ class Canaried:
     """Answers Canary: the first of the frames, as many as there was time for; no file is kept."""
 
     frames: tuple[FrameFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GlTried:
+    """Answers TryGl, one rendition for each backend."""
+
+    renditions: tuple[Rendition, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

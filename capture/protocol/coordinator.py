@@ -5,7 +5,7 @@ A new message stands in the union of `messages` as well.
 
 from dataclasses import dataclass
 
-from capture.protocol.values import PAGE_LIMIT_S, FrameRange, Limits, RenderSpec
+from capture.protocol.values import PAGE_LIMIT_S, FrameRange, GlBackend, Limits, RenderSpec
 
 CANARIES_MAX = 16  # they are captured before anything that counts
 
@@ -76,6 +76,24 @@ class Canary:
     def __post_init__(self) -> None:
         if not 0 < len(self.frames) <= CANARIES_MAX or list(self.frames) != sorted(set(self.frames)):
             raise ValueError(f"no canary frames: {self.frames[:10]}")
+
+
+@dataclass(frozen=True, slots=True)
+class TryGl:
+    """Asks how these backends draw these ascending frames beside SwiftShader. Answered by GlTried, or Failed.
+
+    The bundle is there. `spec.gl` is SwiftShader.
+    """
+
+    spec: RenderSpec
+    backends: tuple[GlBackend, ...]
+    frames: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not 1 < len(self.frames) <= CANARIES_MAX or list(self.frames) != sorted(set(self.frames)):
+            raise ValueError(f"no frames to try backends with: {self.frames[:10]}")
+        if not self.backends or len(set(self.backends)) != len(self.backends):
+            raise ValueError(f"no backends to try: {self.backends[:10]}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from fractions import Fraction
 CORES_MAX = 8192  # what Linux itself can be built for
 PATH_MAX = 1000
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+EQUAL_DB = 99.0  # of pictures that are the same, whose PSNR is infinite
 # How long a page may take to get ready, and for one frame: a heavy WebGL page has needed 6 s for a jump.
 PAGE_LIMIT_S = 60.0
 
@@ -69,6 +70,14 @@ class CaptureMode(enum.Enum):
     SCREENSHOT = "screenshot"
 
 
+class GlBackend(enum.Enum):
+    """What draws WebGL, and what puts layers together; one for the whole render."""
+
+    SWIFTSHADER = "swiftshader"  # comes with Chromium, and draws the same on every CPU
+    VULKAN = "vulkan"  # the host's Vulkan driver draws WebGL: Mesa's on the CPU, or that of a GPU
+    GPU = "gpu"  # a GPU draws everything
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderSpec:
     """All that decides a pixel besides the browser build: equal specs give equal frames."""
@@ -83,6 +92,7 @@ class RenderSpec:
     jpeg_quality: int
     mode: CaptureMode
     has_webgl: bool = True
+    gl: GlBackend = GlBackend.SWIFTSHADER
     sequential: bool = False  # pixels depend on earlier frames: sessions step through every one from 0
     document: str = "index.html"
     scale: int = 1  # pixels a side of the picture for one CSS pixel
@@ -116,6 +126,31 @@ class FrameFile:
     def __post_init__(self) -> None:
         if self.index < 0 or self.size_bytes < 0 or not _DIGEST.fullmatch(self.sha256):
             raise ValueError(f"no frame file: {self.index}, {self.size_bytes} bytes, sha256 {self.sha256[:80]!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class FrameCost:
+    """What drawing a frame takes, on average: CPU time of all processes of the browser, and wall."""
+
+    cpu_ms: float = 0.0
+    wall_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendition:
+    """How a GL backend draws some frames, and how SwiftShader does on the same host; `fault` says why it does not."""
+
+    gl: GlBackend
+    renderer: str = ""  # as WebGL names it
+    frames: tuple[FrameFile, ...] = ()
+    decibels: tuple[float, ...] = ()  # PSNR of each frame against SwiftShader's, at most EQUAL_DB
+    cost: FrameCost = FrameCost()
+    swiftshader: FrameCost = FrameCost()
+    fault: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.decibels) != len(self.frames):
+            raise ValueError(f"{len(self.decibels)} comparisons of {len(self.frames)} frames")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
