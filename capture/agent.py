@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from capture import channel, collector, compiled, crew, foreman, pool, probe, protocol, store, tree
+from capture import channel, collector, compiled, cores, crew, foreman, pool, probe, protocol, store, tree
 from capture.channel import Incoming, Outbox
+from capture.cores import CoreMeter
 from capture.faults import Fault, FaultCode
 from capture.life import EXIT_BYE, EXIT_LOST, EXIT_PROTOCOL, Life
 from capture.protocol import Failed, FromAgent, ProtocolError, ToAgent
@@ -91,6 +92,7 @@ class _Conversation:
         self._crew = crew.Crew(
             inbox.put, environment=_environment(self._workspace, hello.run), nice=hello.limits.nice, argv=worker
         )
+        self._meter = CoreMeter(cores.find())
         self._foreman = foreman.Foreman(_site(self._workspace, hello, self._facts), self._crew, outbox.send)
         self._remembered = Remembered(
             self._workspace.path / "browser",
@@ -115,6 +117,7 @@ class _Conversation:
             self._life.check()
             if event is not None:
                 self._handle(event)
+            self._meter.tick()
             self._foreman.tick(is_congested=self._outbox.is_congested)
 
     def _handle(self, event: _Event) -> None:
@@ -127,8 +130,8 @@ class _Conversation:
                 raise ProtocolError(reason)
             case protocol.Hello():
                 raise ProtocolError("hello came twice")
-            case protocol.Ping(sequence):
-                self._outbox.send(protocol.Pong(sequence))
+            case protocol.Ping(sequence, asks_use):
+                self._outbox.send(protocol.Pong(sequence, self._meter.take() if asks_use else None))
             case protocol.Bye():
                 self._life.end(EXIT_BYE, "bye", finish=self._clear_up)
             case protocol.Acquire() | protocol.Clean():
@@ -325,7 +328,7 @@ def _first(inbox: "queue.Queue[_Event]") -> protocol.Hello:
 
 
 def _site(workspace: store.Workspace, hello: protocol.Hello, facts: protocol.HostFacts) -> foreman.Site:
-    limit = hello.limits.memory_bytes
+    limit_bytes = hello.limits.memory_bytes
     return foreman.Site(
         workspace=workspace,
         run=hello.run,
@@ -336,7 +339,7 @@ def _site(workspace: store.Workspace, hello: protocol.Hello, facts: protocol.Hos
         chromium_args=hello.chromium_args,
         sandbox=hello.sandbox,
         page_limit_s=hello.page_limit_s,
-        memory_available=lambda: min(probe.memory_available(), limit or sys.maxsize),
+        memory=lambda: pool.Memory(probe.memory_available(), limit_bytes, probe.memory_pressure()),
         oom_kills=probe.oom_kills,
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 from capture import cdp, replies, shutter, stuck
 from capture.console import Console, clean
 from capture.faults import CaptureError, FaultCode
-from capture.protocol import PAGE_LIMIT_S, CaptureMode, Note, RenderSpec
+from capture.protocol import PAGE_LIMIT_S, CaptureMode, Note, RenderSpec, Stage
 from capture.repeats import Repeats
 from capture.serve import Files, Server
 
@@ -125,7 +125,9 @@ class Session:
             frame, next_frame = seek.frame, next(following, None)
             self._finish(seek, is_last=next_frame is None)
             seek = self._begin_seek(next_frame)
-            yield frame, self._shown.picture
+            with self._connection.meter.at(Stage.TRANSFER):
+                picture = self._shown.picture
+            yield frame, picture
 
     def step(self, frames: Iterable[int]) -> Iterator[int]:
         """Goes through absolute frames without pictures, each as far as capturing it would go, so that a page which
@@ -301,7 +303,11 @@ class Session:
     @contextmanager
     def _frame_errors(self, frame: int) -> Iterator[None]:
         message = f"frame {frame} was not captured within its time"
-        with replies.translated(FaultCode.SEEK_FAILED), self._lateness(FaultCode.FRAME_TIMEOUT, message):
+        with (
+            self._connection.meter.at(Stage.SEEK),
+            replies.translated(FaultCode.SEEK_FAILED),
+            self._lateness(FaultCode.FRAME_TIMEOUT, message),
+        ):
             yield
 
     @contextmanager

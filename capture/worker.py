@@ -13,8 +13,9 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from capture import browser, cdp, frames, images, page, protocol
+from capture import browser, cdp, footprint, frames, images, page, protocol
 from capture.faults import CaptureError, Fault, FaultCode
+from capture.footprint import Footprint
 from capture.protocol import (
     Block,
     BlockDone,
@@ -23,10 +24,12 @@ from capture.protocol import (
     FrameWritten,
     FromWorker,
     Misjudged,
+    Note,
     Open,
     Ready,
     SeamDrawn,
     Setup,
+    Stage,
     Stepped,
     ToWorker,
 )
@@ -184,13 +187,18 @@ class Worker:
             self._is_ready = True
             self._send(Ready(session.warnings))
         captured = 0
+        watched = Footprint(chromium.pid, limit_bytes=self._setup.browser_bytes, may_go=self._may_start_over)
         while True:
             self._block = self._block or self._next_block(chromium.connection)
             if needs_fresh_page(self._block, last=session.last, captured=captured):
                 return
+            if self._setup.browser_bytes and session.last is not None and watched.has_outgrown(time.monotonic()):
+                self._send(Note("info", "worker", "a fresh browser takes over: this one has come to hold much memory"))
+                return
             chromium.find_graphics()
             drawn = wanted(self._block, last=session.last)
             self._step(chromium, session, drawn.start)
+            chromium.connection.meter.take(0)  # getting ready is not the frames' own time
             try:
                 self._capture(chromium, session, self._block, drawn)
             except RepeatIsWrong as error:
@@ -207,6 +215,10 @@ class Worker:
         if not isinstance(message, Open):
             raise protocol.ProtocolError(f"expected open, got {type(message).__name__}")
         self._is_open = True
+
+    def _may_start_over(self) -> bool:
+        """A page that had to be stepped to where it is stays, unless the host runs out of memory."""
+        return not self._setup.spec.sequential or footprint.memory_is_short()
 
     def _next_block(self, connection: cdp.Connection) -> Block:
         message = self._next(connection)
@@ -236,22 +248,28 @@ class Worker:
                 self._send(Stepped(frame))
 
     def _capture(self, chromium: browser.Browser, session: Session, block: Block, drawn: range) -> None:
-        spec = self._setup.spec
+        meter = chromium.connection.meter
         self._frame = block.frames.start
         since_s = time.monotonic()
         for frame, picture in session.capture(drawn, repeats=block.repeats):
             if chromium.has_lost_graphics():
                 raise CaptureError(FaultCode.BROWSER_CRASHED, f"the GPU process ended at frame {frame}")
-            if damage := images.fault(picture, spec.image, width=spec.image_width, height=spec.image_height):
-                raise CaptureError(FaultCode.FRAME_DAMAGED, f"the browser's picture of frame {frame} is {damage}")
             now_s = time.monotonic()
             took_ms, since_s = max(1, round((now_s - since_s) * 1000)), now_s
-            if frame == block.seam:
-                self._send(SeamDrawn(frames.described(picture, frame)))
-            else:
-                self._recorder.add(block, frame, picture, took_ms=took_ms)
-        self._recorder.settle()
-        self._send(BlockDone(block.frames))
+            with meter.at(Stage.WRITE):
+                self._keep(block, frame, picture, took_ms=took_ms)
+        with meter.at(Stage.WRITE):
+            self._recorder.settle()
+        self._send(BlockDone(block.frames, meter.take(len(drawn))))
+
+    def _keep(self, block: Block, frame: int, picture: bytes, *, took_ms: int) -> None:
+        spec = self._setup.spec
+        if damage := images.fault(picture, spec.image, width=spec.image_width, height=spec.image_height):
+            raise CaptureError(FaultCode.FRAME_DAMAGED, f"the browser's picture of frame {frame} is {damage}")
+        if frame == block.seam:
+            self._send(SeamDrawn(frames.described(picture, frame)))
+        else:
+            self._recorder.add(block, frame, picture, took_ms=took_ms)
 
     def _written(self, frame: FrameFile) -> None:
         self._send(FrameWritten(frame))

@@ -224,12 +224,13 @@ def _interruptible(runner: asyncio.Runner, work: Coroutine[Any, Any, dict[str, A
 
 def add_others() -> None:
     """Adds every command but `run`, which starts sooner without what they import."""
-    from fleet import cli_hosts, cli_inspect, cli_verify
+    from fleet import cli_bench, cli_hosts, cli_inspect, cli_verify
 
     app.add_typer(cli_hosts.app, name="hosts")
     app.command("doctor")(cli_hosts.doctor)
     app.command("inspect")(cli_inspect.inspect)
     app.command("snapshot")(cli_inspect.take_snapshot)
+    app.command("bench")(cli_bench.bench)
     app.command("verify")(cli_verify.verify_command)
 
 

@@ -257,8 +257,10 @@ class Dispatch:
         return await self._canaries.judge(mustered, lambda: link.draw_canaries(spec, frames))
 
     def _put(self, *batch: events.Event) -> None:
-        if not self._roll.is_called and all(isinstance(event, events.Warned) for event in batch):
-            # Nobody takes from the queue before all hosts have answered, and what one waits for is told while it waits.
+        is_early = not self._roll.is_called and all(isinstance(event, events.Warned) for event in batch)
+        if is_early or all(isinstance(event, events.CoresUsed) for event in batch):
+            # Nobody takes from the queue before all hosts have answered, and what one waits for is told while it waits;
+            # nor after the last frame, when hosts say for the last time what their cores did.
             for event in batch:
                 self._log.emit(event)
             return

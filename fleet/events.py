@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from capture import wire
 from capture.faults import Fault
-from capture.protocol import CaptureMode, FrameFile, FrameRange, GlBackend
+from capture.protocol import CaptureMode, CoreUse, FrameFile, FrameRange, GlBackend, Stages
 
 VERSION = 1
 
@@ -152,6 +152,18 @@ class ChunkStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkersChanged:
+    """The host found out that another number of workers is better for its chunk; `before` may have been on trial."""
+
+    chunk: str
+    host: str
+    attempt: int
+    before: int
+    workers: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkTrimmed:
     """The host leaves the frames of its chunk at or after `stop` to others."""
 
@@ -196,6 +208,16 @@ class ChunkFailed:
     host: str
     attempt: int
     fault: Fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkMeasured:
+    """What a host's workers took for the blocks of a chunk, by stage, as it says when the chunk ends."""
+
+    chunk: str
+    host: str
+    attempt: int
+    stages: Stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +317,14 @@ class Audited:
 
 
 @dataclass(frozen=True, slots=True)
+class CoresUsed:
+    """What a host's cores did up to now, since it was last told of; without a host, those of the coordinator."""
+
+    host: str
+    use: CoreUse
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentEncoded:
     """One closed GOP group of the output is encoded."""
 
@@ -331,45 +361,25 @@ class RunFinished:
 
 Event = (
     RunStarted | HostReady | HostRefused | HostLost | ModeFixed | SteppingFixed | BackendFixed | PixelsFixed
-    | PageLoaded | BundlePushed | ChunkOrdered | ChunkStarted | ChunkTrimmed | FramesCaptured | FramesVerified
-    | ChunkDone | ChunkFailed | RangeSized | RunDraining | HostDraining | HostStruck | Suspected | Disagreed
-    | FramesRetracted | SeamDrawn | SeamMatched | Audited
+    | PageLoaded | BundlePushed | ChunkOrdered | ChunkStarted | WorkersChanged | ChunkTrimmed | FramesCaptured
+    | FramesVerified | ChunkDone | ChunkFailed | RangeSized | RunDraining | HostDraining | HostStruck | Suspected
+    | Disagreed | FramesRetracted | SeamDrawn | SeamMatched | Audited | CoresUsed | ChunkMeasured
     | SegmentEncoded | AudioMixed | Warned | RunFinished
 )  # fmt: skip
 
 _KINDS: dict[str, type[Event]] = {
-    "run.started": RunStarted,
-    "run.finished": RunFinished,
-    "run.draining": RunDraining,
-    "run.warned": Warned,
-    "mode.fixed": ModeFixed,
-    "stepping.fixed": SteppingFixed,
-    "backend.fixed": BackendFixed,
-    "pixels.fixed": PixelsFixed,
-    "page.loaded": PageLoaded,
-    "host.ready": HostReady,
-    "host.refused": HostRefused,
-    "host.lost": HostLost,
-    "bundle.pushed": BundlePushed,
-    "chunk.ordered": ChunkOrdered,
-    "chunk.started": ChunkStarted,
-    "chunk.trimmed": ChunkTrimmed,
-    "chunk.captured": FramesCaptured,
-    "chunk.verified": FramesVerified,
-    "chunk.done": ChunkDone,
-    "chunk.failed": ChunkFailed,
-    "host.draining": HostDraining,
-    "range.sized": RangeSized,
-    "host.struck": HostStruck,
-    "chunk.suspected": Suspected,
-    "frame.disagreed": Disagreed,
-    "frames.retracted": FramesRetracted,
-    "seam.drawn": SeamDrawn,
-    "seam.matched": SeamMatched,
-    "frames.audited": Audited,
-    "segment.encoded": SegmentEncoded,
-    "audio.mixed": AudioMixed,
-}
+    "run.started": RunStarted, "run.finished": RunFinished, "run.draining": RunDraining, "run.warned": Warned,
+    "mode.fixed": ModeFixed, "stepping.fixed": SteppingFixed, "backend.fixed": BackendFixed,
+    "pixels.fixed": PixelsFixed, "page.loaded": PageLoaded, "host.ready": HostReady, "host.refused": HostRefused,
+    "host.lost": HostLost, "bundle.pushed": BundlePushed, "chunk.ordered": ChunkOrdered, "chunk.started": ChunkStarted,
+    "workers.changed": WorkersChanged, "chunk.trimmed": ChunkTrimmed, "chunk.captured": FramesCaptured,
+    "chunk.measured": ChunkMeasured,
+    "chunk.verified": FramesVerified, "chunk.done": ChunkDone, "chunk.failed": ChunkFailed,
+    "host.draining": HostDraining, "range.sized": RangeSized, "host.struck": HostStruck,
+    "chunk.suspected": Suspected, "frame.disagreed": Disagreed, "frames.retracted": FramesRetracted,
+    "seam.drawn": SeamDrawn, "seam.matched": SeamMatched, "frames.audited": Audited, "cores.used": CoresUsed,
+    "segment.encoded": SegmentEncoded, "audio.mixed": AudioMixed,
+}  # fmt: skip
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 

@@ -4,7 +4,6 @@ Decides nothing about frames: it carries out the schedule's orders and reports w
 """
 
 import asyncio
-import itertools
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -97,7 +96,7 @@ class Link:
         self._log = log
         self._puller = Puller(host.name, plan=work.plan, directory=work.directory, emit=emit)
         self._workspace = ""
-        self._pings = itertools.count(1)
+        self._pinged = self._ponged = 0
         self._missing: asyncio.Queue[protocol.Missing] = asyncio.Queue()
         self._is_listening = False  # `_listen` takes in what the host says
         self._is_missing_asked = False
@@ -300,13 +299,18 @@ class Link:
 
     async def _ping(self) -> None:
         while True:
-            await self._channel.send(protocol.Ping(next(self._pings)))
+            await self._send_ping()
             await asyncio.sleep(PING_S)
 
+    async def _send_ping(self) -> None:
+        self._pinged += 1
+        await self._channel.send(protocol.Ping(self._pinged, asks_use=True))
+
     async def say_goodbye(self) -> None:
-        """Lets the agent tidy up, and hears it out."""
+        """Lets the agent say what its cores did, and tidy up; hears it out."""
         try:
             async with asyncio.timeout(GOODBYE_TIMEOUT_S):
+                await self._send_ping()
                 await self._channel.send(protocol.Bye())
                 async for message in self._messages:
                     self._hear_aside(message)
@@ -340,6 +344,9 @@ class Link:
             raise HostUnfit(self.host.name, message.fault.message, remedy=remedy)
         if isinstance(message, protocol.Stopping):
             raise self._lost(message.reason)
+        if isinstance(message, protocol.Pong) and message.use and self._ponged < message.sequence <= self._pinged:
+            self._ponged = message.sequence
+            self._emit(events.CoresUsed(self.host.name, message.use))
         if isinstance(message, protocol.Note):
             if self._work.strict and is_of_picture(message):
                 raise CompositionError(sentences.clean(message.text, NOTE_LENGTH), remedy=STRICT_REMEDY)

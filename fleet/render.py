@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from capture import cores
+from capture.cores import STEP_MS_MIN, CoreMeter
 from capture.protocol import FrameRange
 from fleet import (
     agentzip,
@@ -160,7 +162,8 @@ async def run(
                 log.emit(
                     events.Warned("--allow-mixed", "the composition has one scene, which one class of hosts draws")
                 )
-            delivered = await _render(request, prepared, directory, history, schedule, log, halt)
+            async with _measured(log):
+                delivered = await _render(request, prepared, directory, history, schedule, log, halt)
             log.emit(_success(request, delivered))
         if not request.keep:
             directory.drop_frames()
@@ -293,6 +296,25 @@ def _logged(
     finally:
         log.close()
         directory.write_report(report.fold(rundir.read_events(directory.events)))
+
+
+@contextlib.asynccontextmanager
+async def _measured(log: EventLog) -> AsyncIterator[None]:
+    """Has the log say at the end what the cores of this machine did meanwhile: it encodes, and may be all there is."""
+    meter = CoreMeter(cores.find())
+
+    async def measure() -> None:
+        while True:
+            meter.tick()
+            await asyncio.sleep(STEP_MS_MIN / 1000)
+
+    task = asyncio.create_task(measure())
+    try:
+        yield
+    finally:
+        task.cancel()
+        if use := meter.take():
+            log.emit(events.CoresUsed("", use))
 
 
 def _failure(started: events.RunStarted, code: ExitCode, message: str, remedy: str) -> events.RunFinished:

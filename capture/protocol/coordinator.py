@@ -169,6 +169,7 @@ class Ping:
     """Sign of life; answered by Pong."""
 
     sequence: int
+    asks_use: bool = False  # of the host's cores
 
 
 @dataclass(frozen=True, slots=True)
