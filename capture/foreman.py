@@ -3,6 +3,7 @@
 One chunk at a time; orders that arrive meanwhile wait. Workers stay warm between chunks of the same spec.
 """
 
+import contextlib
 import dataclasses
 import itertools
 import os
@@ -36,6 +37,7 @@ from capture.protocol import (
 WAITING_MAX = 4
 # A chunk is not begun with less: its frames, a browser's profile and what others write meanwhile need room.
 DISK_FREE_MIN_BYTES = 512 * 1024 * 1024
+Order = protocol.Warm | Capture | protocol.Cancel | Trim | protocol.Ack
 _KILLED = (FaultCode.BROWSER_CRASHED, FaultCode.WORKER_DIED)
 
 
@@ -78,6 +80,27 @@ class Foreman:
         self._warnings: set[tuple[str, ...]] = set()
         self._has_endless_script = False
         self._repeats = True
+        self._browser_version = ""
+
+    def expect(self, browser_version: str) -> None:
+        """What every browser must call itself from now on."""
+        self._browser_version = browser_version
+
+    def obey(self, order: Order) -> None:
+        """Takes an order in."""
+        match order:
+            case protocol.Warm():
+                self.warm(order)
+            case Capture():
+                self.capture(order)
+            case protocol.Cancel(name):
+                self.cancel(name)
+            case Trim():
+                self.trim(order)
+            case protocol.Ack():
+                self.acknowledge(order)
+            case _:
+                assert_never(order)
 
     def capture(self, order: Capture) -> None:
         """Begins a chunk, or lets it wait for the present one."""
@@ -86,6 +109,16 @@ class Foreman:
             return
         self._waiting.append(order)
         self._begin_next()
+
+    def warm(self, order: protocol.Warm) -> None:
+        """Starts browsers for chunks to come; what fails in them is told when a chunk needs them."""
+        if self._active is not None:
+            return
+        running = self._crew.warm(order.spec)
+        workers = self._size(order.spec, order.frames, warm=len(running)).workers
+        with contextlib.suppress(OSError):
+            for number in itertools.islice(self._numbers, max(0, workers - len(running))):
+                self._crew.hire(number, dataclasses.replace(self.setup(str(number), order.spec), is_open=False))
 
     def cancel(self, name: str) -> None:
         """Stops a chunk, or takes it out of the line; an unknown one has ended already and said so."""
@@ -153,6 +186,7 @@ class Foreman:
             chromium=self._site.chromium,
             chromium_args=self._site.chromium_args,
             sandbox=self._site.sandbox,
+            browser_version=self._browser_version,
             page_limit_s=self._site.page_limit_s,
             watches_scripts=self._has_endless_script,
         )
@@ -192,21 +226,25 @@ class Foreman:
         journal = self._journals[order.chunk] = Journal(directory, order)
         kept = journal.whole(frame for part in order.todo for frame in part)
         warm = self._crew.warm(order.spec)
-        sizing = pool.decide(
-            frames=sum(map(len, order.todo)) - len(kept),
-            cores=self._site.cores,
-            memory_available_bytes=self._site.memory_available(),
-            explicit=self._site.workers,
-            warm=len(warm),
-            ceiling=self._ceiling,
-            pixels=order.spec.width * order.spec.height * order.spec.scale**2,
-        )
+        self._crew.open()
+        sizing = self._size(order.spec, sum(map(len, order.todo)) - len(kept), warm=len(warm))
         capturing = Chunk(order, workers=sizing.workers, numbers=self._numbers, page_limit_s=self._site.page_limit_s)
         active = self._active = _Active(capturing, journal, self._site.oom_kills())
         place = str(directory.relative_to(self._site.workspace.path))
         why = f"{sizing.why}{_warm_up(order)}"
         self._send(Started(chunk=order.chunk, attempt=order.attempt, directory=place, workers=sizing.workers, why=why))
         self._do(active, capturing.start(kept, warm, time.monotonic()))
+
+    def _size(self, spec: protocol.RenderSpec, frames: int, *, warm: int) -> pool.Sizing:
+        return pool.decide(
+            frames=frames,
+            cores=self._site.cores,
+            memory_available_bytes=self._site.memory_available(),
+            explicit=self._site.workers,
+            warm=warm,
+            ceiling=self._ceiling,
+            pixels=spec.width * spec.height * spec.scale**2,
+        )
 
     def _decide(self, decide: Callable[[_Active], list[chunk.Action]]) -> None:
         if self._active is not None:

@@ -72,16 +72,22 @@ class Session:
         self._repeats: Repeats | None = None
         self._shown = _Shown()
 
+    def attach(self, runtime: str) -> None:
+        """Makes the tab, with all that needs no document yet; `open` does it where nobody has. Raises as `open`."""
+        if self._shutter is None:
+            with self._page_errors():
+                self._attach()
+                self._prepare(runtime)
+
     def open(self, runtime: str) -> dict[str, Any]:
         """Loads the document with `runtime` injected before its scripts, and waits until it is ready.
 
         Returns what the page says of itself, its `duration_s` and `adapters` among it.
         Raises CaptureError: PAGE_NOT_READY, SCRIPT_ENDLESS, BROWSER_CRASHED, or the code that the page gave.
         """
+        self.attach(runtime)
         deadline = time.monotonic() + self._limit_s
         with self._page_errors():
-            self._attach()
-            self._prepare(runtime)
             self._command("Page.navigate", {"url": self._server.document_url})
             self._await_document(deadline)
             reply = self._camera.reply(self._evaluate("__fleet.ready()"), deadline)

@@ -23,6 +23,7 @@ from capture.protocol import (
     FrameWritten,
     FromWorker,
     Misjudged,
+    Open,
     Ready,
     SeamDrawn,
     Setup,
@@ -75,7 +76,7 @@ class Inbox:
     def take(self) -> ToWorker:
         """The next message that has arrived."""
         message = protocol.decode(self._lines.popleft())
-        if not isinstance(message, Setup | Block):
+        if not isinstance(message, ToWorker):
             raise protocol.ProtocolError(f"not for a worker: {type(message).__name__}")
         return message
 
@@ -124,6 +125,7 @@ class Worker:
         self._setup = setup
         self._inbox = inbox
         self._send = send
+        self._is_open = setup.is_open
         self._is_ready = False
         self._block: Block | None = None
         self._frame = 0  # of the block, the first that is not on disk
@@ -149,7 +151,9 @@ class Worker:
             size=(setup.spec.width, setup.spec.height),
             profile=Path(setup.profile_directory),
             sandbox=setup.sandbox,
+            gl=setup.spec.gl,
             extra=setup.chromium_args,
+            version=setup.browser_version,
         ) as chromium:
             chromium.connection.watch(self._inbox.fd, self._inbox.receive)
             bundle, blobs = Path(setup.bundle_directory), setup.blobs_directory and Path(setup.blobs_directory)
@@ -173,7 +177,10 @@ class Worker:
 
     def _work(self, chromium: browser.Browser, session: Session) -> None:
         spec = self._setup.spec
-        session.open(page.source(page.config(spec, limit_s=self._setup.page_limit_s)))
+        runtime = page.source(page.config(spec, limit_s=self._setup.page_limit_s))
+        session.attach(runtime)
+        self._await_composition(chromium.connection)
+        session.open(runtime)
         if not self._is_ready:
             self._is_ready = True
             self._send(Ready(session.warnings))
@@ -195,17 +202,28 @@ class Worker:
             captured += 0 if spec.sequential else len(self._block.frames)
             self._block = None
 
+    def _await_composition(self, connection: cdp.Connection) -> None:
+        if self._is_open:
+            return
+        message = self._next(connection)
+        if not isinstance(message, Open):
+            raise protocol.ProtocolError(f"expected open, got {type(message).__name__}")
+        self._is_open = True
+
     def _next_block(self, connection: cdp.Connection) -> Block:
+        message = self._next(connection)
+        if not isinstance(message, Block):
+            raise protocol.ProtocolError(f"expected block, got {type(message).__name__}")
+        return message
+
+    def _next(self, connection: cdp.Connection) -> ToWorker:
         try:
-            connection.wait_until(self._inbox.has_line, time.monotonic() + IDLE_LIMIT_S, "a block")
+            connection.wait_until(self._inbox.has_line, time.monotonic() + IDLE_LIMIT_S, "a message of the agent")
         except cdp.TimedOut:
             raise HungUp from None
         except cdp.Closed as error:
             raise CaptureError(FaultCode.BROWSER_CRASHED, f"the browser went away while idle: {error}") from error
-        message = self._inbox.take()
-        if not isinstance(message, Block):
-            raise protocol.ProtocolError(f"expected block, got {type(message).__name__}")
-        return message
+        return self._inbox.take()
 
     def _step(self, chromium: browser.Browser, session: Session, start: int) -> None:
         """Takes the page of a sequential composition through every frame before `start`."""

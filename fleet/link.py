@@ -5,7 +5,6 @@ Decides nothing about frames: it carries out the schedule's orders and reports w
 
 import asyncio
 import getpass
-import itertools
 import logging
 import socket
 import time
@@ -14,10 +13,11 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from capture import protocol
-from capture.protocol import PAGE_LIMIT_S, FrameRange, FromAgent, RenderSpec
+from capture.protocol import PAGE_LIMIT_S, FrameRange, FromAgent, GlBackend, RenderSpec
 from fleet import busy, checks, events, muster, orders, sentences
 from fleet.busy import Busy
 from fleet.errors import CompositionError, HostBusy, HostError, HostLost, HostUnfit, HostUntrusted, cause_of
+from fleet.frameset import FrameSet
 from fleet.model import Blob, Bundle, Host, Plan, Severity
 from fleet.pagenotes import PageNotes
 from fleet.rundir import RunDirectory
@@ -67,6 +67,7 @@ class Work:
     strict: bool = False  # what the page warns of ends the run
     page_limit_s: float = PAGE_LIMIT_S  # for a page to get ready, and for one frame
     allow_mixed: bool = False  # hosts that draw other pixels take part
+    gl_frames: FrameSet = field(default_factory=FrameSet)  # may show WebGL
     may_keep_state: bool = False  # whether it is worth examining if frames depend on each other
     page_notes: PageNotes = field(default_factory=PageNotes)  # grows while the run goes on
     busy: Busy = busy.SKIP
@@ -99,7 +100,7 @@ class Link:
         self._log = log
         self._puller = Puller(host.name, plan=work.plan, directory=work.directory, emit=emit)
         self._workspace = ""
-        self._pings = itertools.count(1)
+        self._pinged = self._ponged = 0
         self._missing: asyncio.Queue[protocol.Missing] = asyncio.Queue()
         self._is_listening = False  # `_listen` takes in what the host says
         self._is_missing_asked = False
@@ -143,6 +144,10 @@ class Link:
                 is_told = True
             await asyncio.sleep(min(busy.POLL_S, left_s))
 
+    async def warm(self, spec: RenderSpec, frames: int) -> None:
+        """Has the host start its browsers while the bundle arrives; it will be given about so many frames."""
+        await self._channel.send(protocol.Warm(spec, frames))
+
     async def bring_bundle(self) -> None:
         """Pushes the blobs that the host lacks, none when it has seen this composition before."""
         blobs = {blob.sha256: blob for blob in self._work.bundle.blobs}
@@ -169,6 +174,19 @@ class Link:
         assert isinstance(answer, protocol.Failed)
         self._log.warning("examination: %s", sentences.clean(answer.fault.message))
         return None
+
+    async def try_backends(
+        self, spec: RenderSpec, backends: tuple[GlBackend, ...], frames: tuple[int, ...]
+    ) -> tuple[protocol.Rendition, ...]:
+        """How these backends draw these frames on this host; none when that came to nothing."""
+        await self._bring_stills((FrameRange(0, frames[-1] + 1),) if spec.sequential else protocol.ranges_of(frames))
+        await self._channel.send(protocol.TryGl(spec, backends, frames))
+        answer = await self._expect((protocol.GlTried, protocol.Failed), EXAMINE_TIMEOUT_S)
+        if isinstance(answer, protocol.GlTried):
+            return answer.renditions
+        assert isinstance(answer, protocol.Failed)
+        self._log.warning("GL backends: %s", sentences.clean(answer.fault.message))
+        return ()
 
     async def draw_canaries(self, spec: RenderSpec, frames: tuple[int, ...]) -> tuple[protocol.FrameFile, ...] | None:
         """What these frames look like on this host; None when it cannot draw them, which capturing will explain."""
@@ -283,13 +301,18 @@ class Link:
 
     async def _ping(self) -> None:
         while True:
-            await self._channel.send(protocol.Ping(next(self._pings)))
+            await self._send_ping()
             await asyncio.sleep(PING_S)
 
+    async def _send_ping(self) -> None:
+        self._pinged += 1
+        await self._channel.send(protocol.Ping(self._pinged, asks_use=True))
+
     async def say_goodbye(self) -> None:
-        """Lets the agent tidy up, and hears it out."""
+        """Lets the agent say what its cores did, and tidy up; hears it out."""
         try:
             async with asyncio.timeout(GOODBYE_TIMEOUT_S):
+                await self._send_ping()
                 await self._channel.send(protocol.Bye())
                 async for message in self._messages:
                     self._hear_aside(message)
@@ -337,6 +360,9 @@ class Link:
             raise HostUnfit(self.host.name, message.fault.message, remedy=remedy)
         if isinstance(message, protocol.Stopping):
             raise self._lost(message.reason)
+        if isinstance(message, protocol.Pong) and message.use and self._ponged < message.sequence <= self._pinged:
+            self._ponged = message.sequence
+            self._emit(events.CoresUsed(self.host.name, message.use))
         if isinstance(message, protocol.Note):
             if self._work.strict and is_of_picture(message):
                 raise CompositionError(sentences.clean(message.text, NOTE_LENGTH), remedy=STRICT_REMEDY)

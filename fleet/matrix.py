@@ -60,7 +60,7 @@ async def run(hosts: Sequence[Host], composition: Path | None, directory: Path) 
         directory=rundir.create(directory, planning.digest(prepared.plan)),
         workers=None,
     )
-    async with transports.dialer(work.directory.path, prepared.agent) as dialer:
+    async with transports.dialer(work.directory.path, prepared.agent, hosts) as dialer:
         return rows(await asyncio.gather(*(_ask(host, work, dialer) for host in hosts)))
 
 

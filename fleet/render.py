@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from capture import cores
+from capture.cores import STEP_MS_MIN, CoreMeter
 from capture.protocol import FrameRange
 from fleet import (
     agentzip,
@@ -22,6 +24,7 @@ from fleet import (
     measure,
     memory,
     programs,
+    renditions,
     report,
     resume,
     rundir,
@@ -146,8 +149,6 @@ async def run(
     `halt` is how a user stops it on the way.
     """
     halt = halt or Halt()
-    for encoder in FORMATS[prepared.plan.format].encoders:
-        await programs.require_encoder(encoder)
     request.output.parent.mkdir(parents=True, exist_ok=True)
     with rundir.output_lock(rundir.state_root(), request.output):
         directory, history = _open_run(request, prepared.plan)
@@ -159,7 +160,8 @@ async def run(
                 log.emit(
                     events.Warned("--allow-mixed", "the composition has one scene, which one class of hosts draws")
                 )
-            delivered = await _render(request, prepared, directory, history, schedule, log, halt)
+            async with _measured(log):
+                delivered = await _render(request, prepared, directory, history, schedule, log, halt)
             log.emit(_success(request, delivered))
         if not request.keep:
             directory.drop_frames()
@@ -188,11 +190,17 @@ async def _render(
         busy=request.busy,
         strict=request.strict,
         page_limit_s=request.page_limit_s,
+        gl_frames=renditions.shown(prepared.composition, plan),
         may_keep_state=prepared.composition.may_keep_state,
         allow_mixed=request.allow_mixed,
     )
     try:
-        async with asyncio.TaskGroup() as group, transports.dialer(directory.path, prepared.agent) as dialer:
+        async with (
+            asyncio.TaskGroup() as group,
+            transports.dialer(directory.path, prepared.agent, request.hosts) as dialer,
+        ):
+            for encoder in FORMATS[plan.format].encoders:
+                group.create_task(programs.require_encoder(encoder))
             segments = group.create_task(pipeline.run())
             sound = group.create_task(_mix(plan, directory, log, strict=request.strict))
             dispatch = Dispatch(
@@ -285,6 +293,25 @@ def _logged(
     finally:
         log.close()
         directory.write_report(report.fold(rundir.read_events(directory.events)))
+
+
+@contextlib.asynccontextmanager
+async def _measured(log: EventLog) -> AsyncIterator[None]:
+    """Has the log say at the end what the cores of this machine did meanwhile: it encodes, and may be all there is."""
+    meter = CoreMeter(cores.find())
+
+    async def measure() -> None:
+        while True:
+            meter.tick()
+            await asyncio.sleep(STEP_MS_MIN / 1000)
+
+    task = asyncio.create_task(measure())
+    try:
+        yield
+    finally:
+        task.cancel()
+        if use := meter.take():
+            log.emit(events.CoresUsed("", use))
 
 
 def _failure(started: events.RunStarted, code: ExitCode, message: str, remedy: str) -> events.RunFinished:

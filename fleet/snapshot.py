@@ -129,7 +129,7 @@ async def _capture(
     schedule = Schedule(frames, hosts=[hosts.LOCAL.name])
     log = EventLog(directory.events, ())
     try:
-        async with transports.dialer(directory.path, prepared.agent) as dialer:
+        async with transports.dialer(directory.path, prepared.agent, (hosts.LOCAL,)) as dialer:
             await Dispatch(work, (hosts.LOCAL,), dialer=dialer, log=log, schedule=schedule, on_verified=keep).run()
     except BaseExceptionGroup as error:
         raise cause_of(error) from error

@@ -36,7 +36,7 @@ def machine() -> str:
 @contextmanager
 def complete(path: Path) -> Iterator[Path]:
     """The project, with the video that it names made beside a copy of it where it has none."""
-    names_video = "video.mp4" in (path / "index.html").read_text(encoding="utf-8")
+    names_video = "video.mp4" in (path / "index.html").read_text(encoding="utf-8", errors="replace")
     if not names_video or (path / "video.mp4").exists():
         yield path
         return

@@ -47,6 +47,7 @@ def test_a_run_with_a_loss_a_fault_and_a_refusal() -> None:
         "segments_encoded": 1,
         "audio_tracks": 2,
         "mode": {"mode": "begin_frame", "browser": "Chromium 156", "why": "every host can"},
+        "gl": None,
         "stepping": None,
         "pixels": None,
         "times_s": {
@@ -56,6 +57,8 @@ def test_a_run_with_a_loss_a_fault_and_a_refusal() -> None:
             "capture": 9.0,
             "encode": 0.0,
             "tail": 1.0,
+            "tail_encode": 0.0,
+            "tail_join": 1.0,
         },
         "frames_per_s": 4.62,
         "stages": STAGES,
@@ -63,6 +66,7 @@ def test_a_run_with_a_loss_a_fault_and_a_refusal() -> None:
         "evidence": [],
         "audit": {"frames": 0, "equal": 0},
         "seams": {"drawn": 0, "equal": 0},
+        "cores": [],
     }
     assert [(host["name"], host["state"], host["frames"], host["losses"]) for host in hosts] == [
         ("attic", "refused", 0, 0),

@@ -45,7 +45,7 @@ class Place:
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[base.Transport]:
-        async with transports.dialer(self.run, self.agent) as dialer, dialer.open(self.host) as transport:
+        async with transports.dialer(self.run, self.agent, [self.host]) as dialer, dialer.open(self.host) as transport:
             yield transport
 
     def give(self, name: str, data: bytes) -> Path:
@@ -313,7 +313,7 @@ def test_pulled_files_are_private_and_hold_no_odd_mode(place: Place, tmp_path: P
 
 def test_an_unknown_transport_names_those_that_exist(place: Place) -> None:
     async def main() -> None:
-        async with transports.dialer(place.run, place.agent) as dialer:
+        async with transports.dialer(place.run, place.agent, ()) as dialer:
             dialer.open(model.Host(name="r9", transport="telnet"))
 
     with pytest.raises(errors.ConfigError, match="unknown transport `telnet`"):

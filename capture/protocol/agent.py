@@ -6,7 +6,7 @@ A new message stands in the union of `messages` as well.
 from dataclasses import dataclass
 
 from capture.faults import Fault
-from capture.protocol.values import UNMEASURED, BrowserFacts, FrameFile, HostFacts, Stages
+from capture.protocol.values import UNMEASURED, BrowserFacts, CoreUse, FrameFile, HostFacts, Rendition, Stages
 
 WORKERS_MAX = 1024  # the most that a hosts file may ask for
 
@@ -67,6 +67,13 @@ class Canaried:
     """Answers Canary: the first of the frames, as many as there was time for; no file is kept."""
 
     frames: tuple[FrameFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GlTried:
+    """Answers TryGl, one rendition for each backend."""
+
+    renditions: tuple[Rendition, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,9 +166,10 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """Answers Ping."""
+    """Answers Ping; `use` is what the host's cores did since that was last asked, if it was and can be said."""
 
     sequence: int
+    use: CoreUse | None = None
 
 
 @dataclass(frozen=True, slots=True)

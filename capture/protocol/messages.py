@@ -15,6 +15,7 @@ from capture.protocol.agent import (
     Examined,
     Facts,
     Failed,
+    GlTried,
     Granted,
     Loaded,
     Missing,
@@ -42,6 +43,8 @@ from capture.protocol.coordinator import (
     Prepare,
     Probe,
     Trim,
+    TryGl,
+    Warm,
 )
 from capture.protocol.worker import (
     Block,
@@ -49,6 +52,7 @@ from capture.protocol.worker import (
     BlockFailed,
     FrameWritten,
     Misjudged,
+    Open,
     Ready,
     SeamDrawn,
     Setup,
@@ -67,23 +71,25 @@ class ProtocolError(Exception):
 
 
 ToAgent = (
-    Hello | Acquire | Prepare | Offer | Probe | Examine | Canary | Capture | Cancel | Trim | Ack | Clean | Ping | Bye
+    Hello | Acquire | Prepare | Offer | Probe | Examine | Canary | TryGl
+    | Warm | Capture | Cancel | Trim | Ack | Clean | Ping | Bye
 )  # fmt: skip
 FromAgent = (
-    Facts | Granted | Denied | Missing | Prepared | Probed | Examined | Canaried | Loaded
+    Facts | Granted | Denied | Missing | Prepared | Probed | Examined | Canaried | GlTried | Loaded
     | Cleaned | Started | Captured | Seam | Trimmed | Done | Failed | Note | Pong | Stopping
 )  # fmt: skip
-ToWorker = Setup | Block
+ToWorker = Setup | Open | Block
 FromWorker = Ready | Stepped | SeamDrawn | FrameWritten | Misjudged | BlockDone | BlockFailed | Note
 Message = ToAgent | FromAgent | ToWorker | FromWorker
 
 _KINDS: dict[str, type[Message]] = {
     kind.__name__.lower(): kind
     for kind in (
-        Hello, Acquire, Prepare, Offer, Probe, Examine, Canary, Capture, Cancel, Trim, Ack, Clean, Ping, Bye,
-        Facts, Granted, Denied, Missing, Prepared, Probed, Examined, Canaried, Loaded,
+        Hello, Acquire, Prepare, Offer, Probe, Examine, Canary, TryGl,
+        Warm, Capture, Cancel, Trim, Ack, Clean, Ping, Bye,
+        Facts, Granted, Denied, Missing, Prepared, Probed, Examined, Canaried, GlTried, Loaded,
         Cleaned, Started, Captured, Seam, Trimmed, Done, Failed, Note, Pong, Stopping,
-        Setup, Block, Ready, Stepped, SeamDrawn, FrameWritten, Misjudged, BlockDone, BlockFailed,
+        Setup, Open, Block, Ready, Stepped, SeamDrawn, FrameWritten, Misjudged, BlockDone, BlockFailed,
     )
 }  # fmt: skip
 

@@ -19,9 +19,16 @@ class Setup:
     chromium: str
     chromium_args: tuple[str, ...]
     sandbox: bool
+    browser_version: str = ""  # as it told its version when it was tried; another one is a fault
     blobs_directory: str | None = None  # where stills of videos are, by digest
     page_limit_s: float = PAGE_LIMIT_S
+    is_open: bool = True  # the composition is here; if not, Open tells when
     watches_scripts: bool = False  # so that one that does not end can be named; WebAssembly runs slower then
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """The composition is here: load its page. Only to a worker whose Setup said that it was not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,15 +1,22 @@
 """Ways to reach hosts: one file and one line of `TRANSPORTS` each, all held to the promise of `base.py`."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from fleet import agentzip, errors, model
-from fleet.transports import base, local, ssh
+from fleet.transports import base, local
+
+
+def _ssh(run_directory: Path, agent: agentzip.AgentZip) -> AbstractAsyncContextManager[base.Dialer]:
+    from fleet.transports import ssh  # asyncssh takes a quarter of a local render's imports
+
+    return ssh.dialer(run_directory, agent)
+
 
 TRANSPORTS: dict[str, Callable[[Path, agentzip.AgentZip], AbstractAsyncContextManager[base.Dialer]]] = {
     "local": local.dialer,
-    "ssh": ssh.dialer,
+    "ssh": _ssh,
 }
 
 
@@ -24,15 +31,22 @@ class AnyDialer:
         if host.transport not in self._dialers:
             raise errors.ConfigError(
                 f"{host.name}: unknown transport `{host.transport}`",
-                remedy=f"set `transport` to one of: {', '.join(self._dialers)}",
+                remedy=f"set `transport` to one of: {', '.join(TRANSPORTS)}",
             )
         return self._dialers[host.transport].open(host)
 
 
 @asynccontextmanager
-async def dialer(run_directory: Path, agent: agentzip.AgentZip) -> AsyncIterator[AnyDialer]:
-    """The dialer of one run; what its hosts share ends with it."""
+async def dialer(
+    run_directory: Path, agent: agentzip.AgentZip, hosts: Iterable[model.Host]
+) -> AsyncIterator[AnyDialer]:
+    """The dialer of one run for `hosts`; what they share ends with it."""
+    named = {host.transport for host in hosts}
     async with AsyncExitStack() as stack:
         yield AnyDialer(
-            {name: await stack.enter_async_context(make(run_directory, agent)) for name, make in TRANSPORTS.items()}
+            {
+                name: await stack.enter_async_context(make(run_directory, agent))
+                for name, make in TRANSPORTS.items()
+                if name in named
+            }
         )

@@ -12,8 +12,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-import asyncssh
-
 from capture import protocol
 from fleet import errors, untrusted
 
@@ -90,7 +88,7 @@ class Tail:
 
     async def follow(self, stream: Reader) -> None:
         """Reads `stream` to its end."""
-        with contextlib.suppress(OSError, asyncssh.Error):
+        with contextlib.suppress(OSError):
             while data := await stream.read(CHUNK_BYTES):
                 self._bytes = (self._bytes + data)[-TAIL_BYTES:]
                 if logger.isEnabledFor(logging.DEBUG):  # cleaning a flood costs more than reading it
@@ -132,7 +130,7 @@ class MessageChannel:
                 await self._process.stdin.drain()
         except TimeoutError:
             raise self._lost(f"the agent has taken no message for {SEND_S:g} s") from None
-        except (OSError, asyncssh.Error) as error:
+        except OSError as error:
             raise await self._ended(error) from error
         self._is_greeted.set()
 
@@ -186,7 +184,7 @@ class MessageChannel:
         with contextlib.suppress(errors.HostLost):
             if self._is_greeted.is_set() and not self._is_leaving:
                 await self.send(protocol.Bye())
-        with contextlib.suppress(OSError, asyncssh.Error):
+        with contextlib.suppress(OSError):
             self._process.stdin.write_eof()
 
     async def _line(self) -> bytes | None:
@@ -207,12 +205,12 @@ class MessageChannel:
                 return await self._process.stdout.read(CHUNK_BYTES)
         except TimeoutError:
             raise self._lost(f"no sign of life for {SILENCE_S:g} s") from None
-        except (OSError, asyncssh.Error) as error:
+        except OSError as error:
             raise await self._ended(error) from error
 
     async def _ended(self, cause: Exception | None) -> errors.HostLost:
         status: int | None = None
-        with contextlib.suppress(TimeoutError, OSError, asyncssh.Error):
+        with contextlib.suppress(TimeoutError, OSError):
             async with asyncio.timeout(FAREWELL_S):
                 status = await self._process.wait()
         await self._tail.settled()
@@ -259,7 +257,7 @@ async def converse(host: str, process: Process, tail: Tail, begun: bytes = b"") 
     finally:
         pinging.cancel()
         await asyncio.wait([pinging])
-        with contextlib.suppress(TimeoutError, OSError, asyncssh.Error):
+        with contextlib.suppress(TimeoutError, OSError):
             async with asyncio.timeout(FAREWELL_S):
                 await channel.leave()
                 await _drop(process.stdout)
