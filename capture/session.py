@@ -237,17 +237,20 @@ class Session:
         with self._frame_errors(frame):
             # A jump goes through everything that begins or ends on the way.
             deadline = time.monotonic() + (2 * self._limit_s if is_jump else self._limit_s)
-            return _Seek(frame, self._evaluate(f"__fleet.seek({frame})"), deadline, is_jump=is_jump)
+            requests = self._server.requests
+            return _Seek(frame, self._evaluate(f"__fleet.seek({frame})"), deadline, is_jump=is_jump, requests=requests)
 
     def _finish(self, seek: "_Seek", *, is_last: bool) -> None:
         with self._frame_errors(seek.frame):
             found = replies.value(self._camera.reply(seek.message_id, seek.deadline), FaultCode.SEEK_FAILED)
-            if isinstance(found, dict) and found.get("needsPaint"):
+            told = found if isinstance(found, dict) else {}
+            if told.get("needsPaint"):
                 self._draw(seek.deadline)
             if self.last is None:
                 self._show(self._settle(seek), seek.deadline)
             else:
-                if seek.is_jump:
+                has_loaded = told.get("hasLoaded", True) or self._server.requests > seek.requests
+                if seek.is_jump and has_loaded:
                     self._camera.commit(seek.deadline)  # what a jump made the page decode gets a frame to arrive in
                 if not self._stands_still(seek, is_last=is_last):
                     self._show(self._shoot(seek.deadline), seek.deadline)
@@ -377,6 +380,7 @@ class _Seek:
     message_id: int
     deadline: float
     is_jump: bool
+    requests: int  # the page's before it
 
 
 class _Notes:

@@ -63,14 +63,11 @@ class HostRefused:
 
 @dataclass(frozen=True, slots=True)
 class HostLost:
-    """A working host went away; its missing frames go to others.
-
-    `is_expected_back` while reconnecting goes on: HostReady, HostRefused or another HostLost will tell how it ended.
-    """
+    """A working host went away; its missing frames go to others."""
 
     host: str
     message: str
-    is_expected_back: bool = False
+    is_expected_back: bool = False  # HostReady, HostRefused or another HostLost will tell how reconnecting ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +97,11 @@ class BackendFixed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelsFixed:
-    """How the canary frames of this render look, decided before the first chunk; hosts that draw others are left out.
-
-    `hosts` draw them so, and have these `traits`; `classes` is how many different ways were seen.
-    """
+    """How the canary frames of this render look, decided before the first chunk; who draws others is left out."""
 
     frames: tuple[FrameFile, ...]
-    hosts: tuple[str, ...]
-    classes: int
+    hosts: tuple[str, ...]  # that draw them so, and have these `traits`
+    classes: int  # how many different ways were seen
     traits: tuple[Trait, ...] = ()
 
 
@@ -249,16 +243,13 @@ class RangeSized:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostStruck:
-    """A host did something wrong, `strikes` times in a row by now; it gets no frames for the next `aside_s`.
-
-    None for the rest of the run when it `is_final`: what it draws, or says, is not true.
-    """
+    """A host did something wrong, `strikes` times in a row by now; it gets no frames for the next `aside_s`."""
 
     host: str
     strikes: int
     reason: str
     aside_s: float = 0.0
-    is_final: bool = False
+    is_final: bool = False  # none for the rest of the run: what it draws, or says, is not true
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -129,13 +129,13 @@ def test_frames_are_numbered_in_their_chunk_show_their_absolute_number_and_match
 
 
 @pytest.mark.browser
-def test_a_page_that_is_only_slow_is_drawn_once_a_frame(tmp_path: Path) -> None:
+def test_a_page_that_is_only_slow_is_drawn_once_a_frame_after_a_jump_too(tmp_path: Path) -> None:
     slow = "<script>addEventListener('hf-seek', () => { let x = 0; for (let n = 0; n < 3e7; n++) x ^= n; });</script>"
     with running() as worker:
         worker.send(setup(tmp_path, support.COMPOSITION + slow))
         assert worker.receive() == Ready(("frame_loop",))
         worker.frames_of(block(tmp_path, 0, 2, 0))
-        worker.send(block(tmp_path, 2, 5, 0))
+        worker.send(block(tmp_path, 10, 13, 0))
         while not isinstance(done := worker.receive(), BlockDone):
             assert isinstance(done, FrameWritten)
     stages = done.stages

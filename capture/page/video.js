@@ -100,12 +100,13 @@ fleet.video = (() => {
     }
   };
 
-  /** @param {number} frame absolute @returns {Promise<void>} once the stills of this frame can be drawn */
+  /** @param {number} frame absolute @returns {Promise<boolean>} once its stills can be drawn: whether any is new */
   const load = async (frame) => {
     const work = [...stands.values()].map((stand) => turn(stand, frame)).filter((one) => one !== null);
     loading += work.length;
     if (work.length) await Promise.all(work).finally(() => (loading -= work.length));
     callBack();
+    return work.length > 0;
   };
 
   /** Whether an element around hides the video: a still that is visible would shine through. @param {Element} video */
