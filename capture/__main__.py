@@ -85,17 +85,21 @@ def _measure(arguments: argparse.Namespace) -> int:
 
 
 def _examine(arguments: argparse.Namespace) -> int:
-    from capture import examine, protocol, tree
+    from capture import examine, protocol, renditions, tree
     from capture.faults import CaptureError, Fault
 
     tree.die_with_parent(os.getppid())
     setup, asked = protocol.decode(arguments.setup), protocol.decode(arguments.asked)
-    if not (isinstance(setup, protocol.Setup) and isinstance(asked, protocol.Examine | protocol.Canary)):
+    if not (
+        isinstance(setup, protocol.Setup) and isinstance(asked, protocol.Examine | protocol.Canary | protocol.TryGl)
+    ):
         raise protocol.ProtocolError(f"not to be examined: {type(setup).__name__}, {type(asked).__name__}")
     try:
         found: protocol.FromAgent
         if isinstance(asked, protocol.Canary):
             found = examine.canary(setup, asked.frames)
+        elif isinstance(asked, protocol.TryGl):
+            found = protocol.GlTried(renditions.try_backends(setup, asked.backends, asked.frames))
         else:
             found = examine.examine(setup, asked.ranges)
     except CaptureError as error:

@@ -10,18 +10,20 @@ import json
 import os
 import queue
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, assert_never
+from typing import NoReturn
 
-from capture import channel, collector, crew, pool, probe, protocol, store, tree
+from capture import channel, collector, compiled, cores, crew, foreman, pool, probe, protocol, store, tree
 from capture.channel import Incoming, Outbox
+from capture.cores import CoreMeter
 from capture.faults import Fault, FaultCode
-from capture.foreman import Foreman, Site
 from capture.life import EXIT_BYE, EXIT_LOST, EXIT_PROTOCOL, Life
 from capture.protocol import Failed, FromAgent, ProtocolError, ToAgent
+from capture.remembered import Remembered
 
 DEFAULT_ROOT = "~/.cache/fleetrender"
 PROBE_LIMIT_S = 80.0  # one browser start of at most 60 s, and a page; less than coordinators wait
@@ -90,7 +92,15 @@ class _Conversation:
         self._crew = crew.Crew(
             inbox.put, environment=_environment(self._workspace, hello.run), nice=hello.limits.nice, argv=worker
         )
-        self._foreman = Foreman(_site(self._workspace, hello, self._facts), self._crew, outbox.send)
+        self._meter = CoreMeter(cores.find())
+        self._foreman = foreman.Foreman(_site(self._workspace, hello, self._facts), self._crew, outbox.send)
+        self._remembered = Remembered(
+            self._workspace.path / "browser",
+            _chromium(hello, self._facts),
+            hello.chromium_args,
+            sandbox=hello.sandbox,
+            facts=self._facts,
+        )
         self._probing: subprocess.Popen[bytes] | None = None
         self._probed: FromAgent | None = None
         self._chores: queue.SimpleQueue[Callable[[], _Answer]] = queue.SimpleQueue()
@@ -107,29 +117,40 @@ class _Conversation:
             self._life.check()
             if event is not None:
                 self._handle(event)
+            self._meter.tick()
             self._foreman.tick(is_congested=self._outbox.is_congested)
 
     def _handle(self, event: _Event) -> None:
         match event:
             case crew.Said() | crew.Gone():
-                self._foreman.hear(event)
-            case _Answer(message, pid):
-                if pid is not None:
-                    self._crew.ended(None, pid)
-                if message is not None:
-                    self._outbox.send(message)
+                self._hear(event)
+            case _Answer():
+                self._pass_on(event)
             case _Broken(reason):
                 raise ProtocolError(reason)
             case protocol.Hello():
                 raise ProtocolError("hello came twice")
-            case protocol.Ping(sequence):
-                self._outbox.send(protocol.Pong(sequence))
+            case protocol.Ping(sequence, asks_use):
+                self._outbox.send(protocol.Pong(sequence, self._meter.take() if asks_use else None))
             case protocol.Bye():
                 self._life.end(EXIT_BYE, "bye", finish=self._clear_up)
             case protocol.Acquire() | protocol.Clean():
                 self._take(event)
             case _:
                 self._work(event)
+
+    def _hear(self, event: crew.Said | crew.Gone) -> None:
+        if isinstance(event, crew.Said) and _failed_to_launch(event.message):
+            self._remembered.forget()
+        self._foreman.hear(event)
+
+    def _pass_on(self, answer: _Answer) -> None:
+        if answer.pid is not None:
+            self._crew.ended(None, answer.pid)
+        if isinstance(answer.message, protocol.Probed):
+            self._foreman.expect(answer.message.browser.version)
+        if answer.message is not None:
+            self._outbox.send(answer.message)
 
     def _work(
         self,
@@ -138,10 +159,8 @@ class _Conversation:
         | protocol.Probe
         | protocol.Examine
         | protocol.Canary
-        | protocol.Capture
-        | protocol.Cancel
-        | protocol.Trim
-        | protocol.Ack,
+        | protocol.TryGl
+        | foreman.Order,
     ) -> None:
         """Orders that use the host, and therefore need its lock; a person may probe it while another run has that."""
         if not self._lock.is_held and not isinstance(order, protocol.Probe):
@@ -152,19 +171,11 @@ class _Conversation:
             case protocol.Offer(digests):
                 self._chores.put(lambda: self._take_in(digests))
             case protocol.Probe():
-                self._probe()
-            case protocol.Examine() | protocol.Canary():
+                self._probe(order)
+            case protocol.Examine() | protocol.Canary() | protocol.TryGl():
                 self._examine(order)
-            case protocol.Capture():
-                self._foreman.capture(order)
-            case protocol.Cancel(chunk):
-                self._foreman.cancel(chunk)
-            case protocol.Trim():
-                self._foreman.trim(order)
-            case protocol.Ack():
-                self._foreman.acknowledge(order)
             case _:
-                assert_never(order)
+                self._foreman.obey(order)
 
     def _clear_up(self) -> None:
         if self._lock.is_held:
@@ -190,11 +201,14 @@ class _Conversation:
         self._chores.put(self._collect)
         self._outbox.send(protocol.Granted())
 
-    def _probe(self) -> None:
-        """Answers from the one probe of this agent's life, and makes it when it is the first to be asked for."""
+    def _probe(self, order: protocol.Probe) -> None:
+        """Answers from the one probe of this agent's life, or of an agent before it where nothing has changed since."""
+        if self._probing is None and not order.is_fresh and (known := self._remembered.read()):
+            self._inbox.put(_Answer(protocol.Probed(known)))
+            return
         if self._probing is None:
             profile = self._workspace.run(self._hello.run) / ".profile-probe"
-            asked = _probe_order(self._hello, self._facts.chromium, profile)
+            asked = _probe_order(self._hello, _chromium(self._hello, self._facts), profile)
             self._probing = self._crew.start(crew.command("browser", asked))
         process = self._probing
         self._chores.put(lambda: self._answer_probe(process))
@@ -203,9 +217,11 @@ class _Conversation:
         if self._probed is not None:
             return _Answer(self._probed)
         self._probed = _outcome(process, "browser's probe", PROBE_LIMIT_S)
+        if isinstance(self._probed, protocol.Probed):
+            self._remembered.write(self._probed.browser)
         return _Answer(self._probed, process.pid)
 
-    def _examine(self, order: protocol.Examine | protocol.Canary) -> None:
+    def _examine(self, order: protocol.Examine | protocol.Canary | protocol.TryGl) -> None:
         setup = self._foreman.setup("examine", order.spec)
         words = [protocol.encode(message).decode() for message in (setup, order)]
         process = self._crew.start(crew.command("examine", *words))
@@ -231,6 +247,7 @@ class _Conversation:
             return _Answer(Failed("", 0, store.fault(error, "take in the stills of videos")))
 
     def _collect(self) -> _Answer:
+        compiled.write(Path(sys.argv[0]))
         try:
             gone = collector.collect(
                 self._workspace, keep_run=self._hello.run, disk_bytes=self._hello.limits.disk_bytes
@@ -310,21 +327,29 @@ def _first(inbox: "queue.Queue[_Event]") -> protocol.Hello:
             raise ProtocolError(f"{type(other).__name__.lower()} came before hello")
 
 
-def _site(workspace: store.Workspace, hello: protocol.Hello, facts: protocol.HostFacts) -> Site:
+def _site(workspace: store.Workspace, hello: protocol.Hello, facts: protocol.HostFacts) -> foreman.Site:
     limit_bytes = hello.limits.memory_bytes
-    return Site(
+    return foreman.Site(
         workspace=workspace,
         run=hello.run,
         cores=facts.cores,
         workers=hello.workers,
         workers_max=hello.limits.workers or pool.WORKERS_MAX,
-        chromium=facts.chromium or hello.chromium or "chromium",
+        chromium=_chromium(hello, facts),
         chromium_args=hello.chromium_args,
         sandbox=hello.sandbox,
         page_limit_s=hello.page_limit_s,
         memory=lambda: pool.Memory(probe.memory_available(), limit_bytes, probe.memory_pressure()),
         oom_kills=probe.oom_kills,
     )
+
+
+def _chromium(hello: protocol.Hello, facts: protocol.HostFacts) -> str:
+    return facts.chromium or hello.chromium or "chromium"
+
+
+def _failed_to_launch(message: protocol.FromWorker) -> bool:
+    return isinstance(message, protocol.BlockFailed) and message.fault.code is FaultCode.BROWSER_LAUNCH
 
 
 def _environment(workspace: store.Workspace, run: str) -> dict[str, str]:
@@ -342,9 +367,9 @@ def _failed(code: FaultCode, message: str) -> Failed:
     return Failed("", 0, Fault(code=code, message=message))
 
 
-def _probe_order(hello: protocol.Hello, chromium: str | None, profile: Path) -> str:
+def _probe_order(hello: protocol.Hello, chromium: str, profile: Path) -> str:
     asked = {
-        "chromium": chromium or hello.chromium or "chromium",
+        "chromium": chromium,
         "args": hello.chromium_args,
         "sandbox": hello.sandbox,
         "profile": str(profile),
@@ -365,5 +390,5 @@ def _outcome(process: "subprocess.Popen[bytes]", what: str, limit_s: float) -> F
     except ProtocolError:
         ended = crew.how_ended(process.returncode)
         return _failed(FaultCode.INTERNAL, f"the {what} ended with {ended}: {words[-2000:].decode('utf-8', 'replace')}")
-    answers = protocol.Probed | protocol.Examined | protocol.Canaried | Failed
+    answers = protocol.Probed | protocol.Examined | protocol.Canaried | protocol.GlTried | Failed
     return message if isinstance(message, answers) else _failed(FaultCode.INTERNAL, "wrong answer")

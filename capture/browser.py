@@ -10,19 +10,18 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from capture import cdp, fonts, tree
 from capture.console import clean
 from capture.faults import CaptureError, FaultCode
-from capture.protocol import CaptureMode
+from capture.protocol import CaptureMode, GlBackend
 
 START_TIMEOUT_S = 45.0  # 0.1 s on an idle machine; with a page's 60 s it stays below the agent's patience of 120 s
 DEATH_TIMEOUT_S = 5.0  # SIGKILL is a matter of milliseconds unless the kernel is stuck in I/O
 ENDING_TIMEOUT_S = 0.5  # from a closed pipe to a status that can be read
-VERSION_TIMEOUT_S = 20.0
 STDERR_TAIL_BYTES = 2000
 STDERR_TAIL_LINES = 3
 PIPE_BYTES = 1 << 20  # a 1080p frame then comes in one or two reads instead of dozens
@@ -47,20 +46,23 @@ PLAYWRIGHT_PATTERNS = (
     "chromium-*/*/chrome",
 )
 
-# Decide pixels. SwiftShader everywhere, never a GPU; no GPU compositing, because on SwiftShader it re-presents stale
-# layers (HyperFrames #3049, crbug 535256667); Skia without run-time CPU dispatch, so that hosts with different CPUs
-# agree: it does change the pixels of blurs, and costs 15 % CPU on a page full of them, nothing on others. Text without
-# hinting, subpixel order or the desktop's scale. Tiles drawn whole: where only the part that changed is drawn again,
-# edges are smoothed differently, and whether that is done depends on a race for the tile's memory. No layer of its own
-# for what only moves in its plane: one between two pixels would keep something of where it was drawn before, up to 44
-# levels at the edges of its letters. It takes the mode for small devices to say so, which would also give scripts a
-# tenth of the memory; V8 is told otherwise.
+# What draws WebGL: SwiftShader, unless another backend was proven with the composition's own frames. No GPU compositing
+# but on a GPU: on SwiftShader it re-presents stale layers (HyperFrames #3049, crbug 535256667).
+GL_FLAGS: Mapping[GlBackend, tuple[str, ...]] = {
+    GlBackend.SWIFTSHADER: ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-gpu-compositing"),
+    GlBackend.VULKAN: ("--use-angle=vulkan", "--disable-gpu-compositing"),
+    GlBackend.GPU: ("--use-angle=gl-egl", "--enable-gpu-rasterization", "--disable-software-rasterizer"),
+}
+# Decide pixels, too. Skia without run-time CPU dispatch, so that hosts with different CPUs agree: it does change the
+# pixels of blurs, and costs 15 % CPU on a page full of them, nothing on others. Text without hinting, subpixel order or
+# the desktop's scale. Tiles drawn whole: where only the part that changed is drawn again, edges are smoothed
+# differently, and whether that is done depends on a race for the tile's memory. No layer of its own for what only moves
+# in its plane: one between two pixels would keep something of where it was drawn before, up to 44 levels at the edges
+# of its letters. It takes the mode for small devices to say so, which would also give scripts a tenth of the memory; V8
+# is told otherwise.
 PIXEL_FLAGS = (
     "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
     "--ignore-gpu-blocklist",
-    "--disable-gpu-compositing",
     "--disable-skia-runtime-opts",
     "--disable-partial-raster",
     "--enable-low-end-device-mode",
@@ -136,17 +138,20 @@ def find(configured: str | None = None) -> str | None:
     return next(_candidates(), None)
 
 
-def version(path: str) -> str | None:
-    """What `path --version` says, e.g. `Chromium 140.0.7339.16`; None when it does not run."""
-    try:
-        done = subprocess.run([path, "--version"], capture_output=True, timeout=VERSION_TIMEOUT_S, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    match = re.search(r"\S.*?\d+(?:\.\d+)+", done.stdout.decode(errors="replace"))
+def version(said: str) -> str | None:
+    """The version in what `chromium --version` says, e.g. `Chromium 140.0.7339.16`; None when there is none."""
+    match = re.search(r"\S.*?\d+(?:\.\d+)+", said)
     return match[0] if match else None
 
 
-def flags(*, mode: CaptureMode, size: tuple[int, int], profile: Path, sandbox: bool) -> list[str]:
+def flags(
+    *,
+    mode: CaptureMode,
+    size: tuple[int, int],
+    profile: Path,
+    sandbox: bool,
+    gl: GlBackend = GlBackend.SWIFTSHADER,
+) -> list[str]:
     """Every flag, in a fixed order. Compositions without WebGL get the same ones: pixels first."""
     unsandboxed = () if sandbox and os.geteuid() != 0 else ("--no-sandbox",)  # Chromium refuses to sandbox root
     small_shm = ("--disable-dev-shm-usage",) if _shm_free_bytes() < SHM_BYTES_MIN else ()
@@ -156,6 +161,7 @@ def flags(*, mode: CaptureMode, size: tuple[int, int], profile: Path, sandbox: b
         f"--window-size={size[0]},{size[1]}",
         *QUIET_FLAGS,
         *PIXEL_FLAGS,
+        *GL_FLAGS[gl],
         *ORDER_FLAGS,
         *(BEGIN_FRAME_FLAGS if mode is CaptureMode.BEGIN_FRAME else ()),
         *NETWORK_FLAGS,
@@ -213,20 +219,25 @@ def start(
     size: tuple[int, int],
     profile: Path,
     sandbox: bool,
+    gl: GlBackend = GlBackend.SWIFTSHADER,
     extra: Sequence[str] = (),
+    version: str = "",
 ) -> Iterator[Browser]:
     """A browser with a fresh profile in the directory `profile`; both are gone when the context ends.
 
-    Raises CaptureError with BROWSER_MISSING or BROWSER_LAUNCH. Starts a process from the calling thread: when that
-    thread ends, the kernel kills the browser.
+    Raises CaptureError with BROWSER_MISSING or BROWSER_LAUNCH, also for another `version` than the one given. Starts
+    a process from the calling thread: when that thread ends, the kernel kills the browser.
     """
     _make_fresh(profile)
     log = profile / "chromium.log"
-    argv = [chromium, *flags(mode=mode, size=size, profile=profile, sandbox=sandbox), *extra]
+    argv = [chromium, *flags(mode=mode, size=size, profile=profile, sandbox=sandbox, gl=gl), *extra]
     try:
         browser = _spawn(argv, log, profile)
         try:
             browser.version = _handshake(browser)
+            if version not in ("", browser.version):
+                text = f"the browser is {browser.version}, and was {version} when it was tried"
+                raise CaptureError(FaultCode.BROWSER_LAUNCH, text)
             yield browser
         finally:
             browser.kill()
@@ -326,8 +337,14 @@ def _child(command_fd: int, reply_fd: int, parent: int) -> Callable[[], None]:
 
 
 def _environment(profile: Path) -> dict[str, str]:
-    """Ours, without what reaches a desktop or a proxy, and with the same clock, language and font on every host."""
-    dropped = re.compile(r"DISPLAY|FONTCONFIG_.*|WAYLAND_.*|DBUS_.*|.*_proxy|LC_.*|LANGUAGE", re.IGNORECASE)
+    """Ours, without what reaches a desktop or a proxy, and with the same clock, language and font on every host.
+
+    Nor what steers drivers: the Vulkan loader would not find SwiftShader where a variable names another driver.
+    """
+    dropped = re.compile(
+        r"DISPLAY|FONTCONFIG_.*|WAYLAND_.*|DBUS_.*|.*_proxy|LC_.*|LANGUAGE|(VK|MESA|LIBGL|GALLIUM|LP)_.*",
+        re.IGNORECASE,
+    )
     kept = {name: value for name, value in os.environ.items() if not dropped.fullmatch(name)}
     own = {"TMPDIR": str(profile / "tmp"), "FONTCONFIG_FILE": str(_fonts(profile) / fonts.CONFIGURATION)}
     return kept | {"TZ": "UTC", "LANG": "C.UTF-8", **own}

@@ -1,5 +1,6 @@
-"""What control groups allow this process: CPU quota, memory, versions 1 and 2, the strictest of all nested groups.
-And how long tasks have waited for memory, in the groups that tell.
+"""What control groups allow this process: CPU quota and use, memory; versions 1 and 2, the strictest of nested ones.
+
+How long tasks have waited for memory, too, in the groups that tell.
 
 Every path is read below `root`, so that a test can show any host.
 """
@@ -23,6 +24,22 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True)
+class CpuGroup:
+    """A group with a quota, in cores, and the file that says what its processes have used: unit to a millisecond."""
+
+    quota: float
+    folder: Path
+    usage: Path
+    per_ms: int
+
+    def used_ms(self) -> int:
+        """Core-milliseconds since the group was made."""
+        text = _read(self.usage)
+        used = next(map(int, _values(text, "usage_usec")), None) if " " in text else _number(text)
+        return (used or 0) // self.per_ms
+
+
+@dataclass(frozen=True, slots=True)
 class _Mount:
     version: int
     controllers: frozenset[str]
@@ -39,6 +56,18 @@ def read(root: Path = Path("/")) -> Allowance:
         memory_limit_bytes=min((limit for limit, _ in memory), default=None),
         memory_free_bytes=min((free for _, free in memory), default=None),
     )
+
+
+def tightest(root: Path = Path("/")) -> CpuGroup | None:
+    """The group of this process with the least CPU quota, if it also counts what is used."""
+    groups = []
+    for folder, version in _folders(root, "cpu"):
+        quota = _quota(folder, version)
+        # Version 1 counts in nanoseconds, where it counts beside the quota at all.
+        usage, per_ms = (folder / "cpu.stat", 1000) if version == 2 else (folder / "cpuacct.usage", 1_000_000)
+        if quota is not None and usage.exists():
+            groups.append(CpuGroup(quota, folder, usage, per_ms))
+    return min(groups, key=lambda group: group.quota, default=None)
 
 
 def memory_pressure(root: Path = Path("/")) -> float:

@@ -13,7 +13,20 @@ from capture import backlog, protocol
 from capture.backlog import Backlog
 from capture.climb import Climb
 from capture.faults import Fault, FaultCode, Retry
-from capture.protocol import PAGE_LIMIT_S, Captured, Done, Failed, FrameFile, FrameRange, FromAgent, Note, Resized, Seam
+from capture.protocol import (
+    PAGE_LIMIT_S,
+    UNMEASURED,
+    Captured,
+    Done,
+    Failed,
+    FrameFile,
+    FrameRange,
+    FromAgent,
+    Note,
+    Resized,
+    Seam,
+    Stages,
+)
 from capture.trouble import Trouble
 
 # Coordinators pay for each line (76 us), people see no difference above four a second.
@@ -96,6 +109,7 @@ class Chunk:
         self._unsaid: deque[FrameFile] = deque()
         self._said_s = -math.inf
         self._trouble = Trouble()
+        self._stages = UNMEASURED  # of finished blocks
 
     def start(self, kept: Sequence[FrameFile], warm: Mapping[int, bool], now_s: float) -> list[Action]:
         """Begins, with frames that are on disk already, and workers that run already and may be ready."""
@@ -142,11 +156,12 @@ class Chunk:
             return []
         return [*self.stepped(number, now_s), Tell(Seam(self.order.chunk, self.order.attempt, frame))]
 
-    def finished(self, number: int, block: FrameRange, now_s: float) -> list[Action]:
+    def finished(self, number: int, block: FrameRange, now_s: float, stages: Stages = UNMEASURED) -> list[Action]:
         """The worker has finished its block and wants another; what it left out is found by the inspection."""
         worker = self._workers.get(number)
         if worker is not None and worker.block == block:
             worker.block, worker.heard_s = None, now_s
+            self._stages += stages
         return self._proceed(now_s)
 
     def failed(self, number: int, fault: Fault, now_s: float) -> list[Action]:
@@ -165,7 +180,7 @@ class Chunk:
         damaged = sorted(damaged)
         if not damaged:
             self.is_over = True
-            return [*self._say_all(), Tell(Done(self.order.chunk, self.order.attempt))]
+            return [*self._say_all(), Tell(Done(self.order.chunk, self.order.attempt, self._stages))]
         fault = self._damage(damaged[0])
         if max(self._trouble.strike(frame) for frame in damaged) >= STRIKES_MAX:
             return self._end(fault)
@@ -317,7 +332,7 @@ class Chunk:
             return []
         self.is_over = True
         at_work = [number for number, worker in self._workers.items() if worker.block or not worker.is_ready]
-        failed = Failed(self.order.chunk, self.order.attempt, fault)
+        failed = Failed(self.order.chunk, self.order.attempt, fault, self._stages)
         return [*map(Dismiss, at_work), *self._say_all(), Tell(failed)]
 
     def _say_all(self) -> list[Action]:

@@ -3,6 +3,7 @@
 One chunk at a time; orders that arrive meanwhile wait. Workers stay warm between chunks of the same spec.
 """
 
+import contextlib
 import dataclasses
 import itertools
 import math
@@ -40,6 +41,7 @@ WAITING_MAX = 4
 DISK_FREE_MIN_BYTES = 512 * 1024 * 1024
 # Memory is looked at so often while workers may come and go; a look costs about a millisecond.
 MEMORY_LOOK_S = 1.0
+Order = protocol.Warm | Capture | protocol.Cancel | Trim | protocol.Ack
 _KILLED = (FaultCode.BROWSER_CRASHED, FaultCode.WORKER_DIED)
 
 
@@ -85,6 +87,27 @@ class Foreman:
         self._warnings: set[tuple[str, ...]] = set()
         self._has_endless_script = False
         self._repeats = True
+        self._browser_version = ""
+
+    def expect(self, browser_version: str) -> None:
+        """What every browser must call itself from now on."""
+        self._browser_version = browser_version
+
+    def obey(self, order: Order) -> None:
+        """Takes an order in."""
+        match order:
+            case protocol.Warm():
+                self.warm(order)
+            case Capture():
+                self.capture(order)
+            case protocol.Cancel(name):
+                self.cancel(name)
+            case Trim():
+                self.trim(order)
+            case protocol.Ack():
+                self.acknowledge(order)
+            case _:
+                assert_never(order)
 
     def capture(self, order: Capture) -> None:
         """Begins a chunk, or lets it wait for the present one."""
@@ -93,6 +116,16 @@ class Foreman:
             return
         self._waiting.append(order)
         self._begin_next()
+
+    def warm(self, order: protocol.Warm) -> None:
+        """Starts browsers for chunks to come; what fails in them is told when a chunk needs them."""
+        if self._active is not None:
+            return
+        running = self._crew.warm(order.spec)
+        workers = self._size(order.spec, order.frames, warm=len(running)).workers
+        with contextlib.suppress(OSError):
+            for number in itertools.islice(self._numbers, max(0, workers - len(running))):
+                self._crew.hire(number, dataclasses.replace(self.setup(str(number), order.spec), is_open=False))
 
     def cancel(self, name: str) -> None:
         """Stops a chunk, or takes it out of the line; an unknown one has ended already and said so."""
@@ -145,8 +178,8 @@ class Foreman:
                 self._wrote(event.worker, frame, now_s)
             case Misjudged(misjudged):
                 self._distrust(misjudged)
-            case BlockDone(frames):
-                self._decide(lambda active: active.chunk.finished(event.worker, frames, now_s))
+            case BlockDone(frames, stages):
+                self._decide(lambda active: active.chunk.finished(event.worker, frames, now_s, stages))
             case _:
                 assert_never(event.message)
 
@@ -160,6 +193,7 @@ class Foreman:
             chromium=self._site.chromium,
             chromium_args=self._site.chromium_args,
             sandbox=self._site.sandbox,
+            browser_version=self._browser_version,
             page_limit_s=self._site.page_limit_s,
             browser_bytes=pool.worker_memory_bytes(_pixels(spec)),
             watches_scripts=self._has_endless_script,
@@ -201,16 +235,8 @@ class Foreman:
         journal = self._journals[order.chunk] = Journal(directory, order)
         kept = journal.whole(frame for part in order.todo for frame in part)
         warm = self._crew.warm(order.spec)
-        sizing = pool.decide(
-            frames=sum(map(len, order.todo)) - len(kept),
-            cores=self._site.cores,
-            memory=self._site.memory(),
-            explicit=self._site.workers,
-            measured=self._climb.learnt,
-            warm=len(warm),
-            ceiling=self._ceiling,
-            pixels=_pixels(order.spec),
-        )
+        self._crew.open()
+        sizing = self._size(order.spec, sum(map(len, order.todo)) - len(kept), warm=len(warm))
         # Sequential workers have gone through all frames before their own: what one knows, no other takes over.
         is_free = sizing.is_reckoned and not order.spec.sequential
         self._climb.begin(sizing.workers, most=self._ceiling, is_free=is_free)
@@ -220,6 +246,18 @@ class Foreman:
         why = f"{sizing.why}{_warm_up(order)}"
         self._send(Started(chunk=order.chunk, attempt=order.attempt, directory=place, workers=sizing.workers, why=why))
         self._do(active, capturing.start(kept, warm, time.monotonic()))
+
+    def _size(self, spec: protocol.RenderSpec, frames: int, *, warm: int) -> pool.Sizing:
+        return pool.decide(
+            frames=frames,
+            cores=self._site.cores,
+            memory=self._site.memory(),
+            explicit=self._site.workers,
+            measured=self._climb.learnt,
+            warm=warm,
+            ceiling=self._ceiling,
+            pixels=_pixels(spec),
+        )
 
     def _look_at_memory(self, now_s: float) -> None:
         active = self._active

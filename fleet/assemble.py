@@ -7,22 +7,25 @@ import asyncio
 import hashlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import ffmpeg as graph
 
 from fleet import encode, ffprobe, outfolder, programs
-from fleet.errors import VerificationError
+from fleet.errors import VerificationError, cause_of
 from fleet.formats import FORMATS, LIMITED_709, Joining
 from fleet.model import Finding, Plan, Severity
 
 # Copying runs at disk speed; a hundredth of the slowest disk's is a hang.
 START_TIMEOUT_S = 120
 BYTES_PER_S_MIN = 500_000
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,21 +207,31 @@ async def run(plan: Plan, segments: Sequence[Path], audio: Path | None, output: 
             part.mkdir()
         concat.write_text(listing([str(path.resolve()) for path in segments]), encoding="utf-8")
         await _join(plan, segments, concat, audio, part)
-        media = await probe(plan, part)
+        measured = asyncio.to_thread(outfolder.measure if is_folder else measure, part)
+        media, (digest, size_bytes) = await _both(probe(plan, part), measured)
         if findings := judge(media, expectation(plan, has_audio=audio is not None)):
             raise VerificationError(
                 f"{output} would be wrong: " + "; ".join(finding.message for finding in findings),
                 remedy=findings[0].remedy,
             )
-        deliver = _deliver_folder if is_folder else _deliver
-        delivered = await asyncio.to_thread(deliver, part, output, len(plan.frames) / plan.fps)
+        await asyncio.to_thread(_deliver_folder if is_folder else _deliver, part, output)
     finally:
         if part.is_dir():
             outfolder.discard(part)
         part.unlink(missing_ok=True)
         concat.unlink(missing_ok=True)
         concat.with_name(f"{concat.name}.png").unlink(missing_ok=True)
-    return delivered
+    return Delivered(digest, size_bytes, len(plan.frames) / plan.fps)
+
+
+async def _both(one: Coroutine[Any, Any, T], other: Coroutine[Any, Any, U]) -> tuple[T, U]:
+    """What the two give, made at the same time."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            first, second = group.create_task(one), group.create_task(other)
+    except BaseExceptionGroup as error:
+        raise cause_of(error) from error
+    return first.result(), second.result()
 
 
 async def _join(plan: Plan, segments: Sequence[Path], concat: Path, audio: Path | None, part: Path) -> None:
@@ -255,11 +268,12 @@ async def _probe_folder(plan: Plan, folder: Path) -> ffprobe.Media:
 async def _probe_file(path: Path) -> ffprobe.Media:
     timeout_s = START_TIMEOUT_S + path.stat().st_size / BYTES_PER_S_MIN
     program = programs.find_ffmpeg().ffprobe
-    media = ffprobe.parse(await _probe_with(ffprobe.command(program, f"file:{path}"), path, timeout_s))
-    if not media.of_kind("video"):
-        return media
-    flags = await _probe_with(ffprobe.flags_command(program, f"file:{path}"), path, timeout_s)
-    return media.counted(*ffprobe.parse_flags(flags))
+    streams, flags = await _both(
+        _probe_with(ffprobe.command(program, f"file:{path}"), path, timeout_s),
+        _probe_with(ffprobe.flags_command(program, f"file:{path}"), path, timeout_s),
+    )
+    media = ffprobe.parse(streams)
+    return media.counted(*ffprobe.parse_flags(flags)) if media.of_kind("video") else media
 
 
 async def _probe_with(argv: tuple[str, ...], path: Path, timeout_s: float) -> bytes:
@@ -279,19 +293,15 @@ def measure(path: Path) -> tuple[str, int]:
         return digest, os.fstat(file.fileno()).st_size
 
 
-def _deliver(part: Path, output: Path, duration_s: Fraction) -> Delivered:
-    digest, size_bytes = measure(part)
+def _deliver(part: Path, output: Path) -> None:
     part.replace(output)
     _flush_names(output.parent)
-    return Delivered(digest, size_bytes, duration_s)
 
 
-def _deliver_folder(part: Path, output: Path, duration_s: Fraction) -> Delivered:
-    digest, size_bytes = outfolder.measure(part)
+def _deliver_folder(part: Path, output: Path) -> None:
     _flush_names(part)
     outfolder.publish(part, output)
     _flush_names(output.parent)
-    return Delivered(digest, size_bytes, duration_s)
 
 
 def _flush_names(folder: Path) -> None:

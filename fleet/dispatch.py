@@ -10,9 +10,10 @@ import dataclasses
 import logging
 from collections.abc import Callable, Sequence
 
-from capture.protocol import FrameRange, RenderSpec
-from fleet import draining, events, muster, orders, parity, resume, stepping, verdict
+from capture.protocol import FrameRange, GlBackend, RenderSpec
+from fleet import draining, events, muster, orders, parity, renditions, resume, stepping, verdict
 from fleet import plan as planning
+from fleet.backends import Backends
 from fleet.canary import Canaries
 from fleet.errors import (
     FleetError,
@@ -84,6 +85,11 @@ class Dispatch:
             emit=self._put,
         )
         self._canaries = Canaries(resume.fixed_pixels(history), emit=self._put, allow_mixed=work.allow_mixed)
+        self._backends = Backends(
+            resume.fixed_backend(history),
+            candidates=renditions.candidates(hosts, work.gl_frames, work.plan.frames),
+            emit=self._put,
+        )
         self._loaded = resume.first_page(history)
 
     async def run(self, required_browser: str | None = None) -> None:
@@ -200,6 +206,7 @@ class Dispatch:
     def _report(self, host: Host, error: HostError, *, is_expected_back: bool) -> None:
         if not is_expected_back:
             self._roll.refuse(host, error)
+            self._backends.leave(host.name)
             self._canaries.leave(host.name)
         if isinstance(error, PASSING) and self._roll.is_present(host):
             self._put(events.HostLost(host.name, str(error), is_expected_back=is_expected_back))
@@ -214,11 +221,15 @@ class Dispatch:
             inbox: asyncio.Queue[Order] = asyncio.Queue()
             self._inboxes[host.name] = inbox
             choice = await self._roll.answer(mustered)
-            await link.bring_bundle()
             spec = planning.spec(self._work.plan, choice.mode)
+            if gl := self._backends.fixed:  # else browsers would only be in the way of those that are tried
+                warmed = dataclasses.replace(spec, gl=gl)
+                await link.warm(warmed, max(1, len(self._work.plan.frames) // max(1, len(choice.accepted))))
+            await link.bring_bundle()
             samples = stepping.samples(spec.frame_count)
             is_sequential = await self._stepping.decide(host.name, lambda: link.examine(spec, samples))
             spec = dataclasses.replace(spec, sequential=is_sequential)
+            spec = dataclasses.replace(spec, gl=await self._backend(link, choice, spec))
             factor = await self._speed_factor(link, mustered, choice, spec)
             self._put(_ready(mustered, factor, self._canaries.pixels(host.name)))
             self._serving.add(host.name)
@@ -226,6 +237,12 @@ class Dispatch:
                 await link.serve(inbox, spec)
             finally:
                 self._serving.discard(host.name)
+
+    async def _backend(self, link: Link, choice: Choice, spec: RenderSpec) -> GlBackend:
+        """What draws WebGL, here as on every host."""
+        self._backends.expect(mustered.host.name for mustered in choice.accepted)
+        frames = renditions.samples(self._work.gl_frames, self._work.plan.frames)
+        return await self._backends.decide(link.host.name, lambda wanted: link.try_backends(spec, wanted, frames))
 
     async def _speed_factor(self, link: Link, mustered: Mustered, choice: Choice, spec: RenderSpec) -> float:
         """How fast the host draws beside the others; HostUnfit when it draws other pixels. One host alone is right."""
@@ -240,8 +257,10 @@ class Dispatch:
         return await self._canaries.judge(mustered, lambda: link.draw_canaries(spec, frames))
 
     def _put(self, *batch: events.Event) -> None:
-        if not self._roll.is_called and all(isinstance(event, events.Warned) for event in batch):
-            # Nobody takes from the queue before all hosts have answered, and what one waits for is told while it waits.
+        is_early = not self._roll.is_called and all(isinstance(event, events.Warned) for event in batch)
+        if is_early or all(isinstance(event, events.CoresUsed) for event in batch):
+            # Nobody takes from the queue before all hosts have answered, and what one waits for is told while it waits;
+            # nor after the last frame, when hosts say for the last time what their cores did.
             for event in batch:
                 self._log.emit(event)
             return

@@ -4,17 +4,15 @@ Commands are values made without I/O; only `run` starts FFmpeg.
 """
 
 import asyncio
-import dataclasses
 import re
-from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import ffmpeg as graph
 
-from capture import images
+from capture import images, ivf
 from capture.protocol import FrameRange, ImageFormat
 from fleet import programs
 from fleet.errors import VerificationError
@@ -36,9 +34,10 @@ _JPEG_TO_709 = {
     "space": "bt709", "primaries": "bt709", "trc": "bt709", "range": "tv", "format": "yuv420p",
 }  # fmt: skip
 _TAGS = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "color_range": "tv"}
-
-
 _FRAME_TAGS = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "range": "tv"}
+
+# Where a frame's file is, by its absolute number; answers when it is here.
+FileOf = Callable[[int], Awaitable[Path]]
 
 
 def timescale(fps: Fraction) -> int:
@@ -58,28 +57,17 @@ def gop_frames(segments: Iterable[FrameRange]) -> int:
     return max(len(segment) for segment in segments)
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """A still and the frames, one or more in a row, that show it; the first is absolute `frame`."""
-
-    frame: int
-    file: Path
-    count: int
-
-
-def command(
-    plan: Plan, output: str, *, counts: Sequence[int] | None = None, program: str = "ffmpeg"
-) -> tuple[str, ...]:
+def command(plan: Plan, output: str, *, program: str = "ffmpeg") -> tuple[str, ...]:
     """Encodes the stills on standard input to `output`, and says on standard output how many frames that made.
 
-    Each still is shown in one frame, or in as many as `counts` says of it, and is decoded and converted only once.
-    No `-frames:v`: it would hide that a damaged still was read as two, by dropping the last one.
+    They come as `ivf` has them: one that is shown in several frames is decoded and converted only once. No
+    `-frames:v`: it would hide that a damaged still was read as two, by dropping the last one.
     """
     row = FORMATS[plan.format]
     decoder = "mjpeg" if plan.image is ImageFormat.JPEG else "png"
-    stream: Any = graph.input(
-        "pipe:0", f="image2pipe", framerate=_rational(plan.fps), vcodec=decoder, err_detect="crccheck+explode"
-    )
+    # Without looking ahead for a rate: frames may come slowly, and the first are to be encoded meanwhile.
+    how = {"f": "image2pipe", "framerate": _rational(plan.fps)} if row.keeps_stills else {"f": "ivf", "fpsprobesize": 0}
+    stream: Any = graph.input("pipe:0", **how, vcodec=decoder, err_detect="crccheck+explode")
     options: dict[str, Any] = {
         **_video(plan),
         **({} if row.keeps_stills else {**_TAGS, "pix_fmt": row.pixel_format}),
@@ -89,7 +77,7 @@ def command(
         "flags": "+bitexact",
         "f": row.segment_container,
     }
-    frames = stream if row.keeps_stills else _repeated(_filtered(stream, plan), counts or (), plan)
+    frames = stream if row.keeps_stills else _filtered(stream, plan).filter("fps", _rational(plan.fps))
     node = graph.output(frames, f"file:{output}", **options)
     node = node.global_args("-hide_banner", "-loglevel", "error", "-xerror", "-progress", "pipe:1")
     return tuple(node.compile(cmd=program, overwrite_output=True))
@@ -102,24 +90,33 @@ def parse_progress(text: str) -> int:
 
 
 async def run(plan: Plan, segment: FrameRange, frames: Sequence[Path], output: Path) -> None:
-    """Encodes `frames`, one file per frame of `segment` in order, to `output`, which appears whole or not at all.
-
-    VerificationError names the frame and the file that is absent, damaged or of the wrong size. Running it again
-    gives the same bytes, so a segment that exists never needs to be encoded again.
-    """
+    """Encodes `frames`, one file per frame of `segment` in order, to `output`; see `stream`."""
     if len(frames) != len(segment):
         raise VerificationError(
             f"segment {segment}: {len(frames)} frame files for {len(segment)} frames",
             remedy="run again with `--resume`",
         )
+
+    async def file_of(frame: int) -> Path:
+        return frames[frame - segment.start]
+
+    await stream(plan, segment, file_of, output)
+
+
+async def stream(plan: Plan, segment: FrameRange, file_of: FileOf, output: Path) -> None:
+    """Encodes the frames of `segment` to `output`, which appears whole or not at all.
+
+    `file_of` answers when the frame is here; until then the encoder waits. VerificationError names the frame and the
+    file that is absent, damaged or of the wrong size. Doing it again gives the same bytes, so a segment that exists
+    never needs to be encoded again.
+    """
     part = output.with_name(f"{output.name}.part")
-    shown = await asyncio.to_thread(stills, plan, segment, frames)
-    counts = [still.count for still in shown]
+    frames: list[Path] = []
     try:
         ended = await programs.run(
-            command(plan, str(part), counts=counts, program=programs.find_ffmpeg().ffmpeg),
-            timeout_s=START_TIMEOUT_S + FRAME_TIMEOUT_S * len(frames),
-            feed=_feed(plan, shown),
+            command(plan, str(part), program=programs.find_ffmpeg().ffmpeg),
+            timeout_s=START_TIMEOUT_S + FRAME_TIMEOUT_S * len(segment),
+            feed=_feed(plan, segment, file_of, frames),
         )
         if ended.code > 0:
             await _name_the_damaged(plan, segment, frames)
@@ -136,27 +133,6 @@ async def run(plan: Plan, segment: FrameRange, frames: Sequence[Path], output: P
         part.replace(output)
     finally:
         part.unlink(missing_ok=True)
-
-
-def stills(plan: Plan, segment: FrameRange, frames: Sequence[Path]) -> list[Shown]:
-    """The files that `segment` shows; equal ones in a row are one, unless the format keeps every still as it is."""
-    shown: list[Shown] = []
-    for frame, file in zip(segment, frames, strict=True):
-        if shown and not FORMATS[plan.format].keeps_stills and _is_same(shown[-1].file, file):
-            shown[-1] = dataclasses.replace(shown[-1], count=shown[-1].count + 1)
-        else:
-            shown.append(Shown(frame, file, 1))
-    return shown
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    try:
-        first, second = one.stat(), other.stat()
-    except FileNotFoundError:
-        return False
-    if (first.st_dev, first.st_ino) == (second.st_dev, second.st_ino):
-        return True
-    return first.st_size == second.st_size and one.read_bytes() == other.read_bytes()
 
 
 def _video(plan: Plan) -> dict[str, str | int]:
@@ -197,21 +173,25 @@ def _filtered(stream: Any, plan: Plan) -> Any:
     return converted.filter("setparams", **_FRAME_TAGS) if row.has_alpha else converted
 
 
-def _repeated(stream: Any, counts: Sequence[int], plan: Plan) -> Any:
-    """`stream` with each frame shown as often as `counts` says: times with gaps, which `fps` fills."""
-    if all(count == 1 for count in counts):
-        return stream
-    gaps = "".join(f"+{count - 1}*gt(N,{n})" for n, count in enumerate(counts[:-1]) if count > 1)
-    even_paced = stream.filter("setpts", f"N{gaps}").filter("fps", _rational(plan.fps))
-    return even_paced.filter("tpad", stop=counts[-1] - 1, stop_mode="clone") if counts[-1] > 1 else even_paced
-
-
-async def _feed(plan: Plan, shown: Sequence[Shown]) -> AsyncIterator[bytes]:
-    for still in shown:
-        data = await asyncio.to_thread(_read, still.file)
-        if fault := images.fault(data, plan.image, width=plan.image_width, height=plan.image_height):
-            raise _damaged(still.frame, still.file, fault)
-        yield data
+async def _feed(plan: Plan, segment: FrameRange, file_of: FileOf, frames: list[Path]) -> AsyncIterator[bytes]:
+    """What the encoder reads; `frames` grows by the files that are in it."""
+    keeps_stills = FORMATS[plan.format].keeps_stills
+    if not keeps_stills:
+        yield ivf.header(plan.image, plan.image_width, plan.image_height, plan.fps)
+    shown = b""
+    for place, frame in enumerate(segment):
+        frames.append(await file_of(frame))
+        data = await asyncio.to_thread(_read, frames[-1])
+        is_repeat = data == shown and bool(data)
+        if not is_repeat and (
+            fault := images.fault(data, plan.image, width=plan.image_width, height=plan.image_height)
+        ):
+            raise _damaged(frame, frames[-1], fault)
+        shown = data
+        if keeps_stills:
+            yield data
+        elif not is_repeat or frame == segment.stop - 1:  # the last one says how long it is shown
+            yield ivf.packet(place, data)
 
 
 def _read(file: Path) -> bytes:
@@ -234,7 +214,7 @@ async def _name_the_damaged(plan: Plan, segment: FrameRange, frames: Sequence[Pa
     """Decodes each file alone and raises for the first that fails; slow, and only after a failure."""
     program = programs.find_ffmpeg().ffmpeg
     decoder = "mjpeg" if plan.image is ImageFormat.JPEG else "png"
-    for index, file in zip(segment, frames, strict=True):
+    for index, file in zip(segment, frames, strict=False):
         argv = (
             program, "-hide_banner", "-loglevel", "error", "-nostdin", "-xerror", "-err_detect", "crccheck+explode",
             "-f", "image2pipe", "-c:v", decoder, "-i", f"file:{file}", "-f", "null", "-",

@@ -4,20 +4,18 @@ Decides nothing about frames: it carries out the schedule's orders and reports w
 """
 
 import asyncio
-import getpass
-import itertools
 import logging
-import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from capture import protocol
-from capture.protocol import PAGE_LIMIT_S, FrameRange, FromAgent, RenderSpec
-from fleet import busy, checks, events, muster, orders, sentences
+from capture.protocol import PAGE_LIMIT_S, FrameRange, FromAgent, GlBackend, RenderSpec
+from fleet import busy, checks, events, greeting, muster, orders, sentences
 from fleet.busy import Busy
 from fleet.errors import CompositionError, HostBusy, HostError, HostLost, HostUnfit, HostUntrusted, cause_of
+from fleet.frameset import FrameSet
 from fleet.model import Blob, Bundle, Host, Plan, Severity
 from fleet.pagenotes import PageNotes
 from fleet.rundir import RunDirectory
@@ -32,12 +30,10 @@ PROBE_TIMEOUT_S = 90.0  # starts a browser on a host that may be cold
 PREPARE_TIMEOUT_S = 120.0  # hashing blobs that are there; a push has a watchdog of its own
 EXAMINE_TIMEOUT_S = 35.0  # agents give up after 30; nothing else is said to them meanwhile, so it is below the lease
 GOODBYE_TIMEOUT_S = 10.0
-LEASE_S = 45.0  # silence after which the agent kills its own tree
 PING_S = 10.0  # four chances within a lease
 NOTE_LENGTH = 2000  # a page can put a novel into one console line
 SILENCE_S = 40.0  # pongs come every PING_S even from a busy agent
 NOTES_MAX = 20_000  # of one host in its log; a page that writes a line a frame writes fewer
-OWNER_CHARS = 100
 LOADS_MAX = 100  # different sets of warnings; a page has a dozen kinds of them
 
 # What a page warns of when its picture may not be what its author means.
@@ -67,6 +63,7 @@ class Work:
     strict: bool = False  # what the page warns of ends the run
     page_limit_s: float = PAGE_LIMIT_S  # for a page to get ready, and for one frame
     allow_mixed: bool = False  # hosts that draw other pixels take part
+    gl_frames: FrameSet = field(default_factory=FrameSet)  # may show WebGL
     may_keep_state: bool = False  # whether it is worth examining if frames depend on each other
     page_notes: PageNotes = field(default_factory=PageNotes)  # grows while the run goes on
     busy: Busy = busy.SKIP
@@ -99,7 +96,7 @@ class Link:
         self._log = log
         self._puller = Puller(host.name, plan=work.plan, directory=work.directory, emit=emit)
         self._workspace = ""
-        self._pings = itertools.count(1)
+        self._pinged = self._ponged = 0
         self._missing: asyncio.Queue[protocol.Missing] = asyncio.Queue()
         self._is_listening = False  # `_listen` takes in what the host says
         self._is_missing_asked = False
@@ -109,7 +106,9 @@ class Link:
 
     async def muster(self) -> muster.Mustered:
         """Hello, facts, lock, probe; HostError with a remedy when the host cannot take part."""
-        await self._channel.send(self._hello())
+        run, workers = self._work.directory.name, self._work.workers
+        hello = greeting.hello(self.host, run=run, workers=workers, page_limit_s=self._work.page_limit_s)
+        await self._channel.send(hello)
         answer = await self._expect(protocol.Facts, HELLO_TIMEOUT_S)
         if answer.version != protocol.VERSION:
             raise self._untrusted(f"it speaks protocol {answer.version}, not {protocol.VERSION}")
@@ -143,6 +142,10 @@ class Link:
                 is_told = True
             await asyncio.sleep(min(busy.POLL_S, left_s))
 
+    async def warm(self, spec: RenderSpec, frames: int) -> None:
+        """Has the host start its browsers while the bundle arrives; it will be given about so many frames."""
+        await self._channel.send(protocol.Warm(spec, frames))
+
     async def bring_bundle(self) -> None:
         """Pushes the blobs that the host lacks, none when it has seen this composition before."""
         blobs = {blob.sha256: blob for blob in self._work.bundle.blobs}
@@ -169,6 +172,19 @@ class Link:
         assert isinstance(answer, protocol.Failed)
         self._log.warning("examination: %s", sentences.clean(answer.fault.message))
         return None
+
+    async def try_backends(
+        self, spec: RenderSpec, backends: tuple[GlBackend, ...], frames: tuple[int, ...]
+    ) -> tuple[protocol.Rendition, ...]:
+        """How these backends draw these frames on this host; none when that came to nothing."""
+        await self._bring_stills((FrameRange(0, frames[-1] + 1),) if spec.sequential else protocol.ranges_of(frames))
+        await self._channel.send(protocol.TryGl(spec, backends, frames))
+        answer = await self._expect((protocol.GlTried, protocol.Failed), EXAMINE_TIMEOUT_S)
+        if isinstance(answer, protocol.GlTried):
+            return answer.renditions
+        assert isinstance(answer, protocol.Failed)
+        self._log.warning("GL backends: %s", sentences.clean(answer.fault.message))
+        return ()
 
     async def draw_canaries(self, spec: RenderSpec, frames: tuple[int, ...]) -> tuple[protocol.FrameFile, ...] | None:
         """What these frames look like on this host; None when it cannot draw them, which capturing will explain."""
@@ -283,32 +299,23 @@ class Link:
 
     async def _ping(self) -> None:
         while True:
-            await self._channel.send(protocol.Ping(next(self._pings)))
+            await self._send_ping()
             await asyncio.sleep(PING_S)
 
+    async def _send_ping(self) -> None:
+        self._pinged += 1
+        await self._channel.send(protocol.Ping(self._pinged, asks_use=True))
+
     async def say_goodbye(self) -> None:
-        """Lets the agent tidy up, and hears it out."""
+        """Lets the agent say what its cores did, and tidy up; hears it out."""
         try:
             async with asyncio.timeout(GOODBYE_TIMEOUT_S):
+                await self._send_ping()
                 await self._channel.send(protocol.Bye())
                 async for message in self._messages:
                     self._hear_aside(message)
         except (TimeoutError, HostError) as error:
             self._log.warning("goodbye: %s", error)
-
-    def _hello(self) -> protocol.Hello:
-        return protocol.Hello(
-            version=protocol.VERSION,
-            run=self._work.directory.name,
-            lease_s=LEASE_S,
-            limits=self.host.limits,
-            workers=self._work.workers,
-            chromium=self.host.chromium,
-            chromium_args=self.host.chromium_args,
-            sandbox=self.host.sandbox,
-            owner=f"{getpass.getuser()}@{socket.gethostname()}"[:OWNER_CHARS],
-            page_limit_s=self._work.page_limit_s,
-        )
 
     async def _expect(self, kind: type[T] | tuple[type[T], ...], timeout_s: float) -> T:
         try:
@@ -337,6 +344,9 @@ class Link:
             raise HostUnfit(self.host.name, message.fault.message, remedy=remedy)
         if isinstance(message, protocol.Stopping):
             raise self._lost(message.reason)
+        if isinstance(message, protocol.Pong) and message.use and self._ponged < message.sequence <= self._pinged:
+            self._ponged = message.sequence
+            self._emit(events.CoresUsed(self.host.name, message.use))
         if isinstance(message, protocol.Note):
             if self._work.strict and is_of_picture(message):
                 raise CompositionError(sentences.clean(message.text, NOTE_LENGTH), remedy=STRICT_REMEDY)

@@ -139,6 +139,14 @@ class Bundle:
     blobs: tuple[Blob, ...]  # the manifest itself is the first
 
 
+class Gl(enum.Enum):
+    """What may draw WebGL on a host."""
+
+    AUTO = "auto"  # a driver of the CPU's that proves to draw the same faster, else SwiftShader
+    SWIFTSHADER = "swiftshader"
+    GPU = "gpu"  # a GPU, if it proves to draw the same faster
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
     """One entry of hosts.toml after groups, ranges and defaults are resolved."""
@@ -159,6 +167,7 @@ class Host:
     chromium: str | None = None
     chromium_args: tuple[str, ...] = ()
     sandbox: bool = True
+    gl: Gl = Gl.AUTO
     workdir: str = "~/.cache/fleetrender"
     weight: float = 1.0
     limits: Limits = field(default_factory=Limits)

@@ -58,9 +58,10 @@ Sayable = (
 
 # Events that change nothing in what is to be done.
 Remark = (
-    events.ModeFixed | events.PageLoaded | events.WorkersChanged | events.BundlePushed | events.SegmentEncoded
-    | events.AudioMixed | events.RunFinished | events.RangeSized | events.SeamMatched | events.Audited
-    | events.HostStruck | events.Suspected | events.Disagreed | events.Warned
+    events.ModeFixed | events.BackendFixed | events.PageLoaded | events.WorkersChanged | events.BundlePushed
+    | events.SegmentEncoded | events.AudioMixed | events.ChunkMeasured
+    | events.RunFinished | events.RangeSized | events.SeamMatched | events.Audited
+    | events.HostStruck | events.Suspected | events.Disagreed | events.Warned | events.CoresUsed
 )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ Knows where each frame's file is; does not know hosts, and does not build encode
 """
 
 import asyncio
+import functools
 import itertools
 import os
 from collections.abc import Callable, Iterable
@@ -19,10 +20,12 @@ from fleet.rundir import RunDirectory
 
 # One encoder per two cores: x264 keeps its pinned threads busy, and on one machine capture needs the rest.
 ENCODERS = max(1, (os.cpu_count() or 1) // 2)
+# Once nothing is captured any more, nobody else needs the cores.
+ENCODERS_AT_THE_END = os.cpu_count() or 1
 
 
 class Pipeline:
-    """Encodes each segment of the plan's grid as soon as its last frame is here."""
+    """Encodes each segment of the plan's grid while its frames come."""
 
     def __init__(
         self, plan: Plan, directory: RunDirectory, emit: Callable[[events.Event], None], halt: Halt | None = None
@@ -34,10 +37,12 @@ class Pipeline:
         self._files: dict[int, Path] = {}
         self._lacking = [set(segment) for segment in plan.segments]
         self._segment_of = {frame: index for index, segment in enumerate(plan.segments) for frame in segment}
-        self._complete: asyncio.Queue[int | None] = asyncio.Queue()
+        self._awaited: dict[int, asyncio.Future[Path]] = {}  # by frame: an encoder has all frames before it
+        self._news = asyncio.Event()
         self._encoding: dict[int, asyncio.Task[None]] = {}
-        self._stale: set[int] = set()  # segments that hold, or are getting, frames which were retracted
+        self._done: set[int] = set()
         self._told: set[int] = set()
+        self._is_closed = False
 
     def add_verified(self, event: events.FramesVerified, frames: FrameRange) -> None:
         """Takes in the event that frames of the chunk `frames` are here."""
@@ -50,10 +55,11 @@ class Pipeline:
                 continue
             name = protocol.frame_name(frame - frames.start, self._plan.image)
             self._files[frame] = self._directory.chunks / chunk / name
-            index = self._segment_of[frame]
-            self._lacking[index].discard(frame)
-            if not self._lacking[index]:
-                self._complete.put_nowait(index)
+            self._lacking[self._segment_of[frame]].discard(frame)
+            awaited = self._awaited.pop(frame, None)
+            if awaited is not None and not awaited.done():  # its encoder was cancelled
+                awaited.set_result(self._files[frame])
+        self._news.set()
 
     def retract(self, event: events.FramesRetracted) -> None:
         """These frames are to come once more, from elsewhere: what was encoded of them is encoded again."""
@@ -61,50 +67,65 @@ class Pipeline:
             if self._files.pop(frame, None) is not None:
                 index = self._segment_of[frame]
                 self._lacking[index].add(frame)
-                self._stale.add(index)
+                self._done.discard(index)
+                if index in self._encoding:
+                    self._encoding[index].cancel()
                 self._target(index).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Every frame is here, and none will be retracted: `run` ends with the last segment."""
-        self._complete.put_nowait(None)
+        self._is_closed = True
+        self._news.set()
 
     async def run(self) -> tuple[Path, ...]:
         """Encodes until `close` was called and every segment is done; the files in the order of the plan.
 
         Once the run is asked to halt, no segment is begun any more: whoever asked has it fail.
         """
-        slots = asyncio.Semaphore(ENCODERS)
         for segment, lacking in enumerate(self._lacking):
             if lacking:  # of an earlier run: what it held was retracted, or is gone
                 self._target(segment).unlink(missing_ok=True)
         async with asyncio.TaskGroup() as group:
-            while (index := await self._complete.get()) is not None:
-                await slots.acquire()
-                if self._halt.is_asked:
-                    break
-                before = self._encoding.get(index)
-                self._encoding[index] = group.create_task(self._encode(index, slots, before))
+            while not (self._is_closed and len(self._done) == len(self._lacking)) and not self._halt.is_asked:
+                self._news.clear()
+                for index in self._next():
+                    self._encoding[index] = group.create_task(self._encode(index))
+                    self._encoding[index].add_done_callback(functools.partial(self._ended, index))
+                await self._news.wait()
         return tuple(self._target(index) for index in range(len(self._plan.segments)))
 
-    async def _encode(self, index: int, slots: asyncio.Semaphore, before: asyncio.Task[None] | None) -> None:
-        """Encodes a segment, after `before`: the time when some of its frames were others."""
-        try:
-            if before is not None:
-                await before
-            if self._lacking[index]:
-                return
-            segment = self._plan.segments[index]
-            target = self._target(index)
-            self._stale.discard(index)
-            if not target.exists():  # a resumed run keeps what it had: a segment appears by rename, so it is whole
-                await encode.run(self._plan, segment, [self._files[frame] for frame in segment], target)
-            if index in self._stale:
-                target.unlink(missing_ok=True)
-            elif index not in self._told:
-                self._told.add(index)
-                self._emit(events.SegmentEncoded(index, segment))
-        finally:
-            slots.release()
+    def _next(self) -> list[int]:
+        """The segments to begin now: those that are complete, and one whose frames are still coming."""
+        ready = [
+            index for index in range(len(self._lacking)) if index not in self._encoding and index not in self._done
+        ]
+        complete = [index for index in ready if not self._lacking[index]]
+        coming = [index for index in ready if self._lacking[index] and self._plan.segments[index].start in self._files]
+        waiting = sum(bool(self._lacking[index]) for index in self._encoding)
+        slots = ENCODERS_AT_THE_END if self._is_closed else ENCODERS
+        free = max(0, slots - (len(self._encoding) - waiting))
+        return complete[:free] + (coming[: max(0, ENCODERS - waiting)] if free > len(complete) else [])
+
+    async def _encode(self, index: int) -> None:
+        """Encodes a segment, for some of whose frames it may have to wait."""
+        segment, target = self._plan.segments[index], self._target(index)
+        if not target.exists():  # a resumed run keeps what it had: a segment appears by rename, so it is whole
+            await encode.stream(self._plan, segment, self._arrival, target)
+        self._done.add(index)
+        if index not in self._told:
+            self._told.add(index)
+            self._emit(events.SegmentEncoded(index, segment))
+
+    def _ended(self, index: int, _: asyncio.Task[None]) -> None:
+        del self._encoding[index]
+        self._news.set()
+
+    async def _arrival(self, frame: int) -> Path:
+        """Where the frame's file is, as soon as it is here."""
+        if frame not in self._files:
+            self._awaited[frame] = asyncio.get_running_loop().create_future()
+            return await self._awaited[frame]
+        return self._files[frame]
 
     def _target(self, index: int) -> Path:
         return self._directory.segments / f"segment_{index:05d}{FORMATS[self._plan.format].segment_suffix}"

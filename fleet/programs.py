@@ -10,7 +10,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,8 +79,9 @@ async def require_encoder(encoder: str) -> None:
 async def run(argv: Sequence[str], *, timeout_s: float, feed: AsyncIterable[bytes] | None = None) -> Ended:
     """Runs `argv` to its end, writing `feed` to its input as fast as it reads.
 
-    DeadlineError after `timeout_s`. An error of `feed` ends the program and is raised. Call it in the main thread's
-    event loop: the kernel ties the program's life to the thread that started it.
+    DeadlineError when that takes `timeout_s`; not counted is what it waits for `feed`. An error of `feed` ends the
+    program and is raised. Call it in the main thread's event loop: the kernel ties the program's life to the thread
+    that started it.
     """
     process = await asyncio.create_subprocess_exec(
         *_tether(), *argv,
@@ -90,8 +91,8 @@ async def run(argv: Sequence[str], *, timeout_s: float, feed: AsyncIterable[byte
         start_new_session=True,
     )  # fmt: skip
     try:
-        async with asyncio.timeout(timeout_s):
-            stdout, stderr = await _converse(process, feed)
+        async with asyncio.timeout(timeout_s) as deadline:
+            stdout, stderr = await _converse(process, None if feed is None else _unhurried(feed, deadline))
             code = await process.wait()
     except TimeoutError as error:
         raise DeadlineError(
@@ -100,6 +101,22 @@ async def run(argv: Sequence[str], *, timeout_s: float, feed: AsyncIterable[byte
     finally:
         await _end(process)
     return Ended(argv=tuple(argv), code=code, stdout=stdout, stderr=stderr)
+
+
+async def _unhurried(feed: AsyncIterable[bytes], deadline: asyncio.Timeout) -> AsyncIterator[bytes]:
+    """`feed`, while whose next piece is not there the `deadline` does not come nearer."""
+    clock = asyncio.get_running_loop().time
+    pieces = aiter(feed)
+    while True:
+        due_s, asked_s = deadline.when() or clock(), clock()
+        deadline.reschedule(None)
+        try:
+            piece = await anext(pieces, None)
+        finally:
+            deadline.reschedule(due_s + clock() - asked_s)
+        if piece is None:
+            return
+        yield piece
 
 
 async def _converse(process: asyncio.subprocess.Process, feed: AsyncIterable[bytes] | None) -> tuple[bytes, str]:

@@ -9,18 +9,22 @@ from typing import Any, assert_never
 
 from capture import protocol, wire
 from capture.faults import Fault, FaultCode
-from fleet import events, frameset
+from capture.protocol import UNMEASURED, Spent, Stage, Stages
+from fleet import cores, events, frameset
 from fleet.frameset import FrameSet
 
 VERSION = 1
-_HostEvent = events.HostReady | events.HostRefused | events.HostLost | events.HostDraining | events.BundlePushed
+_HostEvent = (
+    events.HostReady | events.HostRefused | events.HostLost | events.HostDraining | events.BundlePushed
+    | events.ChunkMeasured
+)  # fmt: skip
 _ChunkEvent = (
     events.ChunkOrdered | events.ChunkStarted | events.WorkersChanged | events.ChunkTrimmed | events.ChunkDone
     | events.ChunkFailed
 )  # fmt: skip
-_OutputEvent = (
-    events.SegmentEncoded | events.AudioMixed | events.ModeFixed | events.SteppingFixed | events.PixelsFixed
-    | events.Warned
+_RunEvent = (
+    events.SegmentEncoded | events.AudioMixed | events.ModeFixed | events.SteppingFixed | events.BackendFixed
+    | events.PixelsFixed | events.CoresUsed | events.Warned
 )  # fmt: skip
 
 _Evidence = events.HostStruck | events.Suspected | events.Disagreed | events.FramesRetracted
@@ -62,6 +66,7 @@ class _Host:
     frames: int = 0
     losses: int = 0
     message: str = ""
+    stages: Stages = UNMEASURED
 
 
 @dataclass(slots=True)
@@ -70,6 +75,7 @@ class _Tally:
     end: events.RunFinished | None = None
     mode: events.ModeFixed | None = None
     stepping: events.SteppingFixed | None = None
+    backend: events.BackendFixed | None = None
     pixels: events.PixelsFixed | None = None
     started_at: str = ""
     ended_at: str = ""
@@ -86,6 +92,7 @@ class _Tally:
     seams_equal: set[int] = field(default_factory=set)
     audited: int = 0
     audited_equal: int = 0
+    core_use: list[cores.Told] = field(default_factory=list)
 
     def add(self, record: events.Record) -> None:
         event, now_s = record.event, record.elapsed_s
@@ -98,7 +105,7 @@ class _Tally:
                 self._end_orders(None, now_s, "interrupted")
             case (
                 events.HostReady() | events.HostRefused() | events.HostLost() | events.HostDraining()
-                | events.BundlePushed()
+                | events.BundlePushed() | events.ChunkMeasured()
             ):  # fmt: skip
                 self._add_host(event, now_s)
             case (
@@ -110,9 +117,9 @@ class _Tally:
                 self._count(event, now_s)
             case (
                 events.SegmentEncoded() | events.AudioMixed() | events.Warned() | events.ModeFixed()
-                | events.SteppingFixed() | events.PixelsFixed()
+                | events.SteppingFixed() | events.BackendFixed() | events.PixelsFixed() | events.CoresUsed()
             ):  # fmt: skip
-                self._add_output(event, now_s)
+                self._add_to_run(event, now_s)
             case events.HostStruck() | events.Suspected() | events.Disagreed() | events.FramesRetracted():
                 self._add_evidence(event, now_s)
             case events.SeamDrawn() | events.SeamMatched() | events.Audited():
@@ -142,6 +149,8 @@ class _Tally:
                 host.state = "drained" if event.is_over else "draining"
             case events.BundlePushed():
                 host.pushed_bytes += event.size_bytes
+            case events.ChunkMeasured():
+                host.stages += event.stages
 
     def _add_chunk(self, event: _ChunkEvent, now_s: float) -> None:
         if isinstance(event, events.ChunkOrdered):
@@ -195,7 +204,7 @@ class _Tally:
             if order.ended_s is None and order.verified == order.todo:
                 order.end(now_s, "done")
 
-    def _add_output(self, event: _OutputEvent, now_s: float) -> None:
+    def _add_to_run(self, event: _RunEvent, now_s: float) -> None:
         match event:
             case events.SegmentEncoded():
                 self.segments_s.append(now_s)
@@ -205,8 +214,12 @@ class _Tally:
                 self.mode = event
             case events.SteppingFixed():
                 self.stepping = event
+            case events.BackendFixed():
+                self.backend = event
             case events.PixelsFixed():
                 self.pixels = event
+            case events.CoresUsed():
+                self.core_use.append((now_s, event))
             case events.Warned():
                 self.warnings.append({"where": event.where, "message": event.message})
 
@@ -234,10 +247,13 @@ class _Tally:
             "segments_encoded": len(self.segments_s),
             "audio_tracks": self.audio_tracks,
             "mode": wire.to_plain(self.mode) if self.mode else None,
+            "gl": wire.to_plain(self.backend) if self.backend else None,
             "stepping": wire.to_plain(self.stepping) if self.stepping else None,
             "pixels": wire.to_plain(self.pixels) if self.pixels else None,
             "times_s": self._times(),
             "frames_per_s": _per_s(len(self.verified), self.last_s),
+            "cores": [cores.plain(load) for load in cores.fold(self.core_use, self.last_s)],
+            "stages": _per_frame(sum((host.stages for host in self.hosts.values()), UNMEASURED)),
             "hosts": [self._host(name, host) for name, host in self.hosts.items()],
             "chunks": [_chunk(order) for order in self.orders],
             "warnings": self.warnings,
@@ -247,9 +263,13 @@ class _Tally:
         }
 
     def _times(self) -> dict[str, float | None]:
-        """`tail`: from the last verified frame to the end, when hosts have nothing left to do."""
+        """`tail`: from the last verified frame to the end, when hosts have nothing left to do.
+
+        `tail_encode` is its part up to the last segment, `tail_join` the rest: joining, probing, delivering.
+        """
         first_order_s = self.orders[0].ordered_s if self.orders else None
         last_frame_s = self.frames_s[-1] if self.frames_s else None
+        last_segment_s = self.segments_s[-1] if self.segments_s else None
         return {
             "wall": _rounded(self.last_s),
             "until_first_order": _rounded(first_order_s),
@@ -257,6 +277,8 @@ class _Tally:
             "capture": _between(first_order_s, last_frame_s),
             "encode": _between(self.segments_s[0], self.segments_s[-1]) if self.segments_s else None,
             "tail": _between(last_frame_s, self.last_s),
+            "tail_encode": _between(last_frame_s, last_segment_s),
+            "tail_join": _between(last_segment_s, self.last_s),
         }
 
     def _host(self, name: str, host: _Host) -> dict[str, Any]:
@@ -277,6 +299,7 @@ class _Tally:
             "frames": host.frames,
             "busy_s": _rounded(busy_s),
             "frames_per_s": _per_s(host.frames, busy_s),
+            "stages": _per_frame(host.stages),
             "chunks": len({order.event.chunk for order in orders}),
             "losses": host.losses,
             "faults": [wire.to_plain(order.fault) for order in orders if order.fault and order.outcome == "failed"],
@@ -330,6 +353,16 @@ def _chunk(order: _Order) -> dict[str, Any]:
         "outcome": order.outcome,
         "fault": wire.to_plain(order.fault) if order.fault else None,
     }
+
+
+def _per_frame(stages: Stages) -> dict[str, Any]:
+    """What a frame took in the mean, by stage: DevTools messages, and milliseconds of its worker."""
+    found: dict[str, Any] = {"frames": stages.frames}
+    for stage in Stage:
+        spent: Spent = getattr(stages, stage.value)
+        count = max(1, stages.frames)
+        found[stage.value] = {"messages": round(spent.messages / count, 2), "ms": round(spent.ms / count, 2)}
+    return found
 
 
 def _rounded(seconds: float | None) -> float | None:

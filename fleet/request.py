@@ -14,7 +14,7 @@ from capture.protocol import PAGE_LIMIT_S, FrameRange
 from fleet import busy, formats, hosts, outfolder, resolution
 from fleet.busy import Busy
 from fleet.errors import ConfigError
-from fleet.model import Host, Quality
+from fleet.model import Gl, Host, Quality
 
 # `__VIDEO_SRC__=...` is accepted as well: it is what the file says.
 _KEY = re.compile(r"__([A-Z][A-Z0-9_]*?)__|([A-Za-z_][A-Za-z0-9_.-]*)", re.ASCII)
@@ -100,10 +100,11 @@ def output_folder(path: Path) -> Path:
     return folder
 
 
-def choose_hosts(source: str | None, limit: str | None) -> tuple[Host, ...]:
-    """The hosts that `--hosts` and `--limit` leave; without `--hosts` this machine."""
+def choose_hosts(source: str | None, limit: str | None, gl: Gl | None = None) -> tuple[Host, ...]:
+    """The hosts that `--hosts` and `--limit` leave, all with `gl` if that is given; without `--hosts` this machine."""
     chosen = hosts.load(source) if source else (hosts.LOCAL,)
-    return hosts.select(chosen, limit) if limit else chosen
+    chosen = hosts.select(chosen, limit) if limit else chosen
+    return chosen if gl is None else tuple(dataclasses.replace(host, gl=gl) for host in chosen)
 
 
 def read_variables(text: str | None, file: Path | None) -> dict[str, Any]:

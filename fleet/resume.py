@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from capture import protocol
-from capture.protocol import FrameFile, FrameRange
+from capture.protocol import FrameFile, FrameRange, GlBackend
 from fleet import events, frameset, ingest
 from fleet.frameset import FrameSet
 from fleet.model import Plan
@@ -57,6 +57,13 @@ def fixed_stepping(history: Sequence[events.Record], *, declared: bool) -> event
     if declared:
         return events.SteppingFixed(True, "declared")
     return _last(events.SteppingFixed, history)
+
+
+def fixed_backend(history: Sequence[events.Record]) -> events.BackendFixed | None:
+    """What drew WebGL in the run's other frames, if it came that far."""
+    has_begun = any(isinstance(record.event, events.ChunkOrdered) for record in history)
+    unsaid = events.BackendFixed(GlBackend.SWIFTSHADER, "as before") if has_begun else None
+    return _last(events.BackendFixed, history) or unsaid
 
 
 def fixed_pixels(history: Sequence[events.Record]) -> events.PixelsFixed | None:

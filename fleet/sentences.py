@@ -42,7 +42,8 @@ def plural(count: float, word: str) -> str:
 
 def of(event: events.Event) -> str | None:
     """One line about `event`, cleaned; None for what happens too often to be told one by one."""
-    text = _of_run(event) or _of_host(event) or _of_chunk(event) or _of_evidence(event)
+    kinds = (_of_run, _of_choice, _of_host, _of_chunk, _of_evidence)
+    text = next((text for kind in kinds if (text := kind(event))), None)
     return clean(text) if text else None
 
 
@@ -66,16 +67,24 @@ def _of_run(event: events.Event) -> str | None:
             return f"ended with exit code {event.exit_code}: {event.message}"
         case events.RunDraining():
             return "interrupted: ending the frames under way, then the run; Ctrl+C again ends it at once"
+        case events.AudioMixed():
+            return f"audio mixed: {plural(event.tracks, 'track')}" if event.tracks else None
+        case events.Warned():
+            return f"warning: {event.where}: {event.message}" if event.where else f"warning: {event.message}"
+        case _:
+            return None
+
+
+def _of_choice(event: events.Event) -> str | None:
+    match event:
         case events.ModeFixed():
             return f"capture mode {event.mode.value} with {event.browser}: {event.why}"
         case events.SteppingFixed(sequential=True):
             return f"sequential, every browser steps through the frames before its own: {event.why}"
         case events.SteppingFixed():
             return f"browsers jump to their frames: {event.why}"
-        case events.AudioMixed():
-            return f"audio mixed: {plural(event.tracks, 'track')}" if event.tracks else None
-        case events.Warned():
-            return f"warning: {event.where}: {event.message}" if event.where else f"warning: {event.message}"
+        case events.BackendFixed():
+            return f"WebGL is drawn by {event.gl.value}: {event.why}"
         case _:
             return None
 

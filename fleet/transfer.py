@@ -149,9 +149,18 @@ class Puller:
         elif isinstance(message, protocol.Trimmed):
             if trimmed := delivery.trim(self._host, message.stop):
                 self._emit(trimmed)
-        else:
-            delivery.end = delivery.end or message
+        elif delivery.end is None:
+            self._end(delivery, message)
         self._news.set()
+
+    def _end(self, delivery: Delivery, message: protocol.Done | protocol.Failed) -> None:
+        delivery.end = message
+        if message.stages.frames:
+            self._emit(
+                events.ChunkMeasured(
+                    chunk=message.chunk, host=self._host, attempt=message.attempt, stages=message.stages
+                )
+            )
 
     def _begin(self, delivery: Delivery, started: protocol.Started) -> None:
         if delivery.is_begun:

@@ -7,7 +7,7 @@ from typing import assert_never
 from capture import protocol
 from capture.faults import FaultCode
 from capture.protocol import FrameRange
-from fleet import events, frameset, sentences
+from fleet import cores, events, frameset, sentences
 from fleet.frameset import FrameSet
 
 # Bursts of a second disappear in it, a host that slows down shows within it.
@@ -106,6 +106,7 @@ class View:
     disagreements: int = 0
     audited: int = 0
     audited_equal: int = 0
+    core_use: tuple[cores.Told, ...] = ()
     at: str = ""
     elapsed_s: float = 0.0
 
@@ -143,8 +144,8 @@ def fold(view: View, record: events.Record) -> View:
             return _told(_fold_chunk(view, event), event)
         case events.FramesVerified():
             return _count(view, event)
-        case events.SegmentEncoded():
-            return replace(view, segments=view.segments + 1)
+        case events.SegmentEncoded() | events.CoresUsed():
+            return _note(view, event)
         case events.SeamDrawn() | events.SeamMatched() | events.Audited():
             return _at_seam(view, event)
         case (
@@ -155,9 +156,11 @@ def fold(view: View, record: events.Record) -> View:
         case (
             events.ModeFixed()
             | events.SteppingFixed()
+            | events.BackendFixed()
             | events.PixelsFixed()
             | events.PageLoaded()
             | events.FramesCaptured()
+            | events.ChunkMeasured()
             | events.RangeSized()
             | events.AudioMixed()
         ):
@@ -180,6 +183,12 @@ def _start(view: View, event: events.RunStarted) -> View:
         meter=Meter(),
         end=None,
     )
+
+
+def _note(view: View, event: events.SegmentEncoded | events.CoresUsed) -> View:
+    if isinstance(event, events.CoresUsed):
+        return replace(view, core_use=(*view.core_use, (view.elapsed_s, event)))
+    return replace(view, segments=view.segments + 1)
 
 
 def _fold_host(

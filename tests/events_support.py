@@ -1,7 +1,7 @@
 """A short run as records: two hosts, one of them lost, one refused, a fault, and a resumed tail when asked for."""
 
 from capture.faults import Fault, FaultCode
-from capture.protocol import CaptureMode, FrameFile, FrameRange
+from capture.protocol import CaptureMode, FrameFile, FrameRange, Spent, Stages
 from fleet import events
 from fleet.events import Event, Record
 
@@ -54,6 +54,13 @@ def failed(chunk: str, host: str, code: FaultCode, attempt: int = 1) -> events.C
     return events.ChunkFailed(chunk=chunk, host=host, attempt=attempt, fault=fault)
 
 
+def measured(chunk: str, host: str, frames: int) -> events.ChunkMeasured:
+    stages = Stages(
+        frames=frames, seek=Spent(frames, 3.0 * frames), screenshot=Spent(frames, 40.0 * frames), write=Spent(0, 1.5)
+    )
+    return events.ChunkMeasured(chunk=chunk, host=host, attempt=1, stages=stages)
+
+
 RUN = [
     record(0.0, STARTED),
     record(1.0, events.HostRefused("attic", "attic: no route to host", "check the cable")),
@@ -77,6 +84,8 @@ RUN = [
     record(11.0, verified("c0002", "studio-2", 40, 60)),
     record(11.0, done("c0002", "studio-2", attempt=2)),
     record(11.0, ordered("c0001", "studio-2", 0, 30, attempt=2)),
+    record(11.5, measured("c0002", "studio-2", 20)),
+    record(11.5, measured("c0001", "studio-2", 5)),
     record(12.0, verified("c0001", "studio-2", 25, 30)),
     record(12.0, events.SegmentEncoded(0, FrameRange(0, 60))),
     record(12.5, events.AudioMixed(2)),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from capture.cgroups import Allowance, memory_pressure, read
+from capture.cgroups import Allowance, memory_pressure, read, tightest
 
 MIB = 1024 * 1024
 V2 = "31 23 0:28 {root} /sys/fs/cgroup rw shared:9 - cgroup2 cgroup2 rw\n"
@@ -78,6 +78,44 @@ def test_damaged_files_limit_nothing(tmp_path: Path) -> None:
     files = {"cpu.max": "rubbish\n", "memory.max": "", "memory.current": "x"}
     host = draw(tmp_path, groups="0::/\n", mounts=V2.format(root="/"), files=files)
     assert read(host) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("groups", "mounts", "files"),
+    [
+        (
+            "0::/a/b\n",
+            V2.format(root="/"),
+            {
+                "a/cpu.max": "150000 100000\n",
+                "a/cpu.stat": "usage_usec 2500000\nuser_usec 1\n",
+                "a/b/cpu.max": "400000 100000\n",
+                "a/b/cpu.stat": "usage_usec 7\n",
+            },
+        ),
+        (
+            "3:cpu,cpuacct:/a\n0::/\n",
+            V1.format(root="/"),
+            {
+                "cpu,cpuacct/a/cpu.cfs_quota_us": "150000\n",
+                "cpu,cpuacct/a/cpu.cfs_period_us": "100000\n",
+                "cpu,cpuacct/a/cpuacct.usage": "2500000000\n",
+            },
+        ),
+    ],
+    ids=["version 2", "version 1"],
+)
+def test_the_group_with_the_least_quota_says_what_was_used(
+    tmp_path: Path, groups: str, mounts: str, files: dict[str, str]
+) -> None:
+    group = tightest(draw(tmp_path, groups=groups, mounts=mounts, files=files))
+    assert group is not None
+    assert (group.quota, group.folder.name, group.used_ms()) == (1.5, "a", 2500)
+
+
+def test_a_quota_without_a_count_beside_it_says_nothing(tmp_path: Path) -> None:
+    files = {"cpu,cpuacct/a/cpu.cfs_quota_us": "50000\n", "cpu,cpuacct/a/cpu.cfs_period_us": "100000\n"}
+    assert tightest(draw(tmp_path, groups="3:cpu,cpuacct:/a\n", mounts=V1.format(root="/"), files=files)) is None
 
 
 PRESSURE = "some avg10={} avg60=0.00 avg300=0.00 total=5\nfull avg10=99.00 avg60=0.00 avg300=0.00 total=1\n"

@@ -14,10 +14,11 @@ from capture import chunk as chunks
 from capture.chunk import Action, Chunk, Dismiss, Give, Hire, Inspect, Tell
 from capture.climb import fixed
 from capture.faults import Fault, FaultCode, Retry
-from capture.protocol import Captured, Done, Failed, FrameFile, FrameRange, Note, Resized, Trimmed
+from capture.protocol import Captured, Done, Failed, FrameFile, FrameRange, Note, Resized, Spent, Stages, Trimmed
 from capture.trouble import MARGIN_S
 
 FRAMES = FrameRange(50, 82)
+CANCELLED = Fault(code=FaultCode.CANCELLED, message="cancelled by the coordinator")
 
 
 def make(*, workers: int = 2, frames: FrameRange = FRAMES, todo: tuple[FrameRange, ...] = ()) -> Chunk:
@@ -39,6 +40,22 @@ def write(chunk: Chunk, worker: int, frames: FrameRange, now_s: float = 0.0) -> 
     for index in frames:
         assert chunk.wrote(worker, file(index), now_s) == []
     return chunk.finished(worker, frames, now_s)
+
+
+def took(frames: int) -> Stages:
+    return Stages(frames=frames, seek=Spent(frames, 0.1), screenshot=Spent(frames, 2.5))
+
+
+def test_what_blocks_took_is_told_when_the_chunk_ends_however_it_does() -> None:
+    chunk = running()
+    chunk.finished(1, FrameRange(50, 58), 1.0, took(8))
+    chunk.finished(2, FrameRange(58, 66), 1.0, took(8))
+    chunk.finished(2, FrameRange(58, 66), 1.0, took(8))  # not its block any more
+    total = Stages(frames=16, seek=Spent(16, 0.2), screenshot=Spent(16, 5.0))
+    assert chunk.inspected([], 2.0)[-1] == Tell(Done("c1", 1, total))
+    chunk = running()
+    chunk.finished(1, FrameRange(50, 58), 1.0, took(8))
+    assert chunk.cancel()[-1] == Tell(Failed("c1", 1, CANCELLED, took(8)))
 
 
 def fault(code: FaultCode, frame: int | None = None) -> Fault:

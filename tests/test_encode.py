@@ -1,10 +1,12 @@
 import asyncio
+import dataclasses
 import hashlib
 import os
 import shlex
-import shutil
 import signal
+import struct
 import subprocess
+import zlib
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from capture import ivf
 from capture.protocol import FrameRange, ImageFormat
 from fleet import encode
 from fleet.errors import FleetError, VerificationError
 from fleet.formats import FORMATS
-from fleet.model import Quality
+from fleet.model import Plan, Quality
 
 TAIL = (
     "-map_metadata -1 -pix_fmt yuv420p -preset {preset} -threads 4 -video_track_timescale 90000 "
@@ -47,10 +50,10 @@ def sha256(file: Path) -> str:
 )
 def test_mp4_from_jpeg(quality: Quality, crf: int, preset: str, params: str) -> None:
     assert command(quality=quality) == (
-        "ffmpeg -f image2pipe -err_detect crccheck+explode -framerate 30/1 -vcodec mjpeg -i pipe:0 -filter_complex "
+        "ffmpeg -f ivf -err_detect crccheck+explode -fpsprobesize 0 -vcodec mjpeg -i pipe:0 -filter_complex "
         "[0]colorspace=format=yuv420p:iprimaries=bt709:irange=pc:ispace=bt470bg:itrc=bt709:primaries=bt709:range=tv:"
-        f"space=bt709:trc=bt709[s0] -map [s0] -f mp4 -bf 0 -c:v libx264 {TAGS} -crf {crf} -fflags +bitexact "
-        f"-flags +bitexact {TAIL.format(preset=preset, params=params)}"
+        f"space=bt709:trc=bt709[s0];[s0]fps=30/1[s1] -map [s1] -f mp4 -bf 0 -c:v libx264 {TAGS} -crf {crf} "
+        f"-fflags +bitexact -flags +bitexact {TAIL.format(preset=preset, params=params)}"
     )
 
 
@@ -127,31 +130,90 @@ def test_a_segment_is_the_same_bytes_twice_and_one_closed_gop(tmp_path: Path) ->
     ids=str,
 )
 def test_stills_that_are_decoded_once_for_many_frames_give_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, image: ImageFormat, counts: tuple[int, ...]
+    tmp_path: Path, name: str, image: ImageFormat, counts: tuple[int, ...]
 ) -> None:
     suffix = "jpg" if image is ImageFormat.JPEG else "png"
-    different = media.make_stills(tmp_path / "stills", len(counts), suffix=suffix)
-    frames = [still for still, count in zip(different, counts, strict=True) for _ in range(count)]
-    frames = [Path(shutil.copy(still, tmp_path / f"{n}.{suffix}")) for n, still in enumerate(frames)]
-    plan = media.make_plan(len(frames), segment=len(frames), format=name, image=image, fps=Fraction(24000, 1001))
-    once, each = tmp_path / f"once.{name}", tmp_path / f"each.{name}"
-    shown = encode.stills(plan, FrameRange(0, len(frames)), frames)
-    assert [(still.frame, still.count) for still in shown] == [(sum(counts[:n]), counts[n]) for n in range(len(counts))]
-    asyncio.run(encode.run(plan, FrameRange(0, len(frames)), frames, once))
-    monkeypatch.setattr(encode, "_is_same", lambda *_: False)
-    asyncio.run(encode.run(plan, FrameRange(0, len(frames)), frames, each))
-    assert sha256(once) == sha256(each)
+    pictures = [still.read_bytes() for still in media.make_stills(tmp_path / "stills", len(counts), suffix=suffix)]
+    repeated = [picture for picture, count in zip(pictures, counts, strict=True) for _ in range(count)]
+    marked = [rewritten(picture, number) for number, picture in enumerate(repeated)]
+    plan = media.make_plan(
+        len(repeated), segment=len(repeated), format=name, image=image, fps=Fraction(24000, 1001), width=64, height=36
+    )
+    outputs = []
+    for kind, frames in (("once", repeated), ("each", marked)):
+        files = [tmp_path / f"{kind}-{number}.{suffix}" for number in range(len(frames))]
+        for file, frame in zip(files, frames, strict=True):
+            file.write_bytes(frame)
+        outputs.append(tmp_path / f"{kind}.{name}")
+        asyncio.run(encode.run(plan, FrameRange(0, len(files)), files, outputs[-1]))
+    assert sha256(outputs[0]) == sha256(outputs[1])
 
 
-def test_frames_are_one_still_only_in_a_row_and_where_stills_are_not_kept(tmp_path: Path) -> None:
-    for name, content in (("a", b"same"), ("b", b"same"), ("c", b"else"), ("d", b"same")):
-        (tmp_path / name).write_bytes(content)
-    os.link(tmp_path / "d", tmp_path / "e")
-    frames = [tmp_path / name for name in "abcde"]
-    span = FrameRange(10, 15)
-    assert [(s.frame, s.count) for s in encode.stills(media.make_plan(15), span, frames)] == [(10, 2), (12, 1), (13, 2)]
-    kept = encode.stills(media.make_plan(15, format="gif", image=ImageFormat.PNG), span, frames)
-    assert [(still.frame, still.count) for still in kept] == [(frame, 1) for frame in span]
+def rewritten(picture: bytes, number: int) -> bytes:
+    """The same picture in other bytes: a JPEG with a comment, a PNG with its data in two parts."""
+    if picture.startswith(b"\xff\xd8"):
+        return picture[:2] + b"\xff\xfe\x00\x04" + number.to_bytes(2, "big") + picture[2:]
+    at = picture.index(b"IDAT")
+    content, rest = picture[at + 4 :], picture[at + 8 + int.from_bytes(picture[at - 4 : at], "big") :]
+    content = content[: len(content) - len(rest) - 4]
+    return picture[: at - 4] + idat(content[: number + 1]) + idat(content[number + 1 :]) + rest
+
+
+def idat(content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + b"IDAT" + content + struct.pack(">I", zlib.crc32(b"IDAT" + content))
+
+
+def packets(plan: Plan, files: list[Path]) -> list[tuple[int, bytes]]:
+    """What a stream is fed after its header: places and pictures."""
+
+    async def file_of(frame: int) -> Path:
+        return files[frame - 10]
+
+    async def read() -> list[bytes]:
+        return [data async for data in encode._feed(plan, FrameRange(10, 10 + len(files)), file_of, [])]
+
+    fed = asyncio.run(read())
+    if FORMATS[plan.format].keeps_stills:
+        return [(10 + place, data) for place, data in enumerate(fed)]
+    assert fed[0] == ivf.header(plan.image, plan.image_width, plan.image_height, plan.fps)
+    return [(10 + int.from_bytes(data[4:12], "little"), data[12:]) for data in fed[1:]]
+
+
+@pytest.mark.ffmpeg
+def test_repeats_in_a_row_are_sent_once_and_the_last_frame_ends_them(tmp_path: Path) -> None:
+    a, b = (still.read_bytes() for still in media.make_stills(tmp_path / "stills", 2, suffix="png"))
+    files = [tmp_path / str(number) for number in range(6)]
+    for file, content in zip(files, (a, a, b, a, a, a), strict=True):
+        file.write_bytes(content)
+    plan = media.make_plan(20, image=ImageFormat.PNG)
+    assert packets(plan, files) == [(10, a), (12, b), (13, a), (15, a)]
+    kept = packets(dataclasses.replace(plan, format="gif"), files)
+    assert [frame for frame, _ in kept] == [10, 11, 12, 13, 14, 15]
+
+
+@pytest.mark.ffmpeg
+def test_frames_are_encoded_while_they_come(tmp_path: Path) -> None:
+    files = media.make_stills(tmp_path / "stills", 4)
+    plan, span = media.make_plan(4), FrameRange(0, 4)
+
+    async def scenario() -> None:
+        is_asked, may_come = asyncio.Event(), asyncio.Event()
+
+        async def file_of(frame: int) -> Path:
+            if frame == 3:
+                is_asked.set()
+                await may_come.wait()
+            return files[frame]
+
+        running = asyncio.create_task(encode.stream(plan, span, file_of, tmp_path / "slow.mp4"))
+        await media.wait_for_process(f"file:{tmp_path}/slow.mp4.part")
+        await is_asked.wait()
+        may_come.set()
+        await running
+
+    asyncio.run(scenario())
+    asyncio.run(encode.run(plan, span, files, tmp_path / "whole.mp4"))
+    assert sha256(tmp_path / "slow.mp4") == sha256(tmp_path / "whole.mp4")
 
 
 def damaged(data: bytes, kind: str) -> bytes:
@@ -203,8 +265,10 @@ def test_a_killed_encoder_leaves_nothing_and_can_be_run_again(tmp_path: Path) ->
     async def scenario() -> None:
         running = asyncio.create_task(encode.run(plan, FrameRange(0, 10), stills, output))
         pid = await media.wait_for_process(f"file:{output}.part")
+        fifo = await asyncio.to_thread(stills[5].open, "wb", buffering=0)  # until it is to be read
         os.kill(pid, signal.SIGKILL)
-        await asyncio.to_thread(stills[5].write_bytes, still.read_bytes())
+        with fifo:
+            await asyncio.to_thread(fifo.write, still.read_bytes())
         with pytest.raises(FleetError, match=r"segment 0:10: ffmpeg ended with -9: .*SIGKILL"):
             await running
 

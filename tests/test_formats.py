@@ -25,7 +25,8 @@ EXACT = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
 TAGS = "-color_primaries bt709 -color_range tv -color_trc bt709 -colorspace bt709"
 FRAME_TAGS = "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv"
 END = "-hide_banner -loglevel error"
-INPUT = "ffmpeg -f image2pipe -err_detect crccheck+explode -framerate 30/1 -vcodec {decoder} -i pipe:0"
+INPUT = "ffmpeg -f ivf -err_detect crccheck+explode -fpsprobesize 0 -vcodec {decoder} -i pipe:0"
+STILLS = "ffmpeg -f image2pipe -err_detect crccheck+explode -framerate 30/1 -vcodec {decoder} -i pipe:0"
 COMPOSITION = Composition(name="launch", document="<html></html>", width=640, height=360, duration_s=Fraction(5))
 
 
@@ -38,7 +39,8 @@ def make_plan(name: str, count: int = 60, **changes: Any) -> Plan:
 def segment_command(name: str, **changes: Any) -> str:
     made = make_plan(name, **changes)
     text = shlex.join(encode.command(made, "o.part")).replace("'", "")
-    return text.removeprefix(INPUT.format(decoder="mjpeg" if made.image is ImageFormat.JPEG else "png") + " ")
+    given = STILLS if FORMATS[name].keeps_stills else INPUT
+    return text.removeprefix(given.format(decoder="mjpeg" if made.image is ImageFormat.JPEG else "png") + " ")
 
 
 def join_commands(name: str, **changes: Any) -> list[str]:
@@ -49,7 +51,7 @@ def join_commands(name: str, **changes: Any) -> list[str]:
 def to_709(pixels: str) -> str:
     return (
         f"-filter_complex [0]scale={EXACT}:out_color_matrix=bt709:out_range=tv[s0];[s0]format={pixels}[s1];"
-        f"[s1]{FRAME_TAGS}[s2] -map [s2]"
+        f"[s1]{FRAME_TAGS}[s2];[s2]fps=30/1[s3] -map [s3]"
     )
 
 
@@ -71,7 +73,7 @@ def test_mov_segments_are_prores_4444() -> None:
 
 def test_h265_segments_have_the_tag_that_players_know() -> None:
     assert segment_command("mp4-h265").endswith(
-        f"-map [s0] -f mp4 -c:v libx265 {TAGS} -crf 18 -fflags +bitexact -flags +bitexact -map_metadata -1 "
+        f"-map [s1] -f mp4 -c:v libx265 {TAGS} -crf 18 -fflags +bitexact -flags +bitexact -map_metadata -1 "
         "-pix_fmt yuv420p -preset medium -tag:v hvc1 -video_track_timescale 90000 -x265-params log-level=error:info=0:"
         "scenecut=0:open-gop=0:bframes=0:keyint=60:min-keyint=60:pools=4:frame-threads=2 "
         f"file:o.part {END} -xerror -progress pipe:1 -y"

@@ -63,6 +63,27 @@ def test_frames_that_replace_others_are_those_in_the_film(tmp_path: Path, is_enc
 
 
 @pytest.mark.ffmpeg
+def test_an_encoder_that_has_taken_what_is_retracted_begins_again(tmp_path: Path) -> None:
+    plan = media.make_plan(COUNT)
+    directory = RunDirectory(tmp_path / "run")
+    draw(directory, "c0001", RED)
+    draw(directory, "c0002", GREEN)
+
+    async def scenario() -> tuple[Path, ...]:
+        pipeline = Pipeline(plan, directory, lambda _: None)
+        pipeline.add("c0001", ALL, FrameRange(0, 3))
+        running = asyncio.create_task(pipeline.run())
+        await media.wait_for_process(f"file:{directory.segments}/segment_00000.mp4.part")
+        pipeline.retract(retracted(FrameRange(0, 3)))
+        pipeline.add("c0002", ALL, ALL)
+        pipeline.close()
+        return await running
+
+    (only,) = asyncio.run(scenario())
+    assert media.rgb(only)[1] > 150 > media.rgb(only)[0]
+
+
+@pytest.mark.ffmpeg
 def test_a_segment_that_a_crash_left_of_retracted_frames_is_not_used(tmp_path: Path) -> None:
     plan = media.make_plan(COUNT, segment=2)
     directory = RunDirectory(tmp_path / "run")

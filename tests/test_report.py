@@ -9,6 +9,16 @@ from events_support import FINISHED, RUN, STARTED, changed, done, ordered, ready
 from capture.protocol import FrameRange
 from fleet import report
 
+# Of a frame, in the mean of 25.
+STAGES = {
+    "frames": 25,
+    "seek": {"messages": 1.0, "ms": 3.0},
+    "paint": {"messages": 0.0, "ms": 0.0},
+    "screenshot": {"messages": 1.0, "ms": 40.0},
+    "transfer": {"messages": 0.0, "ms": 0.0},
+    "write": {"messages": 0.0, "ms": 0.12},
+}
+
 
 def test_a_run_with_a_loss_a_fault_and_a_refusal() -> None:
     folded = report.fold(RUN)
@@ -37,6 +47,7 @@ def test_a_run_with_a_loss_a_fault_and_a_refusal() -> None:
         "segments_encoded": 1,
         "audio_tracks": 2,
         "mode": {"mode": "begin_frame", "browser": "Chromium 156", "why": "every host can"},
+        "gl": None,
         "stepping": None,
         "pixels": None,
         "times_s": {
@@ -46,12 +57,16 @@ def test_a_run_with_a_loss_a_fault_and_a_refusal() -> None:
             "capture": 9.0,
             "encode": 0.0,
             "tail": 1.0,
+            "tail_encode": 0.0,
+            "tail_join": 1.0,
         },
         "frames_per_s": 4.62,
+        "stages": STAGES,
         "warnings": [{"where": "index.html:12", "message": "no font `Foo`"}],
         "evidence": [],
         "audit": {"frames": 0, "equal": 0},
         "seams": {"drawn": 0, "equal": 0},
+        "cores": [],
     }
     assert [(host["name"], host["state"], host["frames"], host["losses"]) for host in hosts] == [
         ("attic", "refused", 0, 0),
@@ -71,6 +86,7 @@ def test_a_run_with_a_loss_a_fault_and_a_refusal() -> None:
         "frames": 35,
         "busy_s": 10.0,
         "frames_per_s": 3.5,
+        "stages": STAGES,
         "chunks": 2,
         "losses": 0,
         "faults": [

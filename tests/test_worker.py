@@ -129,6 +129,23 @@ def test_frames_are_numbered_in_their_chunk_show_their_absolute_number_and_match
 
 
 @pytest.mark.browser
+def test_a_page_that_is_only_slow_is_drawn_once_a_frame_after_a_jump_too(tmp_path: Path) -> None:
+    slow = "<script>addEventListener('hf-seek', () => { let x = 0; for (let n = 0; n < 3e7; n++) x ^= n; });</script>"
+    with running() as worker:
+        worker.send(setup(tmp_path, support.COMPOSITION + slow))
+        assert worker.receive() == Ready(("frame_loop",))
+        worker.frames_of(block(tmp_path, 0, 2, 0))
+        worker.send(block(tmp_path, 10, 13, 0))
+        while not isinstance(done := worker.receive(), BlockDone):
+            assert isinstance(done, FrameWritten)
+    stages = done.stages
+    assert (stages.frames, stages.paint.messages, stages.screenshot.messages) == (3, 0, 3)
+    # Asked again while it ran whether it waits for anything, at most once: the answer comes when its script has ended.
+    assert 3 <= stages.seek.messages <= 6
+    assert min(stages.seek.ms, stages.screenshot.ms, stages.transfer.ms, stages.write.ms) > 0
+
+
+@pytest.mark.browser
 def test_missing_and_damaged_files_are_captured_again_into_the_same_names_with_the_same_bytes(tmp_path: Path) -> None:
     chunk, directory, image = FrameRange(50, 66), tmp_path / "frames", ImageFormat.PNG
     with running() as worker:

@@ -6,7 +6,7 @@ A new message stands in the union of `messages` as well.
 from dataclasses import dataclass
 
 from capture.faults import Fault
-from capture.protocol.values import BrowserFacts, FrameFile, HostFacts
+from capture.protocol.values import UNMEASURED, BrowserFacts, CoreUse, FrameFile, HostFacts, Rendition, Stages
 
 WORKERS_MAX = 1024  # the most that a hosts file may ask for
 
@@ -67,6 +67,13 @@ class Canaried:
     """Answers Canary: the first of the frames, as many as there was time for; no file is kept."""
 
     frames: tuple[FrameFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GlTried:
+    """Answers TryGl, one rendition for each backend."""
+
+    renditions: tuple[Rendition, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,10 +153,11 @@ class Trimmed:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Every frame of the order has been announced."""
+    """Every frame of the order has been announced; `stages` is what finished blocks took."""
 
     chunk: str
     attempt: int
+    stages: Stages = UNMEASURED
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +167,7 @@ class Failed:
     chunk: str
     attempt: int
     fault: Fault
+    stages: Stages = UNMEASURED
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +181,10 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """Answers Ping."""
+    """Answers Ping; `use` is what the host's cores did since that was last asked, if it was and can be said."""
 
     sequence: int
+    use: CoreUse | None = None
 
 
 @dataclass(frozen=True, slots=True)

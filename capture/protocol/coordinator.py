@@ -5,7 +5,7 @@ A new message stands in the union of `messages` as well.
 
 from dataclasses import dataclass
 
-from capture.protocol.values import PAGE_LIMIT_S, FrameRange, Limits, RenderSpec
+from capture.protocol.values import PAGE_LIMIT_S, FrameRange, GlBackend, Limits, RenderSpec
 
 CANARIES_MAX = 16  # they are captured before anything that counts
 
@@ -49,6 +49,8 @@ class Offer:
 class Probe:
     """Asks what the browser can do; needs no lock. Answered by Probed, or Failed with an empty chunk."""
 
+    is_fresh: bool = False  # tried now, whatever an earlier agent found with this very browser
+
 
 @dataclass(frozen=True, slots=True)
 class Examine:
@@ -74,6 +76,35 @@ class Canary:
     def __post_init__(self) -> None:
         if not 0 < len(self.frames) <= CANARIES_MAX or list(self.frames) != sorted(set(self.frames)):
             raise ValueError(f"no canary frames: {self.frames[:10]}")
+
+
+@dataclass(frozen=True, slots=True)
+class TryGl:
+    """Asks how these backends draw these ascending frames beside SwiftShader. Answered by GlTried, or Failed.
+
+    The bundle is there. `spec.gl` is SwiftShader.
+    """
+
+    spec: RenderSpec
+    backends: tuple[GlBackend, ...]
+    frames: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not 1 < len(self.frames) <= CANARIES_MAX or list(self.frames) != sorted(set(self.frames)):
+            raise ValueError(f"no frames to try backends with: {self.frames[:10]}")
+        if not self.backends or len(set(self.backends)) != len(self.backends):
+            raise ValueError(f"no backends to try: {self.backends[:10]}")
+
+
+@dataclass(frozen=True, slots=True)
+class Warm:
+    """Starts browsers for this spec while its bundle arrives; about so many `frames` are to come. Not answered.
+
+    Capture of another spec ends them.
+    """
+
+    spec: RenderSpec
+    frames: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +169,7 @@ class Ping:
     """Sign of life; answered by Pong."""
 
     sequence: int
+    asks_use: bool = False  # of the host's cores
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from capture.protocol.agent import (
     Examined,
     Facts,
     Failed,
+    GlTried,
     Granted,
     Loaded,
     Missing,
@@ -43,6 +44,8 @@ from capture.protocol.coordinator import (
     Prepare,
     Probe,
     Trim,
+    TryGl,
+    Warm,
 )
 from capture.protocol.worker import (
     Block,
@@ -50,6 +53,7 @@ from capture.protocol.worker import (
     BlockFailed,
     FrameWritten,
     Misjudged,
+    Open,
     Ready,
     SeamDrawn,
     Setup,
@@ -68,23 +72,25 @@ class ProtocolError(Exception):
 
 
 ToAgent = (
-    Hello | Acquire | Prepare | Offer | Probe | Examine | Canary | Capture | Cancel | Trim | Ack | Clean | Ping | Bye
+    Hello | Acquire | Prepare | Offer | Probe | Examine | Canary | TryGl
+    | Warm | Capture | Cancel | Trim | Ack | Clean | Ping | Bye
 )  # fmt: skip
 FromAgent = (
-    Facts | Granted | Denied | Missing | Prepared | Probed | Examined | Canaried | Loaded
+    Facts | Granted | Denied | Missing | Prepared | Probed | Examined | Canaried | GlTried | Loaded
     | Cleaned | Started | Resized | Captured | Seam | Trimmed | Done | Failed | Note | Pong | Stopping
 )  # fmt: skip
-ToWorker = Setup | Block
+ToWorker = Setup | Open | Block
 FromWorker = Ready | Stepped | SeamDrawn | FrameWritten | Misjudged | BlockDone | BlockFailed | Note
 Message = ToAgent | FromAgent | ToWorker | FromWorker
 
 _KINDS: dict[str, type[Message]] = {
     kind.__name__.lower(): kind
     for kind in (
-        Hello, Acquire, Prepare, Offer, Probe, Examine, Canary, Capture, Cancel, Trim, Ack, Clean, Ping, Bye,
-        Facts, Granted, Denied, Missing, Prepared, Probed, Examined, Canaried, Loaded,
+        Hello, Acquire, Prepare, Offer, Probe, Examine, Canary, TryGl,
+        Warm, Capture, Cancel, Trim, Ack, Clean, Ping, Bye,
+        Facts, Granted, Denied, Missing, Prepared, Probed, Examined, Canaried, GlTried, Loaded,
         Cleaned, Started, Resized, Captured, Seam, Trimmed, Done, Failed, Note, Pong, Stopping,
-        Setup, Block, Ready, Stepped, SeamDrawn, FrameWritten, Misjudged, BlockDone, BlockFailed,
+        Setup, Open, Block, Ready, Stepped, SeamDrawn, FrameWritten, Misjudged, BlockDone, BlockFailed,
     )
 }  # fmt: skip
 

@@ -1,6 +1,7 @@
 """The values that messages carry: frame ranges, the render spec, the facts of hosts and browsers. Pure: no I/O."""
 
 import enum
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -8,7 +9,10 @@ from fractions import Fraction
 
 CORES_MAX = 8192  # what Linux itself can be built for
 PATH_MAX = 1000
+STEPS_MAX = 2000  # a day of samples that grow with the time that has passed is half of it
+PLACE_MAX = 40
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+EQUAL_DB = 99.0  # of pictures that are the same, whose PSNR is infinite
 # How long a page may take to get ready, and for one frame: a heavy WebGL page has needed 6 s for a jump.
 PAGE_LIMIT_S = 60.0
 
@@ -69,6 +73,14 @@ class CaptureMode(enum.Enum):
     SCREENSHOT = "screenshot"
 
 
+class GlBackend(enum.Enum):
+    """What draws WebGL, and what puts layers together; one for the whole render."""
+
+    SWIFTSHADER = "swiftshader"  # comes with Chromium, and draws the same on every CPU
+    VULKAN = "vulkan"  # the host's Vulkan driver draws WebGL: Mesa's on the CPU, or that of a GPU
+    GPU = "gpu"  # a GPU draws everything
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderSpec:
     """All that decides a pixel besides the browser build: equal specs give equal frames."""
@@ -83,6 +95,7 @@ class RenderSpec:
     jpeg_quality: int
     mode: CaptureMode
     has_webgl: bool = True
+    gl: GlBackend = GlBackend.SWIFTSHADER
     sequential: bool = False  # pixels depend on earlier frames: sessions step through every one from 0
     document: str = "index.html"
     scale: int = 1  # pixels a side of the picture for one CSS pixel
@@ -116,6 +129,79 @@ class FrameFile:
     def __post_init__(self) -> None:
         if self.index < 0 or self.size_bytes < 0 or not _DIGEST.fullmatch(self.sha256):
             raise ValueError(f"no frame file: {self.index}, {self.size_bytes} bytes, sha256 {self.sha256[:80]!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class FrameCost:
+    """What drawing a frame takes, on average: CPU time of all processes of the browser, and wall."""
+
+    cpu_ms: float = 0.0
+    wall_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendition:
+    """How a GL backend draws some frames, and how SwiftShader does on the same host; `fault` says why it does not."""
+
+    gl: GlBackend
+    renderer: str = ""  # as WebGL names it
+    frames: tuple[FrameFile, ...] = ()
+    decibels: tuple[float, ...] = ()  # PSNR of each frame against SwiftShader's, at most EQUAL_DB
+    cost: FrameCost = FrameCost()
+    swiftshader: FrameCost = FrameCost()
+    fault: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.decibels) != len(self.frames):
+            raise ValueError(f"{len(self.decibels)} comparisons of {len(self.frames)} frames")
+
+
+class Stage(enum.Enum):
+    """What a worker is busy with while it captures."""
+
+    SEEK = "seek"  # the page goes to the frame
+    PAINT = "paint"  # layout and paint without a picture: what a page needs beside them, and looks for changes
+    SCREENSHOT = "screenshot"
+    TRANSFER = "transfer"  # reading, parsing and decoding what the browser says
+    WRITE = "write"  # looking the picture over, its digest, its file
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What one stage took: DevTools commands, and milliseconds of its worker."""
+
+    messages: int = 0
+    ms: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.messages < 0 or not 0 <= self.ms < math.inf:
+            raise ValueError(f"nothing takes that: {self.messages} messages, {self.ms} ms")
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(self.messages + other.messages, round(self.ms + other.ms, 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stages:
+    """What frames took, by stage. Times of workers side by side add up: they are no wall."""
+
+    frames: int = 0
+    seek: Spent = Spent()
+    paint: Spent = Spent()
+    screenshot: Spent = Spent()
+    transfer: Spent = Spent()
+    write: Spent = Spent()
+
+    def __post_init__(self) -> None:
+        if self.frames < 0:
+            raise ValueError(f"no number of frames: {self.frames}")
+
+    def __add__(self, other: "Stages") -> "Stages":
+        sums = {stage.value: getattr(self, stage.value) + getattr(other, stage.value) for stage in Stage}
+        return Stages(frames=self.frames + other.frames, **sums)
+
+
+UNMEASURED = Stages()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,3 +270,24 @@ class BrowserFacts:
     gl_vendor: str
     gl_renderer: str
     has_sandbox: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoreUse:
+    """How busy `cores` were in consecutive steps, the last of which ends as this is said.
+
+    `busy_ms` are core-milliseconds. Who says the same `place` speaks of the same cores: two agents, or the coordinator.
+    """
+
+    place: str
+    cores: float
+    steps_ms: tuple[int, ...]
+    busy_ms: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not 0 < self.cores <= CORES_MAX:
+            raise ValueError(f"cores that no host has: {self.cores}")
+        if len(self.steps_ms) != len(self.busy_ms) or len(self.steps_ms) > STEPS_MAX or len(self.place) > PLACE_MAX:
+            raise ValueError(f"{len(self.steps_ms)} steps, {len(self.busy_ms)} of them busy, at {self.place[:80]!r}")
+        if min((*self.steps_ms, 1)) < 1 or min((*self.busy_ms, 0)) < 0:
+            raise ValueError("steps without length, or time that was given back")

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from fleet.model import Gl
+
 # Host names become file names, ssh aliases and columns of an 80-column table.
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
 ADDRESS = r"[A-Za-z0-9:][A-Za-z0-9._:%-]{0,252}"
@@ -175,6 +177,13 @@ def _transport(value: object) -> str:
     return str(value)
 
 
+def _gl(value: object) -> Gl:
+    try:
+        return Gl(value)
+    except ValueError:
+        raise ValueError(f'must be "auto", "swiftshader" or "gpu", not {show(value)}') from None
+
+
 _plain_address = _text("a name or an address", ADDRESS)
 _template = _text("a name or an address", r"[A-Za-z0-9{:][A-Za-z0-9._:%{}+-]{0,252}")
 
@@ -230,6 +239,7 @@ SETTINGS: dict[str, Key] = CONNECTION | {
         _texts("flags", r"--[^\x00-\x1f\x7f]+"), 'chromium_args = ["--disable-dev-shm-usage"]', "extra flags"
     ),
     "sandbox": Key(_flag, "sandbox = true", "false only for hosts where Chromium's sandbox cannot work"),
+    "gl": Key(_gl, 'gl = "auto"', '"gpu" where there is one, if it draws the same faster; "swiftshader" never changes'),
     "rsync": Key(_command, 'rsync = "rsync"', "rsync on the host"),
     "workdir": Key(_file, 'workdir = "~/.cache/fleetrender"', "where the host keeps bundles and frames"),
     "env": Key(_table, 'env = { LANG = "C.UTF-8" }', "environment of the host's workers; merged key by key"),
