@@ -328,7 +328,7 @@ def _first(inbox: "queue.Queue[_Event]") -> protocol.Hello:
 
 
 def _site(workspace: store.Workspace, hello: protocol.Hello, facts: protocol.HostFacts) -> foreman.Site:
-    limit = hello.limits.memory_bytes
+    limit_bytes = hello.limits.memory_bytes
     return foreman.Site(
         workspace=workspace,
         run=hello.run,
@@ -339,7 +339,7 @@ def _site(workspace: store.Workspace, hello: protocol.Hello, facts: protocol.Hos
         chromium_args=hello.chromium_args,
         sandbox=hello.sandbox,
         page_limit_s=hello.page_limit_s,
-        memory_available=lambda: min(probe.memory_available(), limit or sys.maxsize),
+        memory=lambda: pool.Memory(probe.memory_available(), limit_bytes, probe.memory_pressure()),
         oom_kills=probe.oom_kills,
     )
 

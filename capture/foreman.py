@@ -6,6 +6,7 @@ One chunk at a time; orders that arrive meanwhile wait. Workers stay warm betwee
 import contextlib
 import dataclasses
 import itertools
+import math
 import os
 import time
 from collections import deque
@@ -15,6 +16,7 @@ from typing import assert_never
 
 from capture import chunk, pool, protocol, store
 from capture.chunk import Chunk, Dismiss, Give, Hire, Inspect, Tell
+from capture.climb import Climb
 from capture.crew import Crew, Gone, Said
 from capture.faults import Fault, FaultCode
 from capture.journal import Journal
@@ -37,6 +39,8 @@ from capture.protocol import (
 WAITING_MAX = 4
 # A chunk is not begun with less: its frames, a browser's profile and what others write meanwhile need room.
 DISK_FREE_MIN_BYTES = 512 * 1024 * 1024
+# Memory is looked at so often while workers may come and go; a look costs about a millisecond.
+MEMORY_LOOK_S = 1.0
 Order = protocol.Warm | Capture | protocol.Cancel | Trim | protocol.Ack
 _KILLED = (FaultCode.BROWSER_CRASHED, FaultCode.WORKER_DIED)
 
@@ -54,7 +58,7 @@ class Site:
     chromium_args: tuple[str, ...]
     sandbox: bool
     page_limit_s: float
-    memory_available: Callable[[], int]
+    memory: Callable[[], pool.Memory]
     oom_kills: Callable[[], int]
 
 
@@ -63,6 +67,8 @@ class _Active:
     chunk: Chunk
     journal: Journal
     oom_kills: int
+    is_watched: bool  # for memory that runs short
+    looked_s: float = -math.inf
 
 
 class Foreman:
@@ -74,6 +80,7 @@ class Foreman:
         self._send = send
         self._numbers = itertools.count(1)
         self._ceiling = site.workers_max
+        self._climb = Climb()
         self._active: _Active | None = None
         self._waiting: deque[Capture] = deque()
         self._journals: dict[str, Journal] = {}
@@ -188,12 +195,14 @@ class Foreman:
             sandbox=self._site.sandbox,
             browser_version=self._browser_version,
             page_limit_s=self._site.page_limit_s,
+            browser_bytes=pool.worker_memory_bytes(_pixels(spec)),
             watches_scripts=self._has_endless_script,
         )
 
     def tick(self, *, is_congested: bool) -> None:
         """Time has passed; call at least four times a second."""
         now_s = time.monotonic()
+        self._look_at_memory(now_s)
         self._decide(lambda active: active.chunk.tick(now_s))
         if not is_congested:
             self._decide(lambda active: active.chunk.flush(now_s))
@@ -228,8 +237,11 @@ class Foreman:
         warm = self._crew.warm(order.spec)
         self._crew.open()
         sizing = self._size(order.spec, sum(map(len, order.todo)) - len(kept), warm=len(warm))
-        capturing = Chunk(order, workers=sizing.workers, numbers=self._numbers, page_limit_s=self._site.page_limit_s)
-        active = self._active = _Active(capturing, journal, self._site.oom_kills())
+        # Sequential workers have gone through all frames before their own: what one knows, no other takes over.
+        is_free = sizing.is_reckoned and not order.spec.sequential
+        self._climb.begin(sizing.workers, most=self._ceiling, is_free=is_free)
+        capturing = Chunk(order, climb=self._climb, numbers=self._numbers, page_limit_s=self._site.page_limit_s)
+        active = self._active = _Active(capturing, journal, self._site.oom_kills(), is_watched=is_free)
         place = str(directory.relative_to(self._site.workspace.path))
         why = f"{sizing.why}{_warm_up(order)}"
         self._send(Started(chunk=order.chunk, attempt=order.attempt, directory=place, workers=sizing.workers, why=why))
@@ -239,12 +251,22 @@ class Foreman:
         return pool.decide(
             frames=frames,
             cores=self._site.cores,
-            memory_available_bytes=self._site.memory_available(),
+            memory=self._site.memory(),
             explicit=self._site.workers,
+            measured=self._climb.learnt,
             warm=warm,
             ceiling=self._ceiling,
-            pixels=spec.width * spec.height * spec.scale**2,
+            pixels=_pixels(spec),
         )
+
+    def _look_at_memory(self, now_s: float) -> None:
+        active = self._active
+        if active is None or not active.is_watched or now_s - active.looked_s < MEMORY_LOOK_S:
+            return
+        active.looked_s = now_s
+        memory, order = self._site.memory(), active.chunk.order
+        room = memory.room(running=active.chunk.target, pixels=_pixels(order.spec))
+        self._do(active, active.chunk.saw_memory(room, is_short=memory.is_short, now_s=now_s))
 
     def _decide(self, decide: Callable[[_Active], list[chunk.Action]]) -> None:
         if self._active is not None:
@@ -329,6 +351,10 @@ def _block(active: _Active, frames: protocol.FrameRange, *, repeats: bool) -> pr
     seam = order.seam if order.seam == frames.start - 1 else None
     directory = str(active.journal.directory)
     return protocol.Block(frames=frames, offset=order.frames.start, directory=directory, seam=seam, repeats=repeats)
+
+
+def _pixels(spec: protocol.RenderSpec) -> int:
+    return spec.image_width * spec.image_height
 
 
 def _warm_up(order: Capture) -> str:

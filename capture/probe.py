@@ -81,6 +81,11 @@ def memory_available() -> int:
     return by_host if by_group is None else min(by_host, by_group)
 
 
+def memory_pressure() -> float:
+    """The percentage of the last seconds in which some task waited for memory; 0 where the kernel does not say."""
+    return cgroups.memory_pressure()
+
+
 def oom_kills() -> int:
     """How many processes the kernel has killed for memory since it started; 0 where it does not say."""
     found = re.search(r"^oom_kill (\d+)$", _text("/proc/vmstat"), re.MULTILINE)

@@ -13,8 +13,9 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from capture import browser, cdp, frames, images, page, protocol
+from capture import browser, cdp, footprint, frames, images, page, protocol
 from capture.faults import CaptureError, Fault, FaultCode
+from capture.footprint import Footprint
 from capture.protocol import (
     Block,
     BlockDone,
@@ -23,6 +24,7 @@ from capture.protocol import (
     FrameWritten,
     FromWorker,
     Misjudged,
+    Note,
     Open,
     Ready,
     SeamDrawn,
@@ -185,9 +187,13 @@ class Worker:
             self._is_ready = True
             self._send(Ready(session.warnings))
         captured = 0
+        watched = Footprint(chromium.pid, limit_bytes=self._setup.browser_bytes, may_go=self._may_start_over)
         while True:
             self._block = self._block or self._next_block(chromium.connection)
             if needs_fresh_page(self._block, last=session.last, captured=captured):
+                return
+            if self._setup.browser_bytes and session.last is not None and watched.has_outgrown(time.monotonic()):
+                self._send(Note("info", "worker", "a fresh browser takes over: this one has come to hold much memory"))
                 return
             chromium.find_graphics()
             drawn = wanted(self._block, last=session.last)
@@ -209,6 +215,10 @@ class Worker:
         if not isinstance(message, Open):
             raise protocol.ProtocolError(f"expected open, got {type(message).__name__}")
         self._is_open = True
+
+    def _may_start_over(self) -> bool:
+        """A page that had to be stepped to where it is stays, unless the host runs out of memory."""
+        return not self._setup.spec.sequential or footprint.memory_is_short()
 
     def _next_block(self, connection: cdp.Connection) -> Block:
         message = self._next(connection)

@@ -18,7 +18,7 @@ CHUNKS_MAX = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crew:
-    """How many workers a chunk had on a host, and what bound that number."""
+    """How many workers a chunk had on a host, from its start or later on, and what bound that number."""
 
     workers: int
     why: str
@@ -102,14 +102,16 @@ def round_of(chunks: int, records: Iterable[events.Record], *, wall_s: float, fi
     """The round whose log is `records`."""
     records = list(records)
     folded = report.fold(records)
-    starts = [record.event for record in records if isinstance(record.event, events.ChunkStarted)]
+    crews = [
+        record.event for record in records if isinstance(record.event, events.ChunkStarted | events.WorkersChanged)
+    ]
     ready = [record.event for record in records if isinstance(record.event, events.HostReady)]
     return Round(
         chunks=chunks,
         wall_s=_rounded(wall_s),
         first_frame_s=_rounded(first_frame_s),
         chunks_s=tuple(_rounded(chunk["ended_s"] - chunk["ordered_s"]) for chunk in folded["chunks"]),
-        crews=_different(Crew(workers=start.workers, why=start.why) for start in starts),
+        crews=_different(Crew(workers=crew.workers, why=crew.why) for crew in crews),
         machines=tuple(dict.fromkeys(Machine(one.host, one.cores, one.browser) for one in ready)),
         sha256=folded["sha256"],
         is_degraded=folded["degraded"],

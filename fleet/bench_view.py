@@ -26,7 +26,7 @@ class RoundsScreen:
     """A line for each round that is over; on a terminal also a bar for the one under way. Use it as a context."""
 
     def __init__(self, rounds: int, frames: int, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True, highlight=False, markup=False)
+        self._console = console or Console(stderr=True, highlight=False, markup=False, emoji=False)
         self._rounds = rounds
         self._frames = frames
         self._progress = Progress(
@@ -60,6 +60,7 @@ class RoundsScreen:
         """Its line instead of the bar."""
         if self._task is not None:
             self._progress.remove_task(self._task)
+            self._progress.refresh()  # or the bar stands below its line for a moment
         line = f"{self._title(number, done.chunks)}{done.wall_s:8.2f} s, first frame after {done.first_frame_s:.2f} s"
         self._console.print(line)
 

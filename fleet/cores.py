@@ -80,7 +80,7 @@ def _load(told: Sequence[Told], end_s: float) -> Load:
     # Whoever coordinates has seen the whole run; of several hosts in one place, one is as good as the other.
     is_coordinator = any(not event.host for _, event in told)
     teller = "" if is_coordinator else names[0]
-    cores = told[-1][1].use.cores
+    cores = next(event.use.cores for _, event in reversed(told) if event.host == teller)
     length_s = max(end_s, 1e-3) / BUCKETS
     busy_s, known_s = [0.0] * BUCKETS, [0.0] * BUCKETS
     for start_s, stop_s, share in _steps(told, teller):

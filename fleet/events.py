@@ -146,6 +146,18 @@ class ChunkStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkersChanged:
+    """The host found out that another number of workers is better for its chunk; `before` may have been on trial."""
+
+    chunk: str
+    host: str
+    attempt: int
+    before: int
+    workers: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkTrimmed:
     """The host leaves the frames of its chunk at or after `stop` to others."""
 
@@ -340,24 +352,24 @@ class RunFinished:
 
 Event = (
     RunStarted | HostReady | HostRefused | HostLost | ModeFixed | SteppingFixed | BackendFixed | PixelsFixed
-    | PageLoaded | BundlePushed | ChunkOrdered | ChunkStarted | ChunkTrimmed | FramesCaptured | FramesVerified
-    | ChunkDone | ChunkFailed | ChunkMeasured | RangeSized | RunDraining | HostDraining | HostStruck | Suspected
-    | Disagreed | FramesRetracted | SeamDrawn | SeamMatched | Audited | CoresUsed | SegmentEncoded | AudioMixed
-    | Warned | RunFinished
+    | PageLoaded | BundlePushed | ChunkOrdered | ChunkStarted | WorkersChanged | ChunkTrimmed | FramesCaptured
+    | FramesVerified | ChunkDone | ChunkFailed | RangeSized | RunDraining | HostDraining | HostStruck | Suspected
+    | Disagreed | FramesRetracted | SeamDrawn | SeamMatched | Audited | CoresUsed | ChunkMeasured
+    | SegmentEncoded | AudioMixed | Warned | RunFinished
 )  # fmt: skip
 
 _KINDS: dict[str, type[Event]] = {
     "run.started": RunStarted, "run.finished": RunFinished, "run.draining": RunDraining, "run.warned": Warned,
     "mode.fixed": ModeFixed, "stepping.fixed": SteppingFixed, "backend.fixed": BackendFixed,
     "pixels.fixed": PixelsFixed, "page.loaded": PageLoaded, "host.ready": HostReady, "host.refused": HostRefused,
-    "host.lost": HostLost, "bundle.pushed": BundlePushed, "chunk.ordered": ChunkOrdered,
-    "chunk.started": ChunkStarted, "chunk.trimmed": ChunkTrimmed, "chunk.captured": FramesCaptured,
-    "chunk.measured": ChunkMeasured, "chunk.verified": FramesVerified, "chunk.done": ChunkDone,
-    "chunk.failed": ChunkFailed, "host.draining": HostDraining, "range.sized": RangeSized,
-    "host.struck": HostStruck, "chunk.suspected": Suspected, "frame.disagreed": Disagreed,
-    "frames.retracted": FramesRetracted, "seam.drawn": SeamDrawn, "seam.matched": SeamMatched,
-    "frames.audited": Audited, "cores.used": CoresUsed, "segment.encoded": SegmentEncoded,
-    "audio.mixed": AudioMixed,
+    "host.lost": HostLost, "bundle.pushed": BundlePushed, "chunk.ordered": ChunkOrdered, "chunk.started": ChunkStarted,
+    "workers.changed": WorkersChanged, "chunk.trimmed": ChunkTrimmed, "chunk.captured": FramesCaptured,
+    "chunk.measured": ChunkMeasured,
+    "chunk.verified": FramesVerified, "chunk.done": ChunkDone, "chunk.failed": ChunkFailed,
+    "host.draining": HostDraining, "range.sized": RangeSized, "host.struck": HostStruck,
+    "chunk.suspected": Suspected, "frame.disagreed": Disagreed, "frames.retracted": FramesRetracted,
+    "seam.drawn": SeamDrawn, "seam.matched": SeamMatched, "frames.audited": Audited, "cores.used": CoresUsed,
+    "segment.encoded": SegmentEncoded, "audio.mixed": AudioMixed,
 }  # fmt: skip
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 

@@ -58,9 +58,9 @@ Sayable = (
 
 # Events that change nothing in what is to be done.
 Remark = (
-    events.ModeFixed | events.BackendFixed | events.PageLoaded | events.BundlePushed
-    | events.SegmentEncoded | events.AudioMixed
-    | events.RunFinished | events.RangeSized | events.SeamMatched | events.Audited | events.ChunkMeasured
+    events.ModeFixed | events.BackendFixed | events.PageLoaded | events.WorkersChanged | events.BundlePushed
+    | events.SegmentEncoded | events.AudioMixed | events.ChunkMeasured
+    | events.RunFinished | events.RangeSized | events.SeamMatched | events.Audited
     | events.HostStruck | events.Suspected | events.Disagreed | events.Warned | events.CoresUsed
 )  # fmt: skip
 

@@ -41,6 +41,7 @@ from fleet.dispatch import Dispatch
 from fleet.errors import CompositionError, ExitCode, FleetError, cause_of
 from fleet.formats import FORMATS
 from fleet.halt import Halt
+from fleet.headstart import HeadStart
 from fleet.link import Work
 from fleet.model import Bundle, Composition, Plan, Severity
 from fleet.pipeline import Pipeline
@@ -60,13 +61,14 @@ class Prepared:
     stills: stills.Stills
     agent: AgentZip
     plan: Plan
+    head: HeadStart | None = None  # what this machine's agent has done meanwhile
 
 
-def prepare(request: Request) -> Prepared:
-    """Steps 1 to 3: composition, plan, bundle. Raises CompositionError or ConfigError before any host is touched."""
+def prepare(request: Request, head: HeadStart | None = None) -> Prepared:
+    """Steps 1 to 3: composition, plan, bundle. Raises CompositionError or ConfigError; needs no host."""
     cache = rundir.cache_root()
     programs.find_ffmpeg()
-    agent = agentzip.build(cache / "agents")
+    agent = head.zip if head else agentzip.build(cache / "agents")
     ruler = measure.Ruler.among(agent, request.hosts, page_limit_s=request.page_limit_s)
     compiled = composition.read(
         request.composition,
@@ -100,7 +102,7 @@ def prepare(request: Request) -> Prepared:
     table = {stills.TABLE: extracted.stills.table()} if compiled.videos else {}
     bundled = bundle.build(compiled, cache / "bundles", extra=table)
     plan = dataclasses.replace(plan, bundle=bundled.digest)
-    return Prepared(composition=compiled, bundle=bundled, stills=extracted.stills, agent=agent, plan=plan)
+    return Prepared(composition=compiled, bundle=bundled, stills=extracted.stills, agent=agent, plan=plan, head=head)
 
 
 def preview(request: Request, prepared: Prepared, *, more_hosts: int | None = None) -> dict[str, Any]:
@@ -151,7 +153,7 @@ async def run(
     halt = halt or Halt()
     request.output.parent.mkdir(parents=True, exist_ok=True)
     with rundir.output_lock(rundir.state_root(), request.output):
-        directory, history = _open_run(request, prepared.plan)
+        directory, history = _open_run(request, prepared)
         parts = scenes.between(prepared.composition.cuts_s, prepared.plan.fps, prepared.plan.frames)
         schedule = _schedule(request, prepared, directory, history, parts)
         started = _started(request, prepared, directory, schedule, is_resumed=bool(history))
@@ -179,6 +181,7 @@ async def _render(
 ) -> assemble.Delivered:
     plan = prepared.plan
     pipeline = Pipeline(plan, directory, log.emit, halt)
+    early = prepared.head.early if prepared.head else None
     for chunk, (frames, stored) in schedule.stored.items():
         pipeline.add(chunk, frames, stored)
     work = Work(
@@ -197,7 +200,7 @@ async def _render(
     try:
         async with (
             asyncio.TaskGroup() as group,
-            transports.dialer(directory.path, prepared.agent, request.hosts) as dialer,
+            transports.dialer(directory.path, prepared.agent, request.hosts, early=early) as dialer,
         ):
             for encoder in FORMATS[plan.format].encoders:
                 group.create_task(programs.require_encoder(encoder))
@@ -237,12 +240,12 @@ async def _mix(plan: Plan, directory: RunDirectory, log: EventLog, *, strict: bo
     return mixed.file
 
 
-def _open_run(request: Request, plan: Plan) -> tuple[RunDirectory, list[events.Record]]:
+def _open_run(request: Request, prepared: Prepared) -> tuple[RunDirectory, list[events.Record]]:
     """The run's directory and its history: empty for a fresh run, or what `--resume` goes on from."""
-    root, digest = rundir.state_root(), planning.digest(plan)
+    root, digest = rundir.state_root(), planning.digest(prepared.plan)
     found = rundir.find_unfinished(root, digest, str(request.output)) if request.resume else None
-    directory = found or rundir.create(root, digest)
-    directory.write_plan(planning.to_json(plan))
+    directory = found or rundir.create(root, prepared.head.run if prepared.head else rundir.new_name(digest))
+    directory.write_plan(planning.to_json(prepared.plan))
     return directory, rundir.read_events(directory.events)
 
 

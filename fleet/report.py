@@ -19,7 +19,8 @@ _HostEvent = (
     | events.ChunkMeasured
 )  # fmt: skip
 _ChunkEvent = (
-    events.ChunkOrdered | events.ChunkStarted | events.ChunkTrimmed | events.ChunkDone | events.ChunkFailed
+    events.ChunkOrdered | events.ChunkStarted | events.WorkersChanged | events.ChunkTrimmed | events.ChunkDone
+    | events.ChunkFailed
 )  # fmt: skip
 _RunEvent = (
     events.SegmentEncoded | events.AudioMixed | events.ModeFixed | events.SteppingFixed | events.BackendFixed
@@ -48,6 +49,7 @@ class _Order:
     verified: int = 0
     workers: int = 0
     why: str = ""
+    changes: list[dict[str, Any]] = field(default_factory=list)  # of the number of workers
     todo: int = 0
     outcome: str = "running"
     fault: Fault | None = None
@@ -107,8 +109,8 @@ class _Tally:
             ):  # fmt: skip
                 self._add_host(event, now_s)
             case (
-                events.ChunkOrdered() | events.ChunkStarted() | events.ChunkTrimmed() | events.ChunkDone()
-                | events.ChunkFailed()
+                events.ChunkOrdered() | events.ChunkStarted() | events.WorkersChanged() | events.ChunkTrimmed()
+                | events.ChunkDone() | events.ChunkFailed()
             ):  # fmt: skip
                 self._add_chunk(event, now_s)
             case events.FramesVerified():
@@ -160,6 +162,9 @@ class _Tally:
         match event:
             case events.ChunkStarted():
                 order.started_s, order.workers, order.why = now_s, event.workers, event.why
+            case events.WorkersChanged():
+                change = {"before": event.before, "workers": event.workers, "why": event.why}
+                order.changes.append({"at_s": _rounded(now_s), **change})
             case events.ChunkTrimmed():
                 order.todo = sum(max(0, min(part.stop, event.stop) - part.start) for part in order.event.todo)
             case events.ChunkDone():
@@ -247,8 +252,8 @@ class _Tally:
             "pixels": wire.to_plain(self.pixels) if self.pixels else None,
             "times_s": self._times(),
             "frames_per_s": _per_s(len(self.verified), self.last_s),
-            "stages": _per_frame(sum((host.stages for host in self.hosts.values()), UNMEASURED)),
             "cores": [cores.plain(load) for load in cores.fold(self.core_use, self.last_s)],
+            "stages": _per_frame(sum((host.stages for host in self.hosts.values()), UNMEASURED)),
             "hosts": [self._host(name, host) for name, host in self.hosts.items()],
             "chunks": [_chunk(order) for order in self.orders],
             "warnings": self.warnings,
@@ -280,6 +285,7 @@ class _Tally:
         orders = [order for order in self.orders if order.event.host == name]
         busy_s = sum((order.ended_s or self.last_s) - order.ordered_s for order in orders)
         last = next((order for order in reversed(orders) if order.workers), None)
+        latest = next(iter(reversed(last.changes)), {"workers": last.workers, "why": last.why}) if last else None
         return {
             "name": name,
             "state": host.state,
@@ -288,8 +294,8 @@ class _Tally:
             "browser": host.ready.browser if host.ready else None,
             "gl_renderer": host.ready.gl_renderer if host.ready else None,
             "pixels": host.ready.pixels if host.ready else None,
-            "workers": last.workers if last else 0,
-            "why": last.why if last else "",
+            "workers": latest["workers"] if latest else 0,
+            "why": latest["why"] if latest else "",
             "frames": host.frames,
             "busy_s": _rounded(busy_s),
             "frames_per_s": _per_s(host.frames, busy_s),
@@ -339,6 +345,8 @@ def _chunk(order: _Order) -> dict[str, Any]:
         "todo": order.todo,
         "verified": order.verified,
         "workers": order.workers,
+        "why": order.why,
+        "workers_changed": order.changes,
         "ordered_s": _rounded(order.ordered_s),
         "started_s": _rounded(order.started_s),
         "ended_s": _rounded(order.ended_s),

@@ -36,7 +36,13 @@ PULL_ATTEMPTS = 3
 # The only name under which a failing page's picture is fetched, whatever the host calls it.
 SCREENSHOT = "failure.png"
 
-AboutChunk = protocol.Started | protocol.Captured | protocol.Seam | protocol.Trimmed | protocol.Done | protocol.Failed
+# Nobody needs to know more of how a host feels its way; one that says it without end is not believed.
+RESIZES_MAX = 100
+
+AboutChunk = (
+    protocol.Started | protocol.Resized | protocol.Captured | protocol.Seam | protocol.Trimmed | protocol.Done
+    | protocol.Failed
+)  # fmt: skip
 
 
 @dataclass(kw_only=True)
@@ -51,6 +57,7 @@ class Delivery:
     failed_pulls: int = 0
     is_begun: bool = False
     is_seam_told: bool = False
+    resizes: int = 0
     end: protocol.Done | protocol.Failed | None = None
     asked_stop: int | None = None  # where it was asked to end, until that is answered
 
@@ -131,6 +138,8 @@ class Puller:
             return
         if isinstance(message, protocol.Started):
             self._begin(delivery, message)
+        elif isinstance(message, protocol.Resized):
+            self._resize(delivery, message)
         elif isinstance(message, protocol.Captured):
             limit_bytes = ingest.frame_limit(self._plan)
             if count := delivery.announce(message.frames, time.monotonic(), limit_bytes):
@@ -161,6 +170,21 @@ class Puller:
         self._emit(
             events.ChunkStarted(
                 chunk=order.chunk, host=self._host, attempt=order.attempt, workers=started.workers, why=started.why
+            )
+        )
+
+    def _resize(self, delivery: Delivery, resized: protocol.Resized) -> None:
+        delivery.resizes += 1
+        if delivery.resizes > RESIZES_MAX:
+            raise protocol.ProtocolError(f"its number of workers changed more than {RESIZES_MAX} times in a chunk")
+        self._emit(
+            events.WorkersChanged(
+                chunk=resized.chunk,
+                host=self._host,
+                attempt=resized.attempt,
+                before=resized.before,
+                workers=resized.workers,
+                why=resized.why,
             )
         )
 

@@ -22,6 +22,12 @@ TROUBLES = (
 )  # fmt: skip
 
 
+_ChunkEvent = (
+    events.ChunkOrdered | events.ChunkStarted | events.WorkersChanged | events.ChunkTrimmed | events.ChunkDone
+    | events.ChunkFailed
+)  # fmt: skip
+
+
 class HostState(enum.Enum):
     """What a host is doing; the value is what a screen calls it."""
 
@@ -132,8 +138,8 @@ def fold(view: View, record: events.Record) -> View:
         ):  # fmt: skip
             return _told(_fold_host(view, event), event)
         case (
-            events.ChunkOrdered() | events.ChunkStarted() | events.ChunkTrimmed() | events.ChunkDone()
-            | events.ChunkFailed()
+            events.ChunkOrdered() | events.ChunkStarted() | events.WorkersChanged() | events.ChunkTrimmed()
+            | events.ChunkDone() | events.ChunkFailed()
         ):  # fmt: skip
             return _told(_fold_chunk(view, event), event)
         case events.FramesVerified():
@@ -203,10 +209,7 @@ def _fold_host(
             return view
 
 
-def _fold_chunk(
-    view: View,
-    event: events.ChunkOrdered | events.ChunkStarted | events.ChunkTrimmed | events.ChunkDone | events.ChunkFailed,
-) -> View:
+def _fold_chunk(view: View, event: _ChunkEvent) -> View:
     if isinstance(event, events.ChunkTrimmed):
         return _shorten(view, event)
     if isinstance(event, events.ChunkOrdered):
@@ -226,7 +229,7 @@ def _fold_chunk(
         )
     if _host(view, event.host).chunk != event.chunk:
         return view
-    if isinstance(event, events.ChunkStarted):
+    if isinstance(event, events.ChunkStarted | events.WorkersChanged):
         why = sentences.clean(event.why)
         return _with(view, event.host, state=HostState.CAPTURING, workers=event.workers, why=why)
     return _with(view, event.host, state=HostState.READY, chunk=None)

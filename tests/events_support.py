@@ -36,6 +36,10 @@ def started(chunk: str, host: str, attempt: int = 1) -> events.ChunkStarted:
     return events.ChunkStarted(chunk=chunk, host=host, attempt=attempt, workers=2, why="2 cores")
 
 
+def changed(chunk: str, host: str, before: int, workers: int, why: str, attempt: int = 1) -> events.WorkersChanged:
+    return events.WorkersChanged(chunk=chunk, host=host, attempt=attempt, before=before, workers=workers, why=why)
+
+
 def verified(chunk: str, host: str, start: int, stop: int) -> events.FramesVerified:
     files = tuple(FrameFile(index, 1000, "cd" * 32) for index in range(start, stop))
     return events.FramesVerified(chunk=chunk, host=host, frames=files)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import media_support as media
 import pytest
-from events_support import RUN
+from events_support import RUN, changed, record
 from fleet_support import left_of
 from fleetrender_support import ROOT, command, environment, fleetrender
 from hypothesis import given
@@ -131,6 +131,12 @@ def test_a_log_becomes_a_round() -> None:
     )
 
 
+def test_a_crew_that_grows_is_told_as_what_it_was_and_as_what_it_became() -> None:
+    grown = record(5.0, changed("c0001", "studio-1", 2, 3, "3 capture more"))
+    done = bench.round_of(2, [*RUN[:11], grown, *RUN[11:]], wall_s=14.0, first_frame_s=7.5)
+    assert done.crews == (Crew(workers=3, why="3 capture more"), Crew(workers=2, why="2 cores"))
+
+
 def test_the_result_is_one_object() -> None:
     result = bench.plain(bench.settings(ROUNDS), "launch", PLAN)
     rows = result.pop("settings")
@@ -197,8 +203,8 @@ def test_what_the_table_does_not_say() -> None:
 def test_without_a_terminal_each_round_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     with bench_view.RoundsScreen(12, 60) as screen:
         screen.begin(0, 3)
-        for record in RUN:
-            screen.hear(record)
+        for each in RUN:
+            screen.hear(each)
         screen.end(0, round_(3, 6.25))
         screen.begin(12, 1)
         screen.end(12, round_(1, 104.0))

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from capture import chunk as chunks
 from capture.chunk import Action, Chunk, Dismiss, Give, Hire, Inspect, Tell
+from capture.climb import fixed
 from capture.faults import Fault, FaultCode, Retry
-from capture.protocol import Captured, Done, Failed, FrameFile, FrameRange, Note, Spent, Stages, Trimmed
+from capture.protocol import Captured, Done, Failed, FrameFile, FrameRange, Note, Resized, Spent, Stages, Trimmed
+from capture.trouble import MARGIN_S
 
 FRAMES = FrameRange(50, 82)
 CANCELLED = Fault(code=FaultCode.CANCELLED, message="cancelled by the coordinator")
@@ -21,13 +23,13 @@ CANCELLED = Fault(code=FaultCode.CANCELLED, message="cancelled by the coordinato
 
 def make(*, workers: int = 2, frames: FrameRange = FRAMES, todo: tuple[FrameRange, ...] = ()) -> Chunk:
     order = support.order("b", frames.start, frames.stop, todo=todo or (frames,))
-    return Chunk(order, workers=workers, numbers=itertools.count(1))
+    return Chunk(order, climb=fixed(workers), numbers=itertools.count(1))
 
 
 def sequential(*, workers: int) -> Chunk:
     order = support.order("b", FRAMES.start, FRAMES.stop)
     spec = dataclasses.replace(order.spec, sequential=True)
-    return Chunk(dataclasses.replace(order, spec=spec), workers=workers, numbers=itertools.count(1))
+    return Chunk(dataclasses.replace(order, spec=spec), climb=fixed(workers), numbers=itertools.count(1))
 
 
 def file(index: int) -> FrameFile:
@@ -65,7 +67,8 @@ def notes(actions: list[Action]) -> list[str]:
 
 
 def without_notes(actions: list[Action]) -> list[Action]:
-    return [action for action in actions if not (isinstance(action, Tell) and isinstance(action.message, Note))]
+    news = Note | Resized
+    return [action for action in actions if not (isinstance(action, Tell) and isinstance(action.message, news))]
 
 
 def running(workers: int = 2) -> Chunk:
@@ -182,6 +185,8 @@ def test_the_second_failure_halves_the_workers() -> None:
     actions = chunk.failed(2, fault(FaultCode.BROWSER_CRASHED, 58), 1.0)
     assert chunk.target == 2
     assert "2 workers instead of 4" in notes(actions)[0]
+    why = "a worker failed: browser_crashed"
+    assert Tell(Resized(chunk="c1", attempt=1, before=4, workers=2, why=why)) in actions
     assert without_notes(actions) == [Dismiss(2), Dismiss(5)]
     assert not chunk.is_overcommitted
 
@@ -265,7 +270,7 @@ def test_a_frame_that_is_always_damaged_ends_the_chunk() -> None:
     assert (last.message.fault.code, last.message.fault.local_frame) == (FaultCode.FRAME_DAMAGED, 10)
 
 
-LIMIT_S = chunks.worker_limit_s(60) + chunks.MARGIN_S
+LIMIT_S = chunks.worker_limit_s(60) + MARGIN_S
 
 
 def test_no_progress_by_anyone_ends_the_chunk() -> None:

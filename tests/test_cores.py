@@ -125,9 +125,9 @@ def test_a_run_is_cut_into_equal_times() -> None:
 
 
 def test_one_machine_is_told_of_once_and_by_who_saw_all_of_it() -> None:
-    late = told(1.0, "a", steps_ms=(1000,), busy_ms=(0,))
+    late = told(1.0, "a", steps_ms=(1000,), busy_ms=(0,), cores=64.0)
     first, second = cores.fold([late, told(1.0, "b", place="other"), told(2.0, "")], 2.0)
-    assert (first.hosts, first.is_coordinator) == (("a",), True)
+    assert (first.hosts, first.is_coordinator, first.cores) == (("a",), True, 2.0)
     assert first.mean == pytest.approx(0.625)
     assert (second.hosts, second.is_coordinator) == (("b",), False)
 

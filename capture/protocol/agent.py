@@ -109,6 +109,21 @@ class Started:
             raise ValueError(f"no number of workers: {self.workers}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resized:
+    """A chunk has `workers` now and not `before` any more, which may have been tried; `why` is a clause for people."""
+
+    chunk: str
+    attempt: int
+    before: int
+    workers: int
+    why: str
+
+    def __post_init__(self) -> None:
+        if not (0 < self.before <= WORKERS_MAX and 0 < self.workers <= WORKERS_MAX):
+            raise ValueError(f"no numbers of workers: {self.before}, {self.workers}")
+
+
 @dataclass(frozen=True, slots=True)
 class Captured:
     """Frames finished since the last such message, at most FRAMES_PER_MESSAGE."""

@@ -23,6 +23,7 @@ from capture.protocol.agent import (
     Pong,
     Prepared,
     Probed,
+    Resized,
     Seam,
     Started,
     Stopping,
@@ -76,7 +77,7 @@ ToAgent = (
 )  # fmt: skip
 FromAgent = (
     Facts | Granted | Denied | Missing | Prepared | Probed | Examined | Canaried | GlTried | Loaded
-    | Cleaned | Started | Captured | Seam | Trimmed | Done | Failed | Note | Pong | Stopping
+    | Cleaned | Started | Resized | Captured | Seam | Trimmed | Done | Failed | Note | Pong | Stopping
 )  # fmt: skip
 ToWorker = Setup | Open | Block
 FromWorker = Ready | Stepped | SeamDrawn | FrameWritten | Misjudged | BlockDone | BlockFailed | Note
@@ -88,7 +89,7 @@ _KINDS: dict[str, type[Message]] = {
         Hello, Acquire, Prepare, Offer, Probe, Examine, Canary, TryGl,
         Warm, Capture, Cancel, Trim, Ack, Clean, Ping, Bye,
         Facts, Granted, Denied, Missing, Prepared, Probed, Examined, Canaried, GlTried, Loaded,
-        Cleaned, Started, Captured, Seam, Trimmed, Done, Failed, Note, Pong, Stopping,
+        Cleaned, Started, Resized, Captured, Seam, Trimmed, Done, Failed, Note, Pong, Stopping,
         Setup, Open, Block, Ready, Stepped, SeamDrawn, FrameWritten, Misjudged, BlockDone, BlockFailed,
     )
 }  # fmt: skip

@@ -131,6 +131,31 @@ class FrameFile:
             raise ValueError(f"no frame file: {self.index}, {self.size_bytes} bytes, sha256 {self.sha256[:80]!r}")
 
 
+@dataclass(frozen=True, slots=True)
+class FrameCost:
+    """What drawing a frame takes, on average: CPU time of all processes of the browser, and wall."""
+
+    cpu_ms: float = 0.0
+    wall_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendition:
+    """How a GL backend draws some frames, and how SwiftShader does on the same host; `fault` says why it does not."""
+
+    gl: GlBackend
+    renderer: str = ""  # as WebGL names it
+    frames: tuple[FrameFile, ...] = ()
+    decibels: tuple[float, ...] = ()  # PSNR of each frame against SwiftShader's, at most EQUAL_DB
+    cost: FrameCost = FrameCost()
+    swiftshader: FrameCost = FrameCost()
+    fault: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.decibels) != len(self.frames):
+            raise ValueError(f"{len(self.decibels)} comparisons of {len(self.frames)} frames")
+
+
 class Stage(enum.Enum):
     """What a worker is busy with while it captures."""
 
@@ -177,31 +202,6 @@ class Stages:
 
 
 UNMEASURED = Stages()
-
-
-@dataclass(frozen=True, slots=True)
-class FrameCost:
-    """What drawing a frame takes, on average: CPU time of all processes of the browser, and wall."""
-
-    cpu_ms: float = 0.0
-    wall_ms: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rendition:
-    """How a GL backend draws some frames, and how SwiftShader does on the same host; `fault` says why it does not."""
-
-    gl: GlBackend
-    renderer: str = ""  # as WebGL names it
-    frames: tuple[FrameFile, ...] = ()
-    decibels: tuple[float, ...] = ()  # PSNR of each frame against SwiftShader's, at most EQUAL_DB
-    cost: FrameCost = FrameCost()
-    swiftshader: FrameCost = FrameCost()
-    fault: str = ""
-
-    def __post_init__(self) -> None:
-        if len(self.decibels) != len(self.frames):
-            raise ValueError(f"{len(self.decibels)} comparisons of {len(self.frames)} frames")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

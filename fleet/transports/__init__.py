@@ -8,13 +8,16 @@ from fleet import agentzip, errors, model
 from fleet.transports import base, local
 
 
-def _ssh(run_directory: Path, agent: agentzip.AgentZip) -> AbstractAsyncContextManager[base.Dialer]:
+def _ssh(
+    run_directory: Path, agent: agentzip.AgentZip, _early: local.Early | None
+) -> AbstractAsyncContextManager[base.Dialer]:
     from fleet.transports import ssh  # asyncssh takes a quarter of a local render's imports
 
     return ssh.dialer(run_directory, agent)
 
 
-TRANSPORTS: dict[str, Callable[[Path, agentzip.AgentZip], AbstractAsyncContextManager[base.Dialer]]] = {
+Make = Callable[[Path, agentzip.AgentZip, local.Early | None], AbstractAsyncContextManager[base.Dialer]]
+TRANSPORTS: dict[str, Make] = {
     "local": local.dialer,
     "ssh": _ssh,
 }
@@ -38,14 +41,14 @@ class AnyDialer:
 
 @asynccontextmanager
 async def dialer(
-    run_directory: Path, agent: agentzip.AgentZip, hosts: Iterable[model.Host]
+    run_directory: Path, agent: agentzip.AgentZip, hosts: Iterable[model.Host], *, early: local.Early | None = None
 ) -> AsyncIterator[AnyDialer]:
-    """The dialer of one run for `hosts`; what they share ends with it."""
+    """The dialer of one run for `hosts`; what they share ends with it. `early` is an agent that runs already."""
     named = {host.transport for host in hosts}
     async with AsyncExitStack() as stack:
         yield AnyDialer(
             {
-                name: await stack.enter_async_context(make(run_directory, agent))
+                name: await stack.enter_async_context(make(run_directory, agent, early))
                 for name, make in TRANSPORTS.items()
                 if name in named
             }

@@ -110,11 +110,12 @@ def clean(text: str) -> str:
 class MessageChannel:
     """The channel of one running agent; made by `converse`."""
 
-    def __init__(self, host: str, process: Process, tail: Tail, begun: bytes) -> None:
+    def __init__(self, host: str, process: Process, tail: Tail, begun: bytes, said: protocol.Hello | None) -> None:
         self._host = host
         self._process = process
         self._tail = tail
         self._buffer = bytearray(begun)
+        self._said = said
         self._is_leaving = False
         self._is_greeted = asyncio.Event()
         self._last_words = ""
@@ -125,14 +126,18 @@ class MessageChannel:
         """Sends one message; HostLost when the agent is gone."""
         self._is_leaving = self._is_leaving or isinstance(message, protocol.Bye)
         try:
-            async with asyncio.timeout(SEND_S):
-                self._process.stdin.write(protocol.encode(message))
-                await self._process.stdin.drain()
+            if message != self._said:  # else its answer is on the way, or here
+                await self._write(message)
         except TimeoutError:
             raise self._lost(f"the agent has taken no message for {SEND_S:g} s") from None
         except OSError as error:
             raise await self._ended(error) from error
         self._is_greeted.set()
+
+    async def _write(self, message: protocol.ToAgent) -> None:
+        async with asyncio.timeout(SEND_S):
+            self._process.stdin.write(protocol.encode(message))
+            await self._process.stdin.drain()
 
     def receive(self) -> AsyncIterator[protocol.FromAgent]:
         """Messages until the agent ends after Bye; HostLost when it ends otherwise or breaks the protocol."""
@@ -245,12 +250,15 @@ class _Messages:
 
 
 @asynccontextmanager
-async def converse(host: str, process: Process, tail: Tail, begun: bytes = b"") -> AsyncIterator[MessageChannel]:
+async def converse(
+    host: str, process: Process, tail: Tail, begun: bytes = b"", *, said: protocol.Hello | None = None
+) -> AsyncIterator[MessageChannel]:
     """Messages with the agent in `process`; on exit it is told to leave and given a moment to do so.
 
-    `begun` is what was read of its output already. Whoever started the process ends it if it does not.
+    `begun` is what was read of its output already, `said` how it was greeted, if it was: that is not said again.
+    Whoever started the process ends it if it does not.
     """
-    channel = MessageChannel(host, process, tail, begun)
+    channel = MessageChannel(host, process, tail, begun, said)
     pinging = asyncio.create_task(channel.ping())
     try:
         yield channel
