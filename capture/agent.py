@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, assert_never
 
-from capture import channel, collector, crew, pool, probe, protocol, store, tree
+from capture import channel, collector, crew, encoder, pool, probe, protocol, store, tree
 from capture.channel import Incoming, Outbox
 from capture.faults import Fault, FaultCode
 from capture.foreman import Foreman, Site
@@ -46,7 +46,10 @@ class _Answer:
     pid: int | None = None
 
 
-_Event = ToAgent | crew.Said | crew.Gone | _Broken | _Answer
+_OfChunk = (
+    protocol.Rehearse | protocol.Capture | protocol.Encode | protocol.Cancel | protocol.Trim | protocol.Ack
+)  # fmt: skip
+_Event = ToAgent | crew.Said | crew.Gone | encoder.Ended | _Broken | _Answer
 
 
 def run(root: Path, worker: Sequence[str] = ()) -> NoReturn:
@@ -91,7 +94,8 @@ class _Conversation:
         self._crew = crew.Crew(
             inbox.put, environment=_environment(self._workspace, hello.run), nice=hello.limits.nice, argv=worker
         )
-        self._foreman = Foreman(_site(self._workspace, hello, self._facts), self._crew, outbox.send)
+        encoders = encoder.Encoders(self._crew.start, inbox.put)
+        self._foreman = Foreman(_site(self._workspace, hello, self._facts, encoders), self._crew, outbox.send)
         self._probing: subprocess.Popen[bytes] | None = None
         self._probed: FromAgent | None = None
         self._chores: queue.SimpleQueue[Callable[[], _Answer]] = queue.SimpleQueue()
@@ -112,8 +116,8 @@ class _Conversation:
 
     def _handle(self, event: _Event) -> None:
         match event:
-            case crew.Said() | crew.Gone():
-                self._foreman.hear(event)
+            case crew.Said() | crew.Gone() | encoder.Ended():
+                self._hear(event)
             case _Answer(message, pid):
                 if pid is not None:
                     self._crew.ended(None, pid)
@@ -132,6 +136,12 @@ class _Conversation:
             case _:
                 self._work(event)
 
+    def _hear(self, event: crew.Said | crew.Gone | encoder.Ended) -> None:
+        if isinstance(event, encoder.Ended):
+            self._foreman.encoded(event)
+        else:
+            self._foreman.hear(event)
+
     def _work(
         self,
         order: protocol.Prepare
@@ -140,10 +150,7 @@ class _Conversation:
         | protocol.Examine
         | protocol.Canary
         | protocol.TryGl
-        | protocol.Capture
-        | protocol.Cancel
-        | protocol.Trim
-        | protocol.Ack,
+        | _OfChunk,
     ) -> None:
         """Orders that use the host, and therefore need its lock; a person may probe it while another run has that."""
         if not self._lock.is_held and not isinstance(order, protocol.Probe):
@@ -157,8 +164,15 @@ class _Conversation:
                 self._probe()
             case protocol.Examine() | protocol.Canary() | protocol.TryGl():
                 self._examine(order)
+            case _:
+                self._tell_foreman(order)
+
+    def _tell_foreman(self, order: _OfChunk) -> None:
+        match order:
             case protocol.Capture():
                 self._foreman.capture(order)
+            case protocol.Encode() | protocol.Rehearse():
+                self._foreman.make(order)
             case protocol.Cancel(chunk):
                 self._foreman.cancel(chunk)
             case protocol.Trim():
@@ -312,7 +326,9 @@ def _first(inbox: "queue.Queue[_Event]") -> protocol.Hello:
             raise ProtocolError(f"{type(other).__name__.lower()} came before hello")
 
 
-def _site(workspace: store.Workspace, hello: protocol.Hello, facts: protocol.HostFacts) -> Site:
+def _site(
+    workspace: store.Workspace, hello: protocol.Hello, facts: protocol.HostFacts, encoders: encoder.Encoders
+) -> Site:
     limit = hello.limits.memory_bytes
     return Site(
         workspace=workspace,
@@ -326,6 +342,7 @@ def _site(workspace: store.Workspace, hello: protocol.Hello, facts: protocol.Hos
         page_limit_s=hello.page_limit_s,
         memory_available=lambda: min(probe.memory_available(), limit or sys.maxsize),
         oom_kills=probe.oom_kills,
+        encoders=encoders,
     )
 
 

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
-from capture import chunk, pool, protocol, store
+from capture import chunk, encoder, pool, protocol, store
 from capture.chunk import Chunk, Dismiss, Give, Hire, Inspect, Tell
 from capture.crew import Crew, Gone, Said
+from capture.encoder import Encoders
 from capture.faults import Fault, FaultCode
 from capture.journal import Journal
 from capture.protocol import (
@@ -31,7 +32,10 @@ from capture.protocol import (
     Stepped,
     Trim,
 )
+from capture.segments import Segments
 
+# FFmpeg's pinned threads keep four cores busy beside the browsers.
+CORES_PER_ENCODER = 4
 # One chunk being captured and one waiting hide a round trip; more only makes the loss of a host dearer.
 WAITING_MAX = 4
 # A chunk is not begun with less: its frames, a browser's profile and what others write meanwhile need room.
@@ -54,6 +58,7 @@ class Site:
     page_limit_s: float
     memory_available: Callable[[], int]
     oom_kills: Callable[[], int]
+    encoders: Encoders
 
 
 @dataclass(slots=True)
@@ -75,6 +80,8 @@ class Foreman:
         self._active: _Active | None = None
         self._waiting: deque[Capture] = deque()
         self._journals: dict[str, Journal] = {}
+        self._segments = Segments()
+        self._encoding = 0
         self._warnings: set[tuple[str, ...]] = set()
         self._has_endless_script = False
         self._repeats = True
@@ -86,6 +93,13 @@ class Foreman:
             return
         self._waiting.append(order)
         self._begin_next()
+
+    def make(self, asked: protocol.Encode | protocol.Rehearse) -> None:
+        """Has segments made, as soon as their frames are there."""
+        if isinstance(asked, protocol.Rehearse):
+            self._rehearse(asked)
+        else:
+            self._want(asked)
 
     def cancel(self, name: str) -> None:
         """Stops a chunk, or takes it out of the line; an unknown one has ended already and said so."""
@@ -100,16 +114,20 @@ class Foreman:
         active = self._active
         if active and (active.chunk.order.chunk, active.chunk.order.attempt) == (wish.chunk, wish.attempt):
             self._do(active, active.chunk.trim(wish.stop, time.monotonic()))
+            self._segments.trim(wish.chunk, active.chunk.order.todo[-1].stop)
             return
         for place, order in enumerate(self._waiting):
             if (order.chunk, order.attempt) == (wish.chunk, wish.attempt):
                 trimmed, stop = chunk.trimmed(order, wish.stop)
                 self._waiting[place] = trimmed
+                self._segments.trim(order.chunk, stop)
                 self._send(protocol.Trimmed(order.chunk, order.attempt, stop))
 
     def acknowledge(self, ack: protocol.Ack) -> None:
         """Deletes files that the coordinator has stored."""
         if journal := self._journals.get(ack.chunk):
+            for part in ack.frames:  # those of a segment come alone
+                journal.segment(part).unlink(missing_ok=True)
             journal.delete(frame for part in ack.frames for frame in part)
 
     def hear(self, event: Said | Gone) -> None:
@@ -143,6 +161,19 @@ class Foreman:
             case _:
                 assert_never(event.message)
 
+    def encoded(self, ended: encoder.Ended) -> None:
+        """An encoder ended."""
+        self._encoding -= 1
+        self._crew.ended(None, ended.pid)
+        made = ended.made
+        if ended.wish is None:
+            self._send(protocol.Rehearsed(made.build, made.sha256, made.why))
+        elif made.why:
+            self._send(protocol.Unencoded(ended.wish.chunk, ended.wish.attempt, ended.frames, made.why))
+        else:
+            segment = protocol.SegmentFile(ended.frames, made.size_bytes, made.sha256)
+            self._send(protocol.Encoded(ended.wish.chunk, ended.wish.attempt, segment))
+
     def setup(self, name: str, spec: protocol.RenderSpec) -> protocol.Setup:
         """What a process called `name` must know to open the composition."""
         return protocol.Setup(
@@ -163,6 +194,7 @@ class Foreman:
         self._decide(lambda active: active.chunk.tick(now_s))
         if not is_congested:
             self._decide(lambda active: active.chunk.flush(now_s))
+        self._encode_next()
         self._begin_next()
 
     def _begin_next(self) -> None:
@@ -206,6 +238,8 @@ class Foreman:
         place = str(directory.relative_to(self._site.workspace.path))
         why = f"{sizing.why}{_warm_up(order)}"
         self._send(Started(chunk=order.chunk, attempt=order.attempt, directory=place, workers=sizing.workers, why=why))
+        for frame in kept:
+            self._segments.wrote(order.chunk, frame.index)
         self._do(active, capturing.start(kept, warm, time.monotonic()))
 
     def _decide(self, decide: Callable[[_Active], list[chunk.Action]]) -> None:
@@ -226,6 +260,7 @@ class Foreman:
         except OSError as error:
             self._do(self._active, self._active.chunk.fail(store.fault(error, "write the journal")))
             return
+        self._segments.wrote(self._active.chunk.order.chunk, frame.index)
         self._do(self._active, self._active.chunk.wrote(worker, frame, now_s))
 
     def _distrust(self, frame: int) -> None:
@@ -252,6 +287,7 @@ class Foreman:
             line.extend(self._carry_out(active, line.popleft()))
         if active.chunk.is_over and self._active is active:
             self._active = None
+            self._segments.close(active.chunk.order.chunk)
             if active.chunk.is_overcommitted:
                 self._ceiling = active.chunk.target
 
@@ -281,6 +317,42 @@ class Foreman:
 
     def _damaged(self, active: _Active) -> list[int]:
         return active.journal.damaged(frame for part in active.chunk.order.todo for frame in part)
+
+    def _orders(self) -> list[Capture]:
+        """What is being captured, or waits for that."""
+        return [*self._waiting, *([self._active.chunk.order] if self._active else [])]
+
+    def _want(self, wish: protocol.Encode) -> None:
+        """Segments of a chunk are to be made here; one that is over has what it has."""
+        journal = self._journals.get(wish.chunk)
+        there = journal.announced(frame for part in wish.segments for frame in part) if journal else []
+        self._segments.want(wish, [frame.index for frame in there])
+        if not any(wish.chunk == order.chunk for order in self._orders()):
+            self._segments.close(wish.chunk)
+
+    def _rehearse(self, asked: protocol.Rehearse) -> None:
+        """Makes a segment of pictures that are blobs, which the coordinator has made, too."""
+        blobs = self._site.workspace.blobs
+        stills = [encoder.Still(str(blobs / digest), digest) for digest in asked.stills]
+        output = self._site.workspace.run(self._site.run) / ".rehearsal"
+        frames = protocol.FrameRange(0, len(stills))
+        self._encode(encoder.task(asked.argv, asked.spec, stills, output, is_named=True), None, frames)
+
+    def _encode_next(self) -> None:
+        """Begins with what is complete; a frame is in a segment only as it was announced."""
+        while self._encoding < max(1, int(self._site.cores) // CORES_PER_ENCODER) and (found := self._segments.take()):
+            wish, frames = found
+            journal = self._journals[wish.chunk]
+            stills = [encoder.Still(str(journal.path(file.index)), file.sha256) for file in journal.announced(frames)]
+            asked = encoder.task(wish.argv, journal.spec, stills, journal.segment(frames), is_named=False)
+            self._encode(asked, wish, frames)
+
+    def _encode(self, asked: encoder.Task, wish: protocol.Encode | None, frames: protocol.FrameRange) -> None:
+        self._encoding += 1
+        try:
+            self._site.encoders.begin(asked, wish, frames)
+        except OSError as error:  # no more processes, no more memory
+            self.encoded(encoder.Ended(wish, frames, encoder.Made(why=f"cannot start an encoder: {error}"), 0))
 
     def _refuse(self, order: Capture, fault: Fault) -> None:
         self._send(protocol.Failed(order.chunk, order.attempt, fault))

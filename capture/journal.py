@@ -11,7 +11,7 @@ from pathlib import Path
 
 from capture import frames as images
 from capture import protocol, store, wire
-from capture.protocol import Capture, FrameFile
+from capture.protocol import Capture, FrameFile, FrameRange
 
 _JOURNAL = "frames.jsonl"
 
@@ -21,6 +21,7 @@ class Journal:
 
     def __init__(self, directory: Path, order: Capture) -> None:
         self.directory = directory
+        self.spec = order.spec
         self._start = order.frames.start
         self._image = order.spec.image
         self._size = (order.spec.image_width, order.spec.image_height)
@@ -31,6 +32,14 @@ class Journal:
     def path(self, frame: int) -> Path:
         """File of the absolute `frame`."""
         return self.directory / protocol.frame_name(frame - self._start, self._image)
+
+    def segment(self, frames: FrameRange) -> Path:
+        """File of a segment of the chunk, once it is made."""
+        return self.directory / protocol.segment_name(frames.start - self._start)
+
+    def announced(self, frames: Iterable[int]) -> list[FrameFile]:
+        """Those of `frames` that were announced."""
+        return [self._frames[frame] for frame in frames if frame in self._frames]
 
     def add(self, frame: FrameFile) -> None:
         """Remembers a frame that a worker has written."""

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from capture import browser, cgroups
+from capture import browser, cgroups, encoder
 from capture.protocol import HostFacts
 
 _TIMEOUT_S = 10.0
@@ -54,6 +54,7 @@ def facts(workspace: Path, chromium: str | None = None) -> HostFacts:
         chromium=found,
         chromium_version=browser.version(found) if found else None,
         rsync=rsync,
+        ffmpeg=encoder.find(),
         rsync_version=_rsync_version(rsync) if rsync else None,
         fonts_digest=hashlib.sha256("\n".join(fonts).encode()).hexdigest(),
         fonts_count=len(fonts),

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from capture.protocol import FrameRange, GlBackend, RenderSpec
-from fleet import draining, events, muster, orders, parity, renditions, resume, stepping, verdict
+from fleet import draining, events, muster, orders, parity, renditions, resume, returns, stepping, verdict
 from fleet import plan as planning
 from fleet.backends import Backends
 from fleet.canary import Canaries
@@ -165,6 +165,7 @@ class Dispatch:
                 return True
             if isinstance(order, orders.Capture):
                 self._chunks[order.chunk] = order.frames
+                order = self._with_segments(order)
                 self._log.emit(
                     events.ChunkOrdered(
                         chunk=order.chunk,
@@ -177,6 +178,13 @@ class Dispatch:
                 )
             self._inboxes[order.host].put_nowait(order)
         return False
+
+    def _with_segments(self, order: orders.Capture) -> orders.Capture:
+        """What its host may encode of an order: nothing that others have, or are about, too."""
+        if self._work.rehearsal is None or order.twin is not None:
+            return order
+        found = returns.segments(self._work.plan.segments, order.todo, self._schedule.verified)
+        return dataclasses.replace(order, segments=found)
 
     async def _attend(self, host: Host) -> None:
         """One host from dial to goodbye, reconnects included. Its failures are events; `--busy fail` alone raises."""
@@ -223,6 +231,7 @@ class Dispatch:
             choice = await self._roll.answer(mustered)
             await link.bring_bundle()
             spec = planning.spec(self._work.plan, choice.mode)
+            await link.rehearse(spec)
             samples = stepping.samples(spec.frame_count)
             is_sequential = await self._stepping.decide(host.name, lambda: link.examine(spec, samples))
             spec = dataclasses.replace(spec, sequential=is_sequential)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from capture import wire
 from capture.faults import Fault
-from capture.protocol import CaptureMode, FrameFile, FrameRange, GlBackend
+from capture.protocol import CaptureMode, FrameFile, FrameRange, GlBackend, SegmentFile
 
 VERSION = 1
 
@@ -28,6 +28,15 @@ class RunStarted:
     height: int
     is_resumed: bool = False
     kept: tuple[FrameRange, ...] = ()  # verified by earlier runs and still there
+
+
+@dataclass(frozen=True, slots=True)
+class HostReturns:
+    """What a host sends back from now on, `frames` or `segments`."""
+
+    host: str
+    what: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +181,12 @@ class FramesCaptured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FramesVerified:
-    """These frames are here, under their final names, and equal to what was announced."""
+    """These frames are here, under their final names, and equal to what was announced; or a `segment` made of them."""
 
     chunk: str
     host: str
     frames: tuple[FrameFile, ...]
+    segment: SegmentFile | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -331,9 +341,9 @@ class RunFinished:
 
 Event = (
     RunStarted | HostReady | HostRefused | HostLost | ModeFixed | SteppingFixed | BackendFixed | PixelsFixed
-    | PageLoaded | BundlePushed | ChunkOrdered | ChunkStarted | ChunkTrimmed | FramesCaptured | FramesVerified
-    | ChunkDone | ChunkFailed | RangeSized | RunDraining | HostDraining | HostStruck | Suspected | Disagreed
-    | FramesRetracted | SeamDrawn | SeamMatched | Audited
+    | HostReturns | PageLoaded | BundlePushed | ChunkOrdered | ChunkStarted | ChunkTrimmed | FramesCaptured
+    | FramesVerified | ChunkDone | ChunkFailed | RangeSized | RunDraining | HostDraining | HostStruck | Suspected
+    | Disagreed | FramesRetracted | SeamDrawn | SeamMatched | Audited
     | SegmentEncoded | AudioMixed | Warned | RunFinished
 )  # fmt: skip
 
@@ -350,6 +360,7 @@ _KINDS: dict[str, type[Event]] = {
     "host.ready": HostReady,
     "host.refused": HostRefused,
     "host.lost": HostLost,
+    "host.returns": HostReturns,
     "bundle.pushed": BundlePushed,
     "chunk.ordered": ChunkOrdered,
     "chunk.started": ChunkStarted,

@@ -18,6 +18,7 @@ class Capture:
     frames: FrameRange
     todo: tuple[FrameRange, ...]
     twin: str | None = None  # the running chunk whose missing frames these are
+    segments: tuple[FrameRange, ...] = ()  # that the host may encode
 
     def seam(self, render: FrameRange) -> int | None:
         """The frame left of the first one, drawn for comparison only; None where the render begins."""
@@ -58,7 +59,7 @@ Sayable = (
 
 # Events that change nothing in what is to be done.
 Remark = (
-    events.ModeFixed | events.BackendFixed | events.PageLoaded | events.BundlePushed
+    events.ModeFixed | events.BackendFixed | events.HostReturns | events.PageLoaded | events.BundlePushed
     | events.SegmentEncoded | events.AudioMixed
     | events.RunFinished | events.RangeSized | events.SeamMatched | events.Audited
     | events.HostStruck | events.Suspected | events.Disagreed | events.Warned

@@ -13,7 +13,10 @@ from fleet import events, frameset
 from fleet.frameset import FrameSet
 
 VERSION = 1
-_HostEvent = events.HostReady | events.HostRefused | events.HostLost | events.HostDraining | events.BundlePushed
+_HostEvent = (
+    events.HostReady | events.HostRefused | events.HostLost | events.HostDraining | events.BundlePushed
+    | events.HostReturns
+)  # fmt: skip
 _ChunkEvent = (
     events.ChunkOrdered | events.ChunkStarted | events.ChunkTrimmed | events.ChunkDone | events.ChunkFailed
 )  # fmt: skip
@@ -57,6 +60,7 @@ class _Order:
 class _Host:
     state: str = "ready"
     ready: events.HostReady | None = None
+    returns: events.HostReturns | None = None
     pushed_bytes: int = 0
     frames: int = 0
     losses: int = 0
@@ -98,7 +102,7 @@ class _Tally:
                 self._end_orders(None, now_s, "interrupted")
             case (
                 events.HostReady() | events.HostRefused() | events.HostLost() | events.HostDraining()
-                | events.BundlePushed()
+                | events.BundlePushed() | events.HostReturns()
             ):  # fmt: skip
                 self._add_host(event, now_s)
             case (
@@ -142,6 +146,8 @@ class _Tally:
                 host.state = "drained" if event.is_over else "draining"
             case events.BundlePushed():
                 host.pushed_bytes += event.size_bytes
+            case events.HostReturns():
+                host.returns = event
 
     def _add_chunk(self, event: _ChunkEvent, now_s: float) -> None:
         if isinstance(event, events.ChunkOrdered):
@@ -286,6 +292,8 @@ class _Tally:
             "losses": host.losses,
             "faults": [wire.to_plain(order.fault) for order in orders if order.fault and order.outcome == "failed"],
             "pushed_bytes": host.pushed_bytes,
+            "returns": host.returns.what if host.returns else "frames",
+            "returns_why": host.returns.why if host.returns else "",
         }
 
 

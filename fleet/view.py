@@ -154,6 +154,7 @@ def fold(view: View, record: events.Record) -> View:
             | events.PageLoaded()
             | events.FramesCaptured()
             | events.RangeSized()
+            | events.HostReturns()
             | events.AudioMixed()
         ):
             return view

@@ -12,6 +12,7 @@ from capture.protocol.agent import (
     Cleaned,
     Denied,
     Done,
+    Encoded,
     Examined,
     Facts,
     Failed,
@@ -23,10 +24,12 @@ from capture.protocol.agent import (
     Pong,
     Prepared,
     Probed,
+    Rehearsed,
     Seam,
     Started,
     Stopping,
     Trimmed,
+    Unencoded,
 )
 from capture.protocol.coordinator import (
     Ack,
@@ -36,12 +39,14 @@ from capture.protocol.coordinator import (
     Cancel,
     Capture,
     Clean,
+    Encode,
     Examine,
     Hello,
     Offer,
     Ping,
     Prepare,
     Probe,
+    Rehearse,
     Trim,
     TryGl,
 )
@@ -69,12 +74,13 @@ class ProtocolError(Exception):
 
 
 ToAgent = (
-    Hello | Acquire | Prepare | Offer | Probe | Examine | Canary | TryGl | Capture | Cancel | Trim | Ack | Clean
-    | Ping | Bye
+    Hello | Acquire | Prepare | Offer | Probe | Examine | Canary | TryGl | Rehearse | Capture | Encode | Cancel | Trim
+    | Ack | Clean | Ping | Bye
 )  # fmt: skip
 FromAgent = (
     Facts | Granted | Denied | Missing | Prepared | Probed | Examined | Canaried | GlTried | Loaded
-    | Cleaned | Started | Captured | Seam | Trimmed | Done | Failed | Note | Pong | Stopping
+    | Cleaned | Rehearsed | Started | Captured | Encoded | Unencoded | Seam | Trimmed | Done | Failed | Note | Pong
+    | Stopping
 )  # fmt: skip
 ToWorker = Setup | Block
 FromWorker = Ready | Stepped | SeamDrawn | FrameWritten | Misjudged | BlockDone | BlockFailed | Note
@@ -83,9 +89,10 @@ Message = ToAgent | FromAgent | ToWorker | FromWorker
 _KINDS: dict[str, type[Message]] = {
     kind.__name__.lower(): kind
     for kind in (
-        Hello, Acquire, Prepare, Offer, Probe, Examine, Canary, TryGl, Capture, Cancel, Trim, Ack, Clean, Ping, Bye,
+        Hello, Acquire, Prepare, Offer, Probe, Examine, Canary, TryGl, Rehearse, Capture, Encode, Cancel, Trim, Ack,
+        Clean, Ping, Bye,
         Facts, Granted, Denied, Missing, Prepared, Probed, Examined, Canaried, GlTried, Loaded,
-        Cleaned, Started, Captured, Seam, Trimmed, Done, Failed, Note, Pong, Stopping,
+        Cleaned, Rehearsed, Started, Captured, Encoded, Unencoded, Seam, Trimmed, Done, Failed, Note, Pong, Stopping,
         Setup, Block, Ready, Stepped, SeamDrawn, FrameWritten, Misjudged, BlockDone, BlockFailed,
     )
 }  # fmt: skip

@@ -10,6 +10,10 @@ CORES_MAX = 8192  # what Linux itself can be built for
 PATH_MAX = 1000
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 EQUAL_DB = 99.0  # of pictures that are the same, whose PSNR is infinite
+# What transports bring as one file; only uncompressed formats come near.
+SEGMENT_LIMIT_BYTES = 64 << 20
+# Stands for the output in the arguments that a host is sent.
+SEGMENT_OUTPUT = "{segment}"
 # How long a page may take to get ready, and for one frame: a heavy WebGL page has needed 6 s for a jump.
 PAGE_LIMIT_S = 60.0
 
@@ -109,6 +113,11 @@ class RenderSpec:
         return self.height * self.scale
 
 
+def segment_name(first: int) -> str:
+    """File name of the segment whose first frame is the `first` of its chunk, counted from 0."""
+    return f"segment_{first:06d}"
+
+
 def frame_name(local_index: int, image: ImageFormat) -> str:
     """File name of the frame `local_index`, counted from 0 within its chunk."""
     return f"frame_{local_index:06d}.{image.value}"
@@ -153,6 +162,19 @@ class Rendition:
             raise ValueError(f"{len(self.decibels)} comparisons of {len(self.frames)} frames")
 
 
+@dataclass(frozen=True, slots=True)
+class SegmentFile:
+    """One segment as its host announces it, made of `frames` that it announced before; absolute."""
+
+    frames: FrameRange
+    size_bytes: int
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if not 0 < self.size_bytes <= SEGMENT_LIMIT_BYTES or not _DIGEST.fullmatch(self.sha256):
+            raise ValueError(f"no segment file: {self.size_bytes} bytes, sha256 {self.sha256[:80]!r}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What the owner of a host allows us to use; None means no limit of its own."""
@@ -190,6 +212,7 @@ class HostFacts:
     unix_time_s: float
     can_sandbox: bool  # unprivileged user namespaces, which Chromium's sandbox needs
     cpu_model: str = ""
+    ffmpeg: str | None = None  # absolute path
     cpu_vectors: tuple[str, ...] = ()  # instructions that software rasterisers choose their code by
 
     def __post_init__(self) -> None:
