@@ -17,6 +17,7 @@ from capture.protocol import FrameFile, FrameRange, SegmentFile
 from fleet import events, ffprobe, ingest, orders, programs, sentences
 from fleet.delivery import PULL_AGE_S, Delivery
 from fleet.errors import ConfigError, FleetError
+from fleet.formats import FORMATS
 from fleet.model import Plan
 from fleet.returns import Flow, Returns
 from fleet.rundir import RunDirectory
@@ -223,7 +224,8 @@ class Puller:
 
     async def _count(self, path: Path, segment: FrameRange) -> None:
         """FrameRejected unless there is a packet for each frame, and decoding can begin with the first."""
-        argv = ffprobe.flags_command(programs.find_ffmpeg().ffprobe, f"file:{path}")
+        container = FORMATS[self._plan.format].segment_container
+        argv = ffprobe.flags_command(programs.find_ffmpeg().ffprobe, f"file:{path}", container=container)
         ended = await programs.run(argv, timeout_s=PROBE_TIMEOUT_S)
         count, keyframes = ffprobe.parse_flags(ended.stdout)
         if ended.code or count != len(segment) or keyframes[:1] != (0,):
