@@ -343,6 +343,7 @@ def _site(
         memory_available=lambda: min(probe.memory_available(), limit or sys.maxsize),
         oom_kills=probe.oom_kills,
         encoders=encoders,
+        spool_bytes_max=min(pool.SPOOL_BYTES_MAX, hello.limits.disk_bytes or sys.maxsize),
     )
 
 

@@ -87,6 +87,7 @@ class Chunk:
         self.order = order
         self.target = workers
         self.is_over = False
+        self.is_held = False  # too many frames wait to be fetched: no block is given
         self.is_overcommitted = False  # whether a failure said that this host runs too many workers
         self._numbers = numbers
         self._wanted = {frame for part in order.todo for frame in part}
@@ -190,6 +191,11 @@ class Chunk:
         died = Fault(code=FaultCode.WORKER_DIED, message=f"worker said nothing for {silent_s:.0f} s")
         return self.failed(stuck[0], died, now_s)
 
+    def hold(self, now_s: float, *, is_held: bool) -> list[Action]:
+        """Begins no more blocks, or goes on."""
+        was_held, self.is_held = self.is_held, is_held
+        return self._proceed(now_s) if was_held and not is_held else []
+
     def flush(self, now_s: float) -> list[Action]:
         """Says which frames are finished, when it is time to; not called while the coordinator reads too slowly."""
         if not self._unsaid or now_s - self._said_s < MESSAGE_INTERVAL_S:
@@ -226,7 +232,8 @@ class Chunk:
             return [Inspect()]
         actions = self._dismiss_surplus()
         for number, worker in self._workers.items():
-            if self._queue and worker.is_ready and worker.block is None and busy < self.target:
+            is_free = worker.is_ready and worker.block is None and not self.is_held
+            if self._queue and is_free and busy < self.target:
                 worker.block, worker.heard_s = self._take(), now_s
                 busy += 1
                 actions.append(Give(number, worker.block))

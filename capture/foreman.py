@@ -59,6 +59,7 @@ class Site:
     memory_available: Callable[[], int]
     oom_kills: Callable[[], int]
     encoders: Encoders
+    spool_bytes_max: int = pool.SPOOL_BYTES_MAX  # of frames that wait to be fetched
 
 
 @dataclass(slots=True)
@@ -195,6 +196,7 @@ class Foreman:
         if not is_congested:
             self._decide(lambda active: active.chunk.flush(now_s))
         self._encode_next()
+        self._decide(self._hold)
         self._begin_next()
 
     def _begin_next(self) -> None:
@@ -212,8 +214,7 @@ class Foreman:
         workspace = self._site.workspace
         if not workspace.bundle(order.spec.bundle).is_dir():
             return Fault(code=FaultCode.INTERNAL, message=f"bundle was never prepared: {order.spec.bundle}")
-        disk = os.statvfs(workspace.path)
-        free = disk.f_bavail * disk.f_frsize
+        free = self._free_bytes()
         if free < DISK_FREE_MIN_BYTES:
             message = f"only {free // pool.MIB} MiB free in {workspace.path}, {DISK_FREE_MIN_BYTES // pool.MIB} needed"
             return Fault(code=FaultCode.DISK_FULL, message=message)
@@ -317,6 +318,31 @@ class Foreman:
 
     def _damaged(self, active: _Active) -> list[int]:
         return active.journal.damaged(frame for part in active.chunk.order.todo for frame in part)
+
+    def _hold(self, active: _Active) -> list[chunk.Action]:
+        """No more is captured while too much waits to be fetched, or encoded."""
+        spools = [journal.spool for journal in self._journals.values()]
+        order = active.chunk.order
+        is_held = pool.is_full(
+            spool_bytes=sum(sum(spool.values()) for spool in spools),
+            spool_frames=sum(map(len, spools)),
+            limit_bytes=self._site.spool_bytes_max,
+            free_bytes=self._free_bytes(),
+            in_segments=self._segments.longest(order.chunk) if self._encoding else 0,
+            workers=active.chunk.target,
+        )
+        if is_held and not active.chunk.is_held:
+            self._send(Note("info", "agent", f"{order.chunk}: waits until frames are fetched"))
+        if is_held and not self._encoding:
+            # Nothing is about to become a segment: frames that wait for theirs would wait for ever.
+            for wish, segment in self._segments.drop(order.chunk):
+                why = "its frames take too much room"
+                self._send(protocol.Unencoded(wish.chunk, wish.attempt, segment, why))
+        return active.chunk.hold(time.monotonic(), is_held=is_held)
+
+    def _free_bytes(self) -> int:
+        disk = os.statvfs(self._site.workspace.path)
+        return disk.f_bavail * disk.f_frsize
 
     def _orders(self) -> list[Capture]:
         """What is being captured, or waits for that."""

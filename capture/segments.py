@@ -43,6 +43,16 @@ class Segments:
         if wanted := self._wanted.get(chunk):
             wanted.lacking = {part: lacking for part, lacking in wanted.lacking.items() if not lacking}
 
+    def drop(self, chunk: str) -> list[tuple[Encode, FrameRange]]:
+        """Nothing more of the chunk is made; what is given up by that."""
+        wanted = self._wanted.pop(chunk, None)
+        return [(wanted.wish, segment) for segment in wanted.lacking] if wanted is not None else []
+
+    def longest(self, chunk: str) -> int:
+        """Frames of the longest segment that is still to be made of the chunk."""
+        wanted = self._wanted.get(chunk)
+        return max(map(len, wanted.lacking), default=0) if wanted is not None else 0
+
     def take(self) -> tuple[Encode, FrameRange] | None:
         """The first segment that is complete; it is not given again."""
         for wanted in self._wanted.values():

@@ -34,6 +34,7 @@ class Delivery:
     is_seam_told: bool = False
     end: protocol.Done | protocol.Failed | None = None
     asked_stop: int | None = None  # where it was asked to end, until that is answered
+    segments: tuple[FrameRange, ...] = ()  # that the host may encode
     promised: set[FrameRange] = field(default_factory=set)  # segments that will come instead of their frames
     encoded: dict[FrameRange, SegmentFile] = field(default_factory=dict)  # those of them that are made
     over_s: float = 0.0
@@ -53,9 +54,16 @@ class Delivery:
                 self.announced[frame.index] = frame
         return count
 
+    def arrive(self, frame: int) -> None:
+        """The frame is here as a file of its own; the others of its segment will come like it."""
+        self.arrived.add(frame)
+        self.announced.pop(frame, None)
+        for segment in [one for one in self.promised if frame in one]:
+            self.release(segment)
+
     def promise(self) -> tuple[FrameRange, ...]:
         """The segments that the host can still be asked for: of which no frame is here."""
-        fresh = {one for one in self.order.segments if not self.arrived.intersection(one)} - self.promised
+        fresh = {one for one in self.segments if not self.arrived.intersection(one)} - self.promised
         self.promised |= fresh
         return tuple(sorted(fresh))
 

@@ -165,7 +165,6 @@ class Dispatch:
                 return True
             if isinstance(order, orders.Capture):
                 self._chunks[order.chunk] = order.frames
-                order = self._with_segments(order)
                 self._log.emit(
                     events.ChunkOrdered(
                         chunk=order.chunk,
@@ -177,14 +176,17 @@ class Dispatch:
                     )
                 )
             self._inboxes[order.host].put_nowait(order)
+            if isinstance(order, orders.Capture):
+                self._offer(order)
         return False
 
-    def _with_segments(self, order: orders.Capture) -> orders.Capture:
-        """What its host may encode of an order: nothing that others have, or are about, too."""
+    def _offer(self, order: orders.Capture) -> None:
+        """Tells a host what it may encode of an order: nothing that others have, or are about, too."""
         if self._work.rehearsal is None or order.twin is not None:
-            return order
+            return
         found = returns.segments(self._work.plan.segments, order.todo, self._schedule.verified)
-        return dataclasses.replace(order, segments=found)
+        offer = orders.Encode(host=order.host, chunk=order.chunk, attempt=order.attempt, segments=found)
+        self._inboxes[order.host].put_nowait(offer)
 
     async def _attend(self, host: Host) -> None:
         """One host from dial to goodbye, reconnects included. Its failures are events; `--busy fail` alone raises."""

@@ -55,7 +55,7 @@ STRICT_REMEDY = "mend the composition, or render without `--strict`"
 
 T = TypeVar("T", bound=FromAgent)
 _LEVELS = logging.getLevelNamesMapping()
-Order = orders.Capture | orders.Trim | orders.Cancel | orders.Finish
+Order = orders.Capture | orders.Encode | orders.Trim | orders.Cancel | orders.Finish
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +241,11 @@ class Link:
             if isinstance(order, orders.Cancel):
                 await self._channel.send(protocol.Cancel(order.chunk))
                 continue
+            if isinstance(order, orders.Encode):
+                self._puller.offer(order)
+                for wish in self._puller.wishes():
+                    await self._channel.send(wish)
+                continue
             if isinstance(order, orders.Trim):
                 self._puller.ask(order)
                 await self._channel.send(protocol.Trim(order.chunk, order.attempt, order.stop))
@@ -258,8 +263,6 @@ class Link:
                     seam=seam,
                 )
             )
-            for wish in self._puller.wishes():
-                await self._channel.send(wish)
 
     async def _bring_stills(self, frames: Sequence[FrameRange]) -> None:
         """Pushes the stills that these frames show and the host lacks."""

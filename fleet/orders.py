@@ -18,7 +18,6 @@ class Capture:
     frames: FrameRange
     todo: tuple[FrameRange, ...]
     twin: str | None = None  # the running chunk whose missing frames these are
-    segments: tuple[FrameRange, ...] = ()  # that the host may encode
 
     def seam(self, render: FrameRange) -> int | None:
         """The frame left of the first one, drawn for comparison only; None where the render begins."""
@@ -34,6 +33,16 @@ class Trim:
     chunk: str
     attempt: int
     stop: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encode:
+    """`host` may encode these segments of `chunk` itself. Dispatch adds it to a Capture."""
+
+    host: str
+    chunk: str
+    attempt: int
+    segments: tuple[FrameRange, ...]
 
 
 @dataclass(frozen=True, slots=True)

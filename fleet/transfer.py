@@ -83,6 +83,12 @@ class Puller:
         """A new order begins; its frames will appear in `directory` on the host."""
         self._deliveries[order.chunk] = Delivery(order=order, directory=directory)
 
+    def offer(self, order: orders.Encode) -> None:
+        """These segments of an order may be encoded by its host."""
+        delivery = self._deliveries.get(order.chunk)
+        if delivery is not None and delivery.order.attempt == order.attempt:
+            delivery.segments = order.segments
+
     def ask(self, order: orders.Trim) -> None:
         """An order is about to be asked to end sooner."""
         delivery = self._deliveries.get(order.chunk)
@@ -179,8 +185,7 @@ class Puller:
             ingest.ingest, quarantine, frames, chunk=order.frames, plan=self._plan, to=self.chunk_directory(order.chunk)
         )
         for frame in result.verified:
-            delivery.arrived.add(frame.index)
-            delivery.announced.pop(frame.index, None)
+            delivery.arrive(frame.index)
         if result.verified:
             self._emit(events.FramesVerified(chunk=order.chunk, host=self._host, frames=result.verified))
         if result.rejected:

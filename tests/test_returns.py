@@ -164,8 +164,8 @@ def task(fps: Fraction, files: Sequence[Path], output: Path, argv: tuple[str, ..
 
 def delivery(*segments: FrameRange) -> Delivery:
     whole = FrameRange(0, 30)
-    order = orders.Capture(host="a", chunk="c1", attempt=1, frames=whole, todo=(whole,), segments=segments)
-    made = Delivery(order=order, directory="/x")
+    order = orders.Capture(host="a", chunk="c1", attempt=1, frames=whole, todo=(whole,))
+    made = Delivery(order=order, directory="/x", segments=segments)
     assert made.promise() == segments
     assert made.promise() == ()
     return made
@@ -191,8 +191,12 @@ def test_frames_of_a_promised_segment_wait_for_it() -> None:
 
 def test_a_segment_of_which_a_frame_is_here_is_not_asked_for() -> None:
     whole = FrameRange(0, 30)
-    order = orders.Capture(host="a", chunk="c1", attempt=1, frames=whole, todo=(whole,), segments=GRID)
-    assert Delivery(order=order, directory="/x", arrived={3}).promise() == (SECOND, THIRD)
+    order = orders.Capture(host="a", chunk="c1", attempt=1, frames=whole, todo=(whole,))
+    one = Delivery(order=order, directory="/x", segments=GRID, arrived={3})
+    assert one.promise() == (SECOND, THIRD)
+    one.announce(frames(SECOND), 0.0, 1000)
+    one.arrive(12)  # it was on its way already
+    assert loose(one) == [10, 11, *range(13, 20)]
 
 
 def test_who_ends_sooner_sends_the_frames_of_the_segment_that_is_cut() -> None:
