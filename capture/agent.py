@@ -15,14 +15,15 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, assert_never
+from typing import NoReturn
 
-from capture import channel, collector, crew, encoder, pool, probe, protocol, store, tree
+from capture import channel, collector, compiled, cores, crew, encoder, foreman, pool, probe, protocol, store, tree
 from capture.channel import Incoming, Outbox
+from capture.cores import CoreMeter
 from capture.faults import Fault, FaultCode
-from capture.foreman import Foreman, Site
 from capture.life import EXIT_BYE, EXIT_LOST, EXIT_PROTOCOL, Life
 from capture.protocol import Failed, FromAgent, ProtocolError, ToAgent
+from capture.remembered import Remembered
 
 DEFAULT_ROOT = "~/.cache/fleetrender"
 PROBE_LIMIT_S = 80.0  # one browser start of at most 60 s, and a page; less than coordinators wait
@@ -46,9 +47,6 @@ class _Answer:
     pid: int | None = None
 
 
-_OfChunk = (
-    protocol.Rehearse | protocol.Capture | protocol.Encode | protocol.Cancel | protocol.Trim | protocol.Ack
-)  # fmt: skip
 _Event = ToAgent | crew.Said | crew.Gone | encoder.Ended | _Broken | _Answer
 
 
@@ -94,8 +92,17 @@ class _Conversation:
         self._crew = crew.Crew(
             inbox.put, environment=_environment(self._workspace, hello.run), nice=hello.limits.nice, argv=worker
         )
+        self._meter = CoreMeter(cores.find())
         encoders = encoder.Encoders(self._crew.start, inbox.put)
-        self._foreman = Foreman(_site(self._workspace, hello, self._facts, encoders), self._crew, outbox.send)
+        site = _site(self._workspace, hello, self._facts, encoders)
+        self._foreman = foreman.Foreman(site, self._crew, outbox.send)
+        self._remembered = Remembered(
+            self._workspace.path / "browser",
+            _chromium(hello, self._facts),
+            hello.chromium_args,
+            sandbox=hello.sandbox,
+            facts=self._facts,
+        )
         self._probing: subprocess.Popen[bytes] | None = None
         self._probed: FromAgent | None = None
         self._chores: queue.SimpleQueue[Callable[[], _Answer]] = queue.SimpleQueue()
@@ -112,23 +119,21 @@ class _Conversation:
             self._life.check()
             if event is not None:
                 self._handle(event)
+            self._meter.tick()
             self._foreman.tick(is_congested=self._outbox.is_congested)
 
     def _handle(self, event: _Event) -> None:
         match event:
             case crew.Said() | crew.Gone() | encoder.Ended():
                 self._hear(event)
-            case _Answer(message, pid):
-                if pid is not None:
-                    self._crew.ended(None, pid)
-                if message is not None:
-                    self._outbox.send(message)
+            case _Answer():
+                self._pass_on(event)
             case _Broken(reason):
                 raise ProtocolError(reason)
             case protocol.Hello():
                 raise ProtocolError("hello came twice")
-            case protocol.Ping(sequence):
-                self._outbox.send(protocol.Pong(sequence))
+            case protocol.Ping(sequence, asks_use):
+                self._outbox.send(protocol.Pong(sequence, self._meter.take() if asks_use else None))
             case protocol.Bye():
                 self._life.end(EXIT_BYE, "bye", finish=self._clear_up)
             case protocol.Acquire() | protocol.Clean():
@@ -139,8 +144,18 @@ class _Conversation:
     def _hear(self, event: crew.Said | crew.Gone | encoder.Ended) -> None:
         if isinstance(event, encoder.Ended):
             self._foreman.encoded(event)
-        else:
-            self._foreman.hear(event)
+            return
+        if isinstance(event, crew.Said) and _failed_to_launch(event.message):
+            self._remembered.forget()
+        self._foreman.hear(event)
+
+    def _pass_on(self, answer: _Answer) -> None:
+        if answer.pid is not None:
+            self._crew.ended(None, answer.pid)
+        if isinstance(answer.message, protocol.Probed):
+            self._foreman.expect(answer.message.browser.version)
+        if answer.message is not None:
+            self._outbox.send(answer.message)
 
     def _work(
         self,
@@ -150,7 +165,7 @@ class _Conversation:
         | protocol.Examine
         | protocol.Canary
         | protocol.TryGl
-        | _OfChunk,
+        | foreman.Order,
     ) -> None:
         """Orders that use the host, and therefore need its lock; a person may probe it while another run has that."""
         if not self._lock.is_held and not isinstance(order, protocol.Probe):
@@ -161,26 +176,11 @@ class _Conversation:
             case protocol.Offer(digests):
                 self._chores.put(lambda: self._take_in(digests))
             case protocol.Probe():
-                self._probe()
+                self._probe(order)
             case protocol.Examine() | protocol.Canary() | protocol.TryGl():
                 self._examine(order)
             case _:
-                self._tell_foreman(order)
-
-    def _tell_foreman(self, order: _OfChunk) -> None:
-        match order:
-            case protocol.Capture():
-                self._foreman.capture(order)
-            case protocol.Encode() | protocol.Rehearse():
-                self._foreman.make(order)
-            case protocol.Cancel(chunk):
-                self._foreman.cancel(chunk)
-            case protocol.Trim():
-                self._foreman.trim(order)
-            case protocol.Ack():
-                self._foreman.acknowledge(order)
-            case _:
-                assert_never(order)
+                self._foreman.obey(order)
 
     def _clear_up(self) -> None:
         if self._lock.is_held:
@@ -206,11 +206,14 @@ class _Conversation:
         self._chores.put(self._collect)
         self._outbox.send(protocol.Granted())
 
-    def _probe(self) -> None:
-        """Answers from the one probe of this agent's life, and makes it when it is the first to be asked for."""
+    def _probe(self, order: protocol.Probe) -> None:
+        """Answers from the one probe of this agent's life, or of an agent before it where nothing has changed since."""
+        if self._probing is None and not order.is_fresh and (known := self._remembered.read()):
+            self._inbox.put(_Answer(protocol.Probed(known)))
+            return
         if self._probing is None:
             profile = self._workspace.run(self._hello.run) / ".profile-probe"
-            asked = _probe_order(self._hello, self._facts.chromium, profile)
+            asked = _probe_order(self._hello, _chromium(self._hello, self._facts), profile)
             self._probing = self._crew.start(crew.command("browser", asked))
         process = self._probing
         self._chores.put(lambda: self._answer_probe(process))
@@ -219,6 +222,8 @@ class _Conversation:
         if self._probed is not None:
             return _Answer(self._probed)
         self._probed = _outcome(process, "browser's probe", PROBE_LIMIT_S)
+        if isinstance(self._probed, protocol.Probed):
+            self._remembered.write(self._probed.browser)
         return _Answer(self._probed, process.pid)
 
     def _examine(self, order: protocol.Examine | protocol.Canary | protocol.TryGl) -> None:
@@ -247,6 +252,7 @@ class _Conversation:
             return _Answer(Failed("", 0, store.fault(error, "take in the stills of videos")))
 
     def _collect(self) -> _Answer:
+        compiled.write(Path(sys.argv[0]))
         try:
             gone = collector.collect(
                 self._workspace, keep_run=self._hello.run, disk_bytes=self._hello.limits.disk_bytes
@@ -328,23 +334,31 @@ def _first(inbox: "queue.Queue[_Event]") -> protocol.Hello:
 
 def _site(
     workspace: store.Workspace, hello: protocol.Hello, facts: protocol.HostFacts, encoders: encoder.Encoders
-) -> Site:
-    limit = hello.limits.memory_bytes
-    return Site(
+) -> foreman.Site:
+    limit_bytes = hello.limits.memory_bytes
+    return foreman.Site(
         workspace=workspace,
         run=hello.run,
         cores=facts.cores,
         workers=hello.workers,
         workers_max=hello.limits.workers or pool.WORKERS_MAX,
-        chromium=facts.chromium or hello.chromium or "chromium",
+        chromium=_chromium(hello, facts),
         chromium_args=hello.chromium_args,
         sandbox=hello.sandbox,
         page_limit_s=hello.page_limit_s,
-        memory_available=lambda: min(probe.memory_available(), limit or sys.maxsize),
+        memory=lambda: pool.Memory(probe.memory_available(), limit_bytes, probe.memory_pressure()),
         oom_kills=probe.oom_kills,
         encoders=encoders,
         spool_bytes_max=min(pool.SPOOL_BYTES_MAX, hello.limits.disk_bytes or sys.maxsize),
     )
+
+
+def _chromium(hello: protocol.Hello, facts: protocol.HostFacts) -> str:
+    return facts.chromium or hello.chromium or "chromium"
+
+
+def _failed_to_launch(message: protocol.FromWorker) -> bool:
+    return isinstance(message, protocol.BlockFailed) and message.fault.code is FaultCode.BROWSER_LAUNCH
 
 
 def _environment(workspace: store.Workspace, run: str) -> dict[str, str]:
@@ -362,9 +376,9 @@ def _failed(code: FaultCode, message: str) -> Failed:
     return Failed("", 0, Fault(code=code, message=message))
 
 
-def _probe_order(hello: protocol.Hello, chromium: str | None, profile: Path) -> str:
+def _probe_order(hello: protocol.Hello, chromium: str, profile: Path) -> str:
     asked = {
-        "chromium": chromium or hello.chromium or "chromium",
+        "chromium": chromium,
         "args": hello.chromium_args,
         "sandbox": hello.sandbox,
         "profile": str(profile),

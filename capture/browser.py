@@ -22,7 +22,6 @@ from capture.protocol import CaptureMode, GlBackend
 START_TIMEOUT_S = 45.0  # 0.1 s on an idle machine; with a page's 60 s it stays below the agent's patience of 120 s
 DEATH_TIMEOUT_S = 5.0  # SIGKILL is a matter of milliseconds unless the kernel is stuck in I/O
 ENDING_TIMEOUT_S = 0.5  # from a closed pipe to a status that can be read
-VERSION_TIMEOUT_S = 20.0
 STDERR_TAIL_BYTES = 2000
 STDERR_TAIL_LINES = 3
 PIPE_BYTES = 1 << 20  # a 1080p frame then comes in one or two reads instead of dozens
@@ -139,13 +138,9 @@ def find(configured: str | None = None) -> str | None:
     return next(_candidates(), None)
 
 
-def version(path: str) -> str | None:
-    """What `path --version` says, e.g. `Chromium 140.0.7339.16`; None when it does not run."""
-    try:
-        done = subprocess.run([path, "--version"], capture_output=True, timeout=VERSION_TIMEOUT_S, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    match = re.search(r"\S.*?\d+(?:\.\d+)+", done.stdout.decode(errors="replace"))
+def version(said: str) -> str | None:
+    """The version in what `chromium --version` says, e.g. `Chromium 140.0.7339.16`; None when there is none."""
+    match = re.search(r"\S.*?\d+(?:\.\d+)+", said)
     return match[0] if match else None
 
 
@@ -226,11 +221,12 @@ def start(
     sandbox: bool,
     gl: GlBackend = GlBackend.SWIFTSHADER,
     extra: Sequence[str] = (),
+    version: str = "",
 ) -> Iterator[Browser]:
     """A browser with a fresh profile in the directory `profile`; both are gone when the context ends.
 
-    Raises CaptureError with BROWSER_MISSING or BROWSER_LAUNCH. Starts a process from the calling thread: when that
-    thread ends, the kernel kills the browser.
+    Raises CaptureError with BROWSER_MISSING or BROWSER_LAUNCH, also for another `version` than the one given. Starts
+    a process from the calling thread: when that thread ends, the kernel kills the browser.
     """
     _make_fresh(profile)
     log = profile / "chromium.log"
@@ -239,6 +235,9 @@ def start(
         browser = _spawn(argv, log, profile)
         try:
             browser.version = _handshake(browser)
+            if version not in ("", browser.version):
+                text = f"the browser is {browser.version}, and was {version} when it was tried"
+                raise CaptureError(FaultCode.BROWSER_LAUNCH, text)
             yield browser
         finally:
             browser.kill()

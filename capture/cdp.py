@@ -11,6 +11,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from capture.meter import Meter
+from capture.protocol import Stage
+
 T = TypeVar("T")
 Params = dict[str, Any]
 Handler = Callable[[Params, str | None], None]
@@ -42,6 +45,7 @@ class Connection:
     """One DevTools pipe. Owns both file descriptors; whatever a handler raises surfaces in the call that waits."""
 
     def __init__(self, *, read_fd: int, write_fd: int) -> None:
+        self.meter = Meter()
         self._read_fd, self._write_fd = read_fd, write_fd
         os.set_blocking(read_fd, False)
         os.set_blocking(write_fd, False)
@@ -64,6 +68,7 @@ class Connection:
     def notify(self, method: str, params: Params | None = None, session: str | None = None) -> None:
         """Sends a command whose reply nobody wants."""
         self._last_id += 1
+        self.meter.sent()
         message: Params = {"id": self._last_id, "method": method, "params": params or {}}
         if session is not None:
             message["sessionId"] = session
@@ -132,10 +137,17 @@ class Connection:
         return result
 
     def _receive(self) -> None:
+        with self.meter.at(Stage.TRANSFER):
+            messages = self._read()
+        for message in messages:
+            self._dispatch(message)
+
+    def _read(self) -> list[Params]:
+        """The messages that are complete now."""
         try:
             data = os.read(self._read_fd, READ_BYTES)
         except BlockingIOError:
-            return
+            return []
         except OSError as error:
             raise Closed(f"the pipe broke: {error}") from error
         if not data:
@@ -147,11 +159,10 @@ class Connection:
             raise Closed(f"a message exceeds {MESSAGE_LIMIT_BYTES} bytes")
         end = self._buffer.rfind(b"\0", searched)
         if end < 0:
-            return
+            return []
         messages = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
-        for message in messages.split(b"\0"):
-            self._dispatch(json.loads(message))
+        return [json.loads(message) for message in messages.split(b"\0")]
 
     def _dispatch(self, message: Params) -> None:
         if "id" in message:

@@ -1,9 +1,12 @@
-"""What control groups allow this process: CPU quota, memory, versions 1 and 2, the strictest of all nested groups.
+"""What control groups allow this process: CPU quota and use, memory; versions 1 and 2, the strictest of nested ones.
+
+How long tasks have waited for memory, too, in the groups that tell.
 
 Every path is read below `root`, so that a test can show any host.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +21,22 @@ class Allowance:
     cpu_quota: float | None  # cores
     memory_limit_bytes: int | None
     memory_free_bytes: int | None  # below the group that has least left
+
+
+@dataclass(frozen=True, slots=True)
+class CpuGroup:
+    """A group with a quota, in cores, and the file that says what its processes have used: unit to a millisecond."""
+
+    quota: float
+    folder: Path
+    usage: Path
+    per_ms: int
+
+    def used_ms(self) -> int:
+        """Core-milliseconds since the group was made."""
+        text = _read(self.usage)
+        used = next(map(int, _values(text, "usage_usec")), None) if " " in text else _number(text)
+        return (used or 0) // self.per_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +56,32 @@ def read(root: Path = Path("/")) -> Allowance:
         memory_limit_bytes=min((limit for limit, _ in memory), default=None),
         memory_free_bytes=min((free for _, free in memory), default=None),
     )
+
+
+def tightest(root: Path = Path("/")) -> CpuGroup | None:
+    """The group of this process with the least CPU quota, if it also counts what is used."""
+    groups = []
+    for folder, version in _folders(root, "cpu"):
+        quota = _quota(folder, version)
+        # Version 1 counts in nanoseconds, where it counts beside the quota at all.
+        usage, per_ms = (folder / "cpu.stat", 1000) if version == 2 else (folder / "cpuacct.usage", 1_000_000)
+        if quota is not None and usage.exists():
+            groups.append(CpuGroup(quota, folder, usage, per_ms))
+    return min(groups, key=lambda group: group.quota, default=None)
+
+
+def memory_pressure(root: Path = Path("/")) -> float:
+    """The percentage of the last ten seconds in which some task waited for memory, here or on the whole host.
+
+    0 where the kernel does not say.
+    """
+    groups = [folder / "memory.pressure" for folder, version in _folders(root, "memory") if version == 2]
+    return max(_stalled(_read(path)) for path in (root / "proc/pressure/memory", *groups))
+
+
+def _stalled(text: str) -> float:
+    found = re.search(r"^some avg10=([0-9.]+)", text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
 
 
 def _folders(root: Path, controller: str) -> Iterator[tuple[Path, int]]:
@@ -91,13 +136,15 @@ def _memory(folder: Path, version: int) -> tuple[int, int] | None:
     limit, used = (_number(_read(folder / name)) for name in names)
     if limit is None or used is None or limit >= _UNLIMITED_BYTES:
         return None
-    key = "inactive_file" if version == 2 else "total_inactive_file"
-    droppable = next(map(int, _values(_read(folder / "memory.stat"), key)), 0)
+    # Frames that were written and then fetched are active pages of files, and as easily dropped as others.
+    prefix = "" if version == 2 else "total_"
+    keys = {f"{prefix}inactive_file", f"{prefix}active_file"}
+    droppable = sum(map(int, _values(_read(folder / "memory.stat"), keys)))
     return limit, max(0, limit - used + droppable)
 
 
-def _values(text: str, key: str) -> Iterator[str]:
-    return (words[1] for line in text.splitlines() if len(words := line.split()) == 2 and words[0] == key)
+def _values(text: str, keys: Collection[str]) -> Iterator[str]:
+    return (words[1] for line in text.splitlines() if len(words := line.split()) == 2 and words[0] in keys)
 
 
 def _number(text: str) -> int | None:

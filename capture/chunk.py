@@ -5,30 +5,36 @@ Pure: no I/O; time is an argument. Methods return the actions that follow, which
 
 import dataclasses
 import math
-import statistics
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from capture import blocks, protocol
+from capture import backlog, protocol
+from capture.backlog import Backlog
+from capture.climb import Climb
 from capture.faults import Fault, FaultCode, Retry
-from capture.protocol import PAGE_LIMIT_S, Captured, Done, Failed, FrameFile, FrameRange, FromAgent, Note, Seam
+from capture.protocol import (
+    PAGE_LIMIT_S,
+    UNMEASURED,
+    Captured,
+    Done,
+    Failed,
+    FrameFile,
+    FrameRange,
+    FromAgent,
+    Note,
+    Resized,
+    Seam,
+    Stages,
+)
+from capture.trouble import Trouble
 
 # Coordinators pay for each line (76 us), people see no difference above four a second.
 MESSAGE_INTERVAL_S = 0.25
 # One that fails alone is retried in a fresh browser, then by half the workers; three times is no accident.
 STRIKES_MAX = 3
-# The agent notices only workers that cannot even give up, after a margin for a host that is slow as a whole.
 BROWSER_LIMIT_S = 60.0
 GIVING_UP_S = 10.0
-MARGIN_S = 20.0
-MARGIN_FRAMES = 8
-_FRAME_TIMES_KEPT = 40  # of all workers together: costs change along a composition
-# A worker takes at most so long a block, once frames were seen to be slow: the end of a chunk waits for no longer.
-BLOCK_S = 1.0
-# As long as a block of the lightest page that moves; where a still scene ends within it, up to four times that.
-QUICK_BLOCK_S = 0.25
-QUICK_BLOCK_FRAMES = 4 * blocks.BLOCK_FRAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,45 +78,55 @@ Action = Hire | Give | Dismiss | Inspect | Tell
 class _Worker:
     heard_s: float
     is_ready: bool
-    strikes_before: int  # of the chunk's start-ups, when this one was hired
+    strikes_before: int = 0  # of the chunk's start-ups, when this one was hired
+    hired_s: float | None = None  # by this chunk
     block: FrameRange | None = None
+    shown: str = ""  # digest of its last picture
 
 
 class Chunk:
     """The block queue and the workers of one order."""
 
     def __init__(
-        self, order: protocol.Capture, *, workers: int, numbers: Iterator[int], page_limit_s: float = PAGE_LIMIT_S
+        self,
+        order: protocol.Capture,
+        *,
+        climb: Climb,
+        numbers: Iterator[int],
+        page_limit_s: float = PAGE_LIMIT_S,
     ) -> None:
-        """`numbers` names new workers, unique for the life of the agent."""
+        """`climb` says how many workers there are to be; `numbers` names new ones, unique for the agent's life."""
         self._worker_limit_s = worker_limit_s(page_limit_s)
         self.order = order
-        self.target = workers
+        self._climb = climb
         self.is_over = False
         self.is_held = False  # too many frames wait to be fetched: no block is given
         self.is_overcommitted = False  # whether a failure said that this host runs too many workers
         self._numbers = numbers
         self._wanted = {frame for part in order.todo for frame in part}
         self._written: set[int] = set()
-        self._queue: deque[FrameRange] = deque()
+        self._queue = Backlog(is_sequential=order.spec.sequential)
         self._workers: dict[int, _Worker] = {}
         self._unsaid: deque[FrameFile] = deque()
         self._said_s = -math.inf
-        self._trouble = _Trouble()
+        self._trouble = Trouble()
+        self._stages = UNMEASURED  # of finished blocks
 
     def start(self, kept: Sequence[FrameFile], warm: Mapping[int, bool], now_s: float) -> list[Action]:
         """Begins, with frames that are on disk already, and workers that run already and may be ready."""
         self._written.update(frame.index for frame in kept)
         self._unsaid.extend(kept)
         missing = protocol.ranges_of(self._wanted - self._written)
-        self._queue.extend(self._split(missing, self.target))
-        self._workers = {number: _Worker(now_s, is_ready, 0) for number, is_ready in warm.items()}
+        self._queue.fill(missing, self.target)
+        self._workers = {number: _Worker(now_s, is_ready) for number, is_ready in warm.items()}
         return self._proceed(now_s)
 
     def ready(self, number: int, now_s: float) -> list[Action]:
         """The worker's page is loaded."""
         if worker := self._workers.get(number):
             worker.is_ready, worker.heard_s = True, now_s
+            if worker.hired_s is not None:
+                self._climb.started(now_s - worker.hired_s)
         return self._proceed(now_s)
 
     def wrote(self, number: int, frame: FrameFile, now_s: float) -> list[Action]:
@@ -124,6 +140,9 @@ class Chunk:
         worker.heard_s = now_s
         self._written.add(frame.index)
         self._unsaid.append(dataclasses.replace(frame, took_ms=round(took_s * 1000)))
+        left, is_new = len(self._wanted) - len(self._written), frame.sha256 != worker.shown
+        worker.shown = frame.sha256
+        self._climb.wrote(took_s, busy=self._busy(), left=left, is_new=is_new, now_s=now_s)
         return []
 
     def stepped(self, number: int, now_s: float) -> list[Action]:
@@ -138,11 +157,12 @@ class Chunk:
             return []
         return [*self.stepped(number, now_s), Tell(Seam(self.order.chunk, self.order.attempt, frame))]
 
-    def finished(self, number: int, block: FrameRange, now_s: float) -> list[Action]:
+    def finished(self, number: int, block: FrameRange, now_s: float, stages: Stages = UNMEASURED) -> list[Action]:
         """The worker has finished its block and wants another; what it left out is found by the inspection."""
         worker = self._workers.get(number)
         if worker is not None and worker.block == block:
             worker.block, worker.heard_s = None, now_s
+            self._stages += stages
         return self._proceed(now_s)
 
     def failed(self, number: int, fault: Fault, now_s: float) -> list[Action]:
@@ -151,7 +171,7 @@ class Chunk:
         if worker is None or self.is_over:
             return []
         fault = self._located(fault, worker)
-        self._requeue(frame for frame in worker.block or () if frame not in self._written)
+        self._queue.put_back(frame for frame in worker.block or () if frame not in self._written)
         if fault.code.retry is Retry.NEVER or self._strike(worker, fault) >= STRIKES_MAX:
             return [Dismiss(number), *self._end(fault)]
         return [Dismiss(number), *self._countermeasure(fault), *self._proceed(now_s)]
@@ -161,12 +181,12 @@ class Chunk:
         damaged = sorted(damaged)
         if not damaged:
             self.is_over = True
-            return [*self._say_all(), Tell(Done(self.order.chunk, self.order.attempt))]
+            return [*self._say_all(), Tell(Done(self.order.chunk, self.order.attempt, self._stages))]
         fault = self._damage(damaged[0])
         if max(self._trouble.strike(frame) for frame in damaged) >= STRIKES_MAX:
             return self._end(fault)
         self._written.difference_update(damaged)
-        self._requeue(damaged)
+        self._queue.put_back(damaged)
         note = f"{self.order.chunk}: {len(damaged)} damaged frames are captured again, the first is {fault.message}"
         return [Tell(Note("warning", "agent", note)), *self._proceed(now_s)]
 
@@ -196,6 +216,11 @@ class Chunk:
         was_held, self.is_held = self.is_held, is_held
         return self._proceed(now_s) if was_held and not is_held else []
 
+    def saw_memory(self, room: int, *, is_short: bool, now_s: float) -> list[Action]:
+        """Memory has room for so many more workers, or `is_short` for those that there are."""
+        self._climb.saw_memory(room, is_short=is_short, now_s=now_s)
+        return self._proceed(now_s)
+
     def flush(self, now_s: float) -> list[Action]:
         """Says which frames are finished, when it is time to; not called while the coordinator reads too slowly."""
         if not self._unsaid or now_s - self._said_s < MESSAGE_INTERVAL_S:
@@ -215,7 +240,7 @@ class Chunk:
         begun = max([*taken, *self._written], default=-1) + 1
         self.order, stop = trimmed(self.order, max(stop, begun))
         self._wanted = {frame for frame in self._wanted if frame < stop}
-        self._queue = deque(_before(self._queue, stop))
+        self._queue.trim(stop)
         said = Tell(protocol.Trimmed(self.order.chunk, self.order.attempt, stop))
         return [said, *self._proceed(now_s)]
 
@@ -223,45 +248,47 @@ class Chunk:
         """Ends the chunk for a reason that the agent found itself."""
         return self._end(fault)
 
+    @property
+    def target(self) -> int:
+        """How many workers there are to be."""
+        return self._climb.workers
+
+    def _busy(self) -> int:
+        return sum(worker.block is not None for worker in self._workers.values())
+
     def _proceed(self, now_s: float) -> list[Action]:
         """Gives blocks to idle workers and hires who is missing; asks for the inspection when nothing is left to do."""
         if self.is_over:
             return []
-        busy = sum(worker.block is not None for worker in self._workers.values())
+        busy = self._busy()
         if not self._queue and not busy:
             return [Inspect()]
-        actions = self._dismiss_surplus()
+        actions = [*self._tell_news(), *self._dismiss_surplus()]
         for number, worker in self._workers.items():
             is_free = worker.is_ready and worker.block is None and not self.is_held
-            if self._queue and is_free and busy < self.target:
-                worker.block, worker.heard_s = self._take(), now_s
+            if self._queue and is_free and busy < self._climb.active:
+                worker.block = self._queue.take(self.target, self._trouble.frames_within)
+                worker.heard_s = now_s
                 busy += 1
                 actions.append(Give(number, worker.block))
         while len(self._workers) < min(self.target, busy + len(self._queue)):
             actions.append(self._hire(now_s))
         return actions
 
-    def _take(self) -> FrameRange:
-        """The next block; where frames take long, a short one: what is taken cannot be left to others any more.
+    def _tell_news(self) -> list[Action]:
+        """What was decided about the number of workers."""
+        told: list[Action] = []
+        while change := self._climb.take_news():
+            told.append(self._resized(change.before, change.workers, change.why))
+        return told
 
-        Where they take next to nothing, for most are repeats, a long one: the last of a block is captured in any case.
-        """
-        block = self._queue.popleft()
-        if self.order.spec.sequential:
-            return block
-        count = self._trouble.frames_within(BLOCK_S)
-        if len(block) > count:
-            self._queue.appendleft(FrameRange(block.start + count, block.stop))
-            return FrameRange(block.start, block.start + count)
-        share = sum(map(len, self._queue)) // self.target
-        limit = min(self._trouble.frames_within(QUICK_BLOCK_S), QUICK_BLOCK_FRAMES, share)
-        while self._queue and self._queue[0].start == block.stop and len(block) + len(self._queue[0]) <= limit:
-            block = FrameRange(block.start, self._queue.popleft().stop)
-        return block
+    def _resized(self, before: int, workers: int, why: str) -> Tell:
+        chunk, attempt = self.order.chunk, self.order.attempt
+        return Tell(Resized(chunk=chunk, attempt=attempt, before=before, workers=workers, why=why))
 
     def _hire(self, now_s: float) -> Hire:
         number = next(self._numbers)
-        self._workers[number] = _Worker(now_s, False, self._trouble.start_strikes)
+        self._workers[number] = _Worker(now_s, False, self._trouble.start_strikes, hired_s=now_s)
         return Hire(number)
 
     def _dismiss_surplus(self) -> list[Action]:
@@ -271,18 +298,6 @@ class Chunk:
         for number in surplus:
             del self._workers[number]
         return [Dismiss(number) for number in surplus]
-
-    def _requeue(self, frames: Iterable[int]) -> None:
-        """To the front: these frames hold up the encoder of everything behind them."""
-        self._queue.extendleft(reversed(self._split(protocol.ranges_of(frames), 1)))
-
-    def _split(self, frames: tuple[FrameRange, ...], workers: int) -> tuple[FrameRange, ...]:
-        """Small blocks; of a sequential composition one part for each worker, for in whichever blocks it is shared out,
-        each worker steps through all frames before its last one, and only the parts let the others end sooner.
-        """
-        if not self.order.spec.sequential:
-            return blocks.split(frames, workers=workers)
-        return blocks.split(frames, workers=workers, block_frames=max(1, sum(map(len, frames))))
 
     def _strike(self, worker: _Worker, fault: Fault) -> int:
         """How often the same thing has failed now: a frame, or starting at all."""
@@ -294,11 +309,14 @@ class Chunk:
         self._trouble.failures += 1
         before = self.target
         if fault.code.retry is Retry.HALVE or self._trouble.failures > 1:
-            self.target = max(1, self.target // 2)
+            self._climb.halve()
         self.is_overcommitted |= fault.code.retry is Retry.HALVE
         effect = "a new one" if self.target == before else f"{self.target} workers instead of {before}"
-        text = f"{self.order.chunk}: worker failed, {effect}: {fault.code.value}: {fault.message}"
-        return [Tell(Note("warning", "agent", text))]
+        why = f"worker failed, {effect}: {fault.code.value}: {fault.message}"
+        told: list[Action] = [Tell(Note("warning", "agent", f"{self.order.chunk}: {why}"))]
+        if self.target != before:
+            told.append(self._resized(before, self.target, f"a worker failed: {fault.code.value}"))
+        return told
 
     def _damage(self, frame: int) -> Fault:
         local = frame - self.order.frames.start
@@ -321,7 +339,7 @@ class Chunk:
             return []
         self.is_over = True
         at_work = [number for number, worker in self._workers.items() if worker.block or not worker.is_ready]
-        failed = Failed(self.order.chunk, self.order.attempt, fault)
+        failed = Failed(self.order.chunk, self.order.attempt, fault, self._stages)
         return [*map(Dismiss, at_work), *self._say_all(), Tell(failed)]
 
     def _say_all(self) -> list[Action]:
@@ -340,51 +358,9 @@ def trimmed(order: protocol.Capture, stop: int) -> tuple[protocol.Capture, int]:
     """`order` without its frames at or after `stop`, and the end that it really has; its first frame always stays."""
     span = FrameRange(min(order.todo).start, max(part.stop for part in order.todo))
     stop = min(max(stop, span.start + 1), span.stop)
-    return dataclasses.replace(order, todo=tuple(_before(order.todo, stop))), stop
-
-
-def _before(ranges: Iterable[FrameRange], stop: int) -> Iterator[FrameRange]:
-    return (FrameRange(part.start, min(part.stop, stop)) for part in ranges if part.start < stop)
+    return dataclasses.replace(order, todo=tuple(backlog.before(order.todo, stop))), stop
 
 
 def worker_limit_s(page_limit_s: float) -> float:
     """When a worker has given up by itself: after a browser's start and a page's, or after a frame with its jump."""
     return max(BROWSER_LIMIT_S, page_limit_s) + page_limit_s + GIVING_UP_S
-
-
-class _Trouble:
-    """What has gone wrong in a chunk so far, and what silence means here."""
-
-    def __init__(self) -> None:
-        self.failures = 0
-        self.start_strikes = 0
-        self._strikes: Counter[int] = Counter()
-        self._frame_times_s: deque[float] = deque(maxlen=_FRAME_TIMES_KEPT)
-
-    def frame_took(self, seconds: float) -> None:
-        """Remembers how long a frame took."""
-        self._frame_times_s.append(seconds)
-
-    def frames_within(self, seconds: float) -> int:
-        """How many frames a worker captures in `seconds`, at least one; a block's worth while nothing is known."""
-        if not self._frame_times_s:
-            return blocks.BLOCK_FRAMES
-        typical_s = statistics.median(self._frame_times_s)
-        return max(1, math.floor(seconds / typical_s)) if typical_s > 0 else blocks.BLOCK_FRAMES
-
-    def strike(self, frame: int) -> int:
-        """How often `frame` has failed, this time included."""
-        self._strikes[frame] += 1
-        return self._strikes[frame]
-
-    def strike_start(self, strikes_before: int) -> int:
-        """How often starting has failed, counting workers that were started together once."""
-        if strikes_before == self.start_strikes:
-            self.start_strikes += 1
-        return self.start_strikes
-
-    def margin_s(self) -> float:
-        """Silence beyond a worker's own limits that a slow host is granted."""
-        times = sorted(self._frame_times_s)
-        p95_s = times[int(0.95 * len(times))] if times else 0.0
-        return max(MARGIN_S, MARGIN_FRAMES * p95_s)

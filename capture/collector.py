@@ -60,7 +60,7 @@ def leftovers(workspace: store.Workspace, *, older_than_s: float, max_bytes: int
     """
     now = time.time()
     before, settled = now - older_than_s, now - INCOMING_AGE_S
-    agents = [each for each in _agents(workspace) if each.name != Path(sys.argv[0]).name]
+    agents = [each for each in _agents(workspace) if not each.name.startswith(Path(sys.argv[0]).stem)]
     young = {
         "run": _older(workspace.runs.iterdir(), before),
         "push": _older(workspace.incoming.iterdir(), settled),

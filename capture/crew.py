@@ -18,7 +18,7 @@ from typing import IO, cast
 
 import capture
 from capture import protocol, tree
-from capture.protocol import LINE_LIMIT_BYTES, Block, FromWorker, ProtocolError, RenderSpec, Setup, ToWorker
+from capture.protocol import LINE_LIMIT_BYTES, Block, FromWorker, Open, ProtocolError, RenderSpec, Setup, ToWorker
 
 # The kernel then picks a browser before it picks us, and us only after everything else.
 OOM_SCORE = 500
@@ -51,6 +51,7 @@ class Gone:
 class _Member:
     process: subprocess.Popen[bytes]
     spec: RenderSpec
+    is_open: bool
     is_ready: bool = False
 
 
@@ -81,7 +82,7 @@ class Crew:
     def hire(self, number: int, setup: Setup) -> None:
         """Starts a worker and tells it what it will capture."""
         process = self.start(self._argv)
-        self._members[number] = _Member(process, setup.spec)
+        self._members[number] = _Member(process, setup.spec, setup.is_open)
         _Listener(number, process, Path(setup.profile_directory), self._report).start()
         self._send(number, setup)
 
@@ -122,6 +123,13 @@ class Crew:
         for number in [number for number, member in self._members.items() if member.spec != spec]:
             self.dismiss(number)
         return {number: member.is_ready for number, member in self._members.items()}
+
+    def open(self) -> None:
+        """Has every worker load its page that was started before the composition was here."""
+        for number, member in self._members.items():
+            if not member.is_open:
+                member.is_open = True
+                self._send(number, Open())
 
     def _send(self, number: int, message: ToWorker) -> None:
         if member := self._members.get(number):

@@ -70,6 +70,7 @@ def opened(setup: Setup) -> Iterator[tuple[browser.Browser, Session]]:
         sandbox=setup.sandbox,
         gl=spec.gl,
         extra=setup.chromium_args,
+        version=setup.browser_version,
     ) as started:
         bundle, blobs = Path(setup.bundle_directory), setup.blobs_directory and Path(setup.blobs_directory)
         session = Session(started.connection, spec, bundle=bundle, blobs=blobs or None, note=_ignore, limit_s=limit_s)

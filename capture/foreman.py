@@ -3,8 +3,10 @@
 One chunk at a time; orders that arrive meanwhile wait. Workers stay warm between chunks of the same spec.
 """
 
+import contextlib
 import dataclasses
 import itertools
+import math
 import os
 import time
 from collections import deque
@@ -14,6 +16,7 @@ from typing import assert_never
 
 from capture import chunk, encoder, pool, protocol, store
 from capture.chunk import Chunk, Dismiss, Give, Hire, Inspect, Tell
+from capture.climb import Climb
 from capture.crew import Crew, Gone, Said
 from capture.encoder import Encoders
 from capture.faults import Fault, FaultCode
@@ -40,6 +43,11 @@ CORES_PER_ENCODER = 4
 WAITING_MAX = 4
 # A chunk is not begun with less: its frames, a browser's profile and what others write meanwhile need room.
 DISK_FREE_MIN_BYTES = 512 * 1024 * 1024
+# Memory is looked at so often while workers may come and go; a look costs about a millisecond.
+MEMORY_LOOK_S = 1.0
+Order = (
+    protocol.Warm | protocol.Rehearse | Capture | protocol.Encode | protocol.Cancel | Trim | protocol.Ack
+)  # fmt: skip
 _KILLED = (FaultCode.BROWSER_CRASHED, FaultCode.WORKER_DIED)
 
 
@@ -56,7 +64,7 @@ class Site:
     chromium_args: tuple[str, ...]
     sandbox: bool
     page_limit_s: float
-    memory_available: Callable[[], int]
+    memory: Callable[[], pool.Memory]
     oom_kills: Callable[[], int]
     encoders: Encoders
     spool_bytes_max: int = pool.SPOOL_BYTES_MAX  # of frames that wait to be fetched
@@ -67,6 +75,8 @@ class _Active:
     chunk: Chunk
     journal: Journal
     oom_kills: int
+    is_watched: bool  # for memory that runs short
+    looked_s: float = -math.inf
 
 
 class Foreman:
@@ -78,6 +88,7 @@ class Foreman:
         self._send = send
         self._numbers = itertools.count(1)
         self._ceiling = site.workers_max
+        self._climb = Climb()
         self._active: _Active | None = None
         self._waiting: deque[Capture] = deque()
         self._journals: dict[str, Journal] = {}
@@ -86,6 +97,29 @@ class Foreman:
         self._warnings: set[tuple[str, ...]] = set()
         self._has_endless_script = False
         self._repeats = True
+        self._browser_version = ""
+
+    def expect(self, browser_version: str) -> None:
+        """What every browser must call itself from now on."""
+        self._browser_version = browser_version
+
+    def obey(self, order: Order) -> None:
+        """Takes an order in."""
+        match order:
+            case protocol.Warm():
+                self.warm(order)
+            case Capture():
+                self.capture(order)
+            case protocol.Encode() | protocol.Rehearse():
+                self.make(order)
+            case protocol.Cancel(name):
+                self.cancel(name)
+            case Trim():
+                self.trim(order)
+            case protocol.Ack():
+                self.acknowledge(order)
+            case _:
+                assert_never(order)
 
     def capture(self, order: Capture) -> None:
         """Begins a chunk, or lets it wait for the present one."""
@@ -101,6 +135,16 @@ class Foreman:
             self._rehearse(asked)
         else:
             self._want(asked)
+
+    def warm(self, order: protocol.Warm) -> None:
+        """Starts browsers for chunks to come; what fails in them is told when a chunk needs them."""
+        if self._active is not None:
+            return
+        running = self._crew.warm(order.spec)
+        workers = self._size(order.spec, order.frames, warm=len(running)).workers
+        with contextlib.suppress(OSError):
+            for number in itertools.islice(self._numbers, max(0, workers - len(running))):
+                self._crew.hire(number, dataclasses.replace(self.setup(str(number), order.spec), is_open=False))
 
     def cancel(self, name: str) -> None:
         """Stops a chunk, or takes it out of the line; an unknown one has ended already and said so."""
@@ -157,8 +201,8 @@ class Foreman:
                 self._wrote(event.worker, frame, now_s)
             case Misjudged(misjudged):
                 self._distrust(misjudged)
-            case BlockDone(frames):
-                self._decide(lambda active: active.chunk.finished(event.worker, frames, now_s))
+            case BlockDone(frames, stages):
+                self._decide(lambda active: active.chunk.finished(event.worker, frames, now_s, stages))
             case _:
                 assert_never(event.message)
 
@@ -185,13 +229,16 @@ class Foreman:
             chromium=self._site.chromium,
             chromium_args=self._site.chromium_args,
             sandbox=self._site.sandbox,
+            browser_version=self._browser_version,
             page_limit_s=self._site.page_limit_s,
+            browser_bytes=pool.worker_memory_bytes(_pixels(spec)),
             watches_scripts=self._has_endless_script,
         )
 
     def tick(self, *, is_congested: bool) -> None:
         """Time has passed; call at least four times a second."""
         now_s = time.monotonic()
+        self._look_at_memory(now_s)
         self._decide(lambda active: active.chunk.tick(now_s))
         if not is_congested:
             self._decide(lambda active: active.chunk.flush(now_s))
@@ -225,23 +272,40 @@ class Foreman:
         journal = self._journals[order.chunk] = Journal(directory, order)
         kept = journal.whole(frame for part in order.todo for frame in part)
         warm = self._crew.warm(order.spec)
-        sizing = pool.decide(
-            frames=sum(map(len, order.todo)) - len(kept),
-            cores=self._site.cores,
-            memory_available_bytes=self._site.memory_available(),
-            explicit=self._site.workers,
-            warm=len(warm),
-            ceiling=self._ceiling,
-            pixels=order.spec.width * order.spec.height * order.spec.scale**2,
-        )
-        capturing = Chunk(order, workers=sizing.workers, numbers=self._numbers, page_limit_s=self._site.page_limit_s)
-        active = self._active = _Active(capturing, journal, self._site.oom_kills())
+        self._crew.open()
+        sizing = self._size(order.spec, sum(map(len, order.todo)) - len(kept), warm=len(warm))
+        # Sequential workers have gone through all frames before their own: what one knows, no other takes over.
+        is_free = sizing.is_reckoned and not order.spec.sequential
+        self._climb.begin(sizing.workers, most=self._ceiling, is_free=is_free)
+        capturing = Chunk(order, climb=self._climb, numbers=self._numbers, page_limit_s=self._site.page_limit_s)
+        active = self._active = _Active(capturing, journal, self._site.oom_kills(), is_watched=is_free)
         place = str(directory.relative_to(self._site.workspace.path))
         why = f"{sizing.why}{_warm_up(order)}"
         self._send(Started(chunk=order.chunk, attempt=order.attempt, directory=place, workers=sizing.workers, why=why))
         for frame in kept:
             self._segments.wrote(order.chunk, frame.index)
         self._do(active, capturing.start(kept, warm, time.monotonic()))
+
+    def _size(self, spec: protocol.RenderSpec, frames: int, *, warm: int) -> pool.Sizing:
+        return pool.decide(
+            frames=frames,
+            cores=self._site.cores,
+            memory=self._site.memory(),
+            explicit=self._site.workers,
+            measured=self._climb.learnt,
+            warm=warm,
+            ceiling=self._ceiling,
+            pixels=_pixels(spec),
+        )
+
+    def _look_at_memory(self, now_s: float) -> None:
+        active = self._active
+        if active is None or not active.is_watched or now_s - active.looked_s < MEMORY_LOOK_S:
+            return
+        active.looked_s = now_s
+        memory, order = self._site.memory(), active.chunk.order
+        room = memory.room(running=active.chunk.target, pixels=_pixels(order.spec))
+        self._do(active, active.chunk.saw_memory(room, is_short=memory.is_short, now_s=now_s))
 
     def _decide(self, decide: Callable[[_Active], list[chunk.Action]]) -> None:
         if self._active is not None:
@@ -389,6 +453,10 @@ def _block(active: _Active, frames: protocol.FrameRange, *, repeats: bool) -> pr
     seam = order.seam if order.seam == frames.start - 1 else None
     directory = str(active.journal.directory)
     return protocol.Block(frames=frames, offset=order.frames.start, directory=directory, seam=seam, repeats=repeats)
+
+
+def _pixels(spec: protocol.RenderSpec) -> int:
+    return spec.image_width * spec.image_height
 
 
 def _warm_up(order: Capture) -> str:

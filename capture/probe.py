@@ -3,6 +3,7 @@
 Pulls in no browser: what the browser can do is another probe's question.
 """
 
+import contextlib
 import hashlib
 import os
 import platform
@@ -17,7 +18,7 @@ from pathlib import Path
 from capture import browser, cgroups, encoder
 from capture.protocol import HostFacts
 
-_TIMEOUT_S = 10.0
+_TIMEOUT_S = 20.0
 # Shells of non-interactive logins leave these out of PATH on some systems.
 _EXTRA_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/opt/homebrew/bin")
 _FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts")
@@ -29,11 +30,15 @@ _TRY_USER_NAMESPACE = "import ctypes,sys; sys.exit(ctypes.CDLL(None).unshare(0x1
 
 
 def facts(workspace: Path, chromium: str | None = None) -> HostFacts:
-    """Everything about this host; takes about half a second. `chromium` is the configured path, if any."""
-    allowance = cgroups.read()
-    affinity = len(os.sched_getaffinity(0))
+    """Everything about this host. `chromium` is the configured path, if any."""
+    # Three programs take longer than all the rest: they are asked at the same time, and first.
     found = browser.find(chromium)
     rsync = _which("rsync")
+    about_browser = _Program([found, "--version"]) if found else None
+    about_sandbox = _Program([sys.executable, "-ISc", _TRY_USER_NAMESPACE])
+    about_rsync = _Program([rsync, "--version"]) if rsync else None
+    allowance = cgroups.read()
+    affinity = len(os.sched_getaffinity(0))
     fonts = sorted(_fonts())
     disk = os.statvfs(_existing(workspace))
     return HostFacts(
@@ -52,14 +57,14 @@ def facts(workspace: Path, chromium: str | None = None) -> HostFacts:
         disk_free_bytes=disk.f_bavail * disk.f_frsize,
         shm_bytes=_shm_bytes(),
         chromium=found,
-        chromium_version=browser.version(found) if found else None,
+        chromium_version=browser.version(about_browser.answer()) if about_browser else None,
         rsync=rsync,
         ffmpeg=encoder.find(),
-        rsync_version=_rsync_version(rsync) if rsync else None,
+        rsync_version=_rsync_version(about_rsync.answer()) if about_rsync else None,
         fonts_digest=hashlib.sha256("\n".join(fonts).encode()).hexdigest(),
         fonts_count=len(fonts),
         unix_time_s=time.time(),
-        can_sandbox=_can_sandbox(),
+        can_sandbox=about_sandbox.is_well(),
         cpu_model=_cpu("model name"),
         cpu_vectors=tuple(flag for flag in _VECTORS if flag in _cpu("flags").split()),
     )
@@ -75,6 +80,11 @@ def memory_available() -> int:
     """Bytes that new processes can use without swapping, here and now."""
     by_host, by_group = _memory("MemAvailable"), cgroups.read().memory_free_bytes
     return by_host if by_group is None else min(by_host, by_group)
+
+
+def memory_pressure() -> float:
+    """The percentage of the last seconds in which some task waited for memory; 0 where the kernel does not say."""
+    return cgroups.memory_pressure()
 
 
 def oom_kills() -> int:
@@ -94,25 +104,37 @@ def _fonts() -> Iterator[str]:
             yield from (f"{font.name} {font.stat().st_size}" for font in fonts if font.is_file())
 
 
-def _rsync_version(path: str) -> str | None:
-    found = re.search(r"version (\S+)", _output([path, "--version"]))
+def _rsync_version(said: str) -> str | None:
+    found = re.search(r"version (\S+)", said)
     return found[1] if found else None
 
 
-def _can_sandbox() -> bool:
-    try:
-        tried = subprocess.run([sys.executable, "-ISc", _TRY_USER_NAMESPACE], timeout=_TIMEOUT_S, check=False)
-    except (OSError, subprocess.SubprocessError):
-        return False
-    return tried.returncode == 0
+class _Program:
+    """A program that was started to say a few words, or to end well."""
 
+    def __init__(self, argv: list[str]) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        with contextlib.suppress(OSError):
+            self._process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
 
-def _output(argv: list[str]) -> str:
-    try:
-        said = subprocess.run(argv, capture_output=True, timeout=_TIMEOUT_S, check=False).stdout
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return said.decode(errors="replace")
+    def answer(self) -> str:
+        """What it says; nothing when it does not end, or not well."""
+        if self._process is None:
+            return ""
+        try:
+            said, _ = self._process.communicate(timeout=_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+            return ""
+        return "" if self._process.returncode else said.decode(errors="replace")
+
+    def is_well(self) -> bool:
+        """Whether it ends well."""
+        self.answer()
+        return self._process is not None and self._process.returncode == 0
 
 
 def _which(name: str) -> str | None:

@@ -116,6 +116,7 @@ class Server:
         self._is_shown = False
         self._waiting: list[tuple[str, str | None]] = []  # requests for the gate, and their sessions
         self._is_open = False
+        self.requests = 0  # so far
         self.departure = ""  # where the page was kept from leaving for, last
         connection.on("Fetch.requestPaused", self._paused)
 
@@ -138,6 +139,7 @@ class Server:
         self._waiting.clear()
 
     def _paused(self, params: cdp.Params, session: str | None) -> None:
+        self.requests += 1
         request, request_id = params["request"], params["requestId"]
         url = str(request["url"])
         is_tab = params.get("resourceType") == "Document" and params.get("frameId") == self._tab

@@ -13,7 +13,7 @@ from typing import Any
 from capture import cdp, replies, shutter, stuck
 from capture.console import Console, clean
 from capture.faults import CaptureError, FaultCode
-from capture.protocol import PAGE_LIMIT_S, CaptureMode, Note, RenderSpec
+from capture.protocol import PAGE_LIMIT_S, CaptureMode, Note, RenderSpec, Stage
 from capture.repeats import Repeats
 from capture.serve import Files, Server
 
@@ -72,16 +72,22 @@ class Session:
         self._repeats: Repeats | None = None
         self._shown = _Shown()
 
+    def attach(self, runtime: str) -> None:
+        """Makes the tab, with all that needs no document yet; `open` does it where nobody has. Raises as `open`."""
+        if self._shutter is None:
+            with self._page_errors():
+                self._attach()
+                self._prepare(runtime)
+
     def open(self, runtime: str) -> dict[str, Any]:
         """Loads the document with `runtime` injected before its scripts, and waits until it is ready.
 
         Returns what the page says of itself, its `duration_s` and `adapters` among it.
         Raises CaptureError: PAGE_NOT_READY, SCRIPT_ENDLESS, BROWSER_CRASHED, or the code that the page gave.
         """
+        self.attach(runtime)
         deadline = time.monotonic() + self._limit_s
         with self._page_errors():
-            self._attach()
-            self._prepare(runtime)
             self._command("Page.navigate", {"url": self._server.document_url})
             self._await_document(deadline)
             reply = self._camera.reply(self._evaluate("__fleet.ready()"), deadline)
@@ -119,7 +125,9 @@ class Session:
             frame, next_frame = seek.frame, next(following, None)
             self._finish(seek, is_last=next_frame is None)
             seek = self._begin_seek(next_frame)
-            yield frame, self._shown.picture
+            with self._connection.meter.at(Stage.TRANSFER):
+                picture = self._shown.picture
+            yield frame, picture
 
     def step(self, frames: Iterable[int]) -> Iterator[int]:
         """Goes through absolute frames without pictures, each as far as capturing it would go, so that a page which
@@ -229,17 +237,20 @@ class Session:
         with self._frame_errors(frame):
             # A jump goes through everything that begins or ends on the way.
             deadline = time.monotonic() + (2 * self._limit_s if is_jump else self._limit_s)
-            return _Seek(frame, self._evaluate(f"__fleet.seek({frame})"), deadline, is_jump=is_jump)
+            requests = self._server.requests
+            return _Seek(frame, self._evaluate(f"__fleet.seek({frame})"), deadline, is_jump=is_jump, requests=requests)
 
     def _finish(self, seek: "_Seek", *, is_last: bool) -> None:
         with self._frame_errors(seek.frame):
             found = replies.value(self._camera.reply(seek.message_id, seek.deadline), FaultCode.SEEK_FAILED)
-            if isinstance(found, dict) and found.get("needsPaint"):
+            told = found if isinstance(found, dict) else {}
+            if told.get("needsPaint"):
                 self._draw(seek.deadline)
             if self.last is None:
                 self._show(self._settle(seek), seek.deadline)
             else:
-                if seek.is_jump:
+                has_loaded = told.get("hasLoaded", True) or self._server.requests > seek.requests
+                if seek.is_jump and has_loaded:
                     self._camera.commit(seek.deadline)  # what a jump made the page decode gets a frame to arrive in
                 if not self._stands_still(seek, is_last=is_last):
                     self._show(self._shoot(seek.deadline), seek.deadline)
@@ -295,7 +306,11 @@ class Session:
     @contextmanager
     def _frame_errors(self, frame: int) -> Iterator[None]:
         message = f"frame {frame} was not captured within its time"
-        with replies.translated(FaultCode.SEEK_FAILED), self._lateness(FaultCode.FRAME_TIMEOUT, message):
+        with (
+            self._connection.meter.at(Stage.SEEK),
+            replies.translated(FaultCode.SEEK_FAILED),
+            self._lateness(FaultCode.FRAME_TIMEOUT, message),
+        ):
             yield
 
     @contextmanager
@@ -365,6 +380,7 @@ class _Seek:
     message_id: int
     deadline: float
     is_jump: bool
+    requests: int  # the page's before it
 
 
 class _Notes:

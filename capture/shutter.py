@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from capture import cdp
-from capture.protocol import CaptureMode, ImageFormat, RenderSpec
+from capture.protocol import CaptureMode, ImageFormat, RenderSpec, Stage
 
 # Later than every tick that a page can use up while it gets ready, and the same on every host.
 FIRST_FRAME_MS = 100_000
@@ -25,6 +25,8 @@ SLOW_PUMP_S = 0.05
 PENDING_RETRIES = 5
 PENDING_PAUSE_S = 0.05
 PENDING_TEXT = "frame is pending"
+# Answered when no script runs any more: whether the page knows that it waits for nothing but files.
+WAITS_FOR_FILES = {"expression": "globalThis.__fleet?.waitsForFiles?.() ?? false", "returnByValue": True}
 
 
 class BeginFrames:
@@ -53,12 +55,20 @@ class BeginFrames:
             found = self._connection.reply_within(message_id, min(pause_s, max(0.0, deadline - time.monotonic())))
             if found is not None:
                 return found
-            self.commit(deadline)
+            # A page that is only slow needs no frame, and would lay out and paint what it is about to change.
+            asked = self._connection.send("Runtime.evaluate", WAITS_FOR_FILES, self._session)
+            waits_for_files = self._connection.reply(asked, deadline)["result"].get("value")
+            found = self._connection.poll(message_id)
+            if found is not None:
+                return found
+            if not waits_for_files:
+                self.commit(deadline)
             pumps += 1
 
     def commit(self, deadline: float) -> None:
         """Lays out, paints and draws once, without taking a picture."""
-        self._begin({}, self._between(), deadline)
+        with self._connection.meter.at(Stage.PAINT):
+            self._begin({}, self._between(), deadline)
 
     def paint(self, deadline: float) -> None:
         """Paints the page as it is, for scripts that draw from what is painted."""
@@ -81,13 +91,15 @@ class BeginFrames:
         At 1080p, on two busy cores, it took 17 ms where a picture took 162.
         """
         assert self._frame is not None
-        self._begin({}, self._time_of(self._frame), deadline)
+        with self._connection.meter.at(Stage.PAINT):
+            self._begin({}, self._time_of(self._frame), deadline)
 
     def shoot(self, deadline: float, *, is_last: bool = True) -> str:
         """One picture in base64, or nothing; at the frame's own tick when it `is_last`, before it otherwise."""
         assert self._frame is not None
         tick = self._time_of(self._frame) if is_last else self._between()
-        return str(self._begin({"screenshot": self._screenshot}, tick, deadline).get("screenshotData", ""))
+        with self._connection.meter.at(Stage.SCREENSHOT):
+            return str(self._begin({"screenshot": self._screenshot}, tick, deadline).get("screenshotData", ""))
 
     def evidence(self, deadline: float) -> str:
         """A PNG in base64 of whatever is there, for a person to look at."""
@@ -141,7 +153,8 @@ class Screenshots:
     def paint(self, deadline: float) -> None:
         """Paints the page as it is, for scripts that draw from what is painted."""
         clip = {**self._clip, "width": 1, "height": 1}
-        self._connection.reply(self._request({"format": "jpeg", "quality": 1}, clip), deadline)
+        with self._connection.meter.at(Stage.PAINT):
+            self._connection.reply(self._request({"format": "jpeg", "quality": 1}, clip), deadline)
 
     def watch(self, deadline: float) -> None:
         """Nothing to do: see `has_moved`."""
@@ -156,7 +169,8 @@ class Screenshots:
 
     def shoot(self, deadline: float, *, is_last: bool = True) -> str:  # noqa: ARG002
         """One picture in base64."""
-        return self._take(self._screenshot, deadline)
+        with self._connection.meter.at(Stage.SCREENSHOT):
+            return self._take(self._screenshot, deadline)
 
     def evidence(self, deadline: float) -> str:
         """A PNG in base64 of whatever is there, for a person to look at."""

@@ -13,8 +13,9 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from capture import browser, cdp, frames, images, page, protocol
+from capture import browser, cdp, footprint, frames, images, page, protocol
 from capture.faults import CaptureError, Fault, FaultCode
+from capture.footprint import Footprint
 from capture.protocol import (
     Block,
     BlockDone,
@@ -23,9 +24,12 @@ from capture.protocol import (
     FrameWritten,
     FromWorker,
     Misjudged,
+    Note,
+    Open,
     Ready,
     SeamDrawn,
     Setup,
+    Stage,
     Stepped,
     ToWorker,
 )
@@ -74,7 +78,7 @@ class Inbox:
     def take(self) -> ToWorker:
         """The next message that has arrived."""
         message = protocol.decode(self._lines.popleft())
-        if not isinstance(message, Setup | Block):
+        if not isinstance(message, ToWorker):
             raise protocol.ProtocolError(f"not for a worker: {type(message).__name__}")
         return message
 
@@ -123,6 +127,7 @@ class Worker:
         self._setup = setup
         self._inbox = inbox
         self._send = send
+        self._is_open = setup.is_open
         self._is_ready = False
         self._block: Block | None = None
         self._frame = 0  # of the block, the first that is not on disk
@@ -150,6 +155,7 @@ class Worker:
             sandbox=setup.sandbox,
             gl=setup.spec.gl,
             extra=setup.chromium_args,
+            version=setup.browser_version,
         ) as chromium:
             chromium.connection.watch(self._inbox.fd, self._inbox.receive)
             bundle, blobs = Path(setup.bundle_directory), setup.blobs_directory and Path(setup.blobs_directory)
@@ -173,18 +179,26 @@ class Worker:
 
     def _work(self, chromium: browser.Browser, session: Session) -> None:
         spec = self._setup.spec
-        session.open(page.source(page.config(spec, limit_s=self._setup.page_limit_s)))
+        runtime = page.source(page.config(spec, limit_s=self._setup.page_limit_s))
+        session.attach(runtime)
+        self._await_composition(chromium.connection)
+        session.open(runtime)
         if not self._is_ready:
             self._is_ready = True
             self._send(Ready(session.warnings))
         captured = 0
+        watched = Footprint(chromium.pid, limit_bytes=self._setup.browser_bytes, may_go=self._may_start_over)
         while True:
             self._block = self._block or self._next_block(chromium.connection)
             if needs_fresh_page(self._block, last=session.last, captured=captured):
                 return
+            if self._setup.browser_bytes and session.last is not None and watched.has_outgrown(time.monotonic()):
+                self._send(Note("info", "worker", "a fresh browser takes over: this one has come to hold much memory"))
+                return
             chromium.find_graphics()
             drawn = wanted(self._block, last=session.last)
             self._step(chromium, session, drawn.start)
+            chromium.connection.meter.take(0)  # getting ready is not the frames' own time
             try:
                 self._capture(chromium, session, self._block, drawn)
             except RepeatIsWrong as error:
@@ -194,17 +208,32 @@ class Worker:
             captured += 0 if spec.sequential else len(self._block.frames)
             self._block = None
 
+    def _await_composition(self, connection: cdp.Connection) -> None:
+        if self._is_open:
+            return
+        message = self._next(connection)
+        if not isinstance(message, Open):
+            raise protocol.ProtocolError(f"expected open, got {type(message).__name__}")
+        self._is_open = True
+
+    def _may_start_over(self) -> bool:
+        """A page that had to be stepped to where it is stays, unless the host runs out of memory."""
+        return not self._setup.spec.sequential or footprint.memory_is_short()
+
     def _next_block(self, connection: cdp.Connection) -> Block:
+        message = self._next(connection)
+        if not isinstance(message, Block):
+            raise protocol.ProtocolError(f"expected block, got {type(message).__name__}")
+        return message
+
+    def _next(self, connection: cdp.Connection) -> ToWorker:
         try:
-            connection.wait_until(self._inbox.has_line, time.monotonic() + IDLE_LIMIT_S, "a block")
+            connection.wait_until(self._inbox.has_line, time.monotonic() + IDLE_LIMIT_S, "a message of the agent")
         except cdp.TimedOut:
             raise HungUp from None
         except cdp.Closed as error:
             raise CaptureError(FaultCode.BROWSER_CRASHED, f"the browser went away while idle: {error}") from error
-        message = self._inbox.take()
-        if not isinstance(message, Block):
-            raise protocol.ProtocolError(f"expected block, got {type(message).__name__}")
-        return message
+        return self._inbox.take()
 
     def _step(self, chromium: browser.Browser, session: Session, start: int) -> None:
         """Takes the page of a sequential composition through every frame before `start`."""
@@ -219,22 +248,28 @@ class Worker:
                 self._send(Stepped(frame))
 
     def _capture(self, chromium: browser.Browser, session: Session, block: Block, drawn: range) -> None:
-        spec = self._setup.spec
+        meter = chromium.connection.meter
         self._frame = block.frames.start
         since_s = time.monotonic()
         for frame, picture in session.capture(drawn, repeats=block.repeats):
             if chromium.has_lost_graphics():
                 raise CaptureError(FaultCode.BROWSER_CRASHED, f"the GPU process ended at frame {frame}")
-            if damage := images.fault(picture, spec.image, width=spec.image_width, height=spec.image_height):
-                raise CaptureError(FaultCode.FRAME_DAMAGED, f"the browser's picture of frame {frame} is {damage}")
             now_s = time.monotonic()
             took_ms, since_s = max(1, round((now_s - since_s) * 1000)), now_s
-            if frame == block.seam:
-                self._send(SeamDrawn(frames.described(picture, frame)))
-            else:
-                self._recorder.add(block, frame, picture, took_ms=took_ms)
-        self._recorder.settle()
-        self._send(BlockDone(block.frames))
+            with meter.at(Stage.WRITE):
+                self._keep(block, frame, picture, took_ms=took_ms)
+        with meter.at(Stage.WRITE):
+            self._recorder.settle()
+        self._send(BlockDone(block.frames, meter.take(len(drawn))))
+
+    def _keep(self, block: Block, frame: int, picture: bytes, *, took_ms: int) -> None:
+        spec = self._setup.spec
+        if damage := images.fault(picture, spec.image, width=spec.image_width, height=spec.image_height):
+            raise CaptureError(FaultCode.FRAME_DAMAGED, f"the browser's picture of frame {frame} is {damage}")
+        if frame == block.seam:
+            self._send(SeamDrawn(frames.described(picture, frame)))
+        else:
+            self._recorder.add(block, frame, picture, took_ms=took_ms)
 
     def _written(self, frame: FrameFile) -> None:
         self._send(FrameWritten(frame))

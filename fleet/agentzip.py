@@ -17,6 +17,14 @@ PACKAGE = "capture"
 # Earliest date a zip can hold: the time of building must not be in the bytes.
 DATE = (1980, 1, 1, 0, 0, 0)
 SUFFIXES = (".py", ".js", ".ttf")
+# `capture/compiled.py` makes the other zip; workers are started from wherever the package was found.
+MAIN = """import os, runpy, sys
+
+compiled = f"{sys.argv[0].removesuffix('.pyz')}.{sys.implementation.cache_tag}.zip"
+if os.path.isfile(compiled):
+    sys.path.insert(0, compiled)
+runpy.run_module("PACKAGE", run_name="__main__")
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +52,7 @@ def build(directory: Path, package: str = PACKAGE) -> AgentZip:
 def pack(package: str) -> bytes:
     """The bytes of the zip: sources, page scripts and font of `package`, and a `__main__` that runs it."""
     files = dict(_walk(resources.files(package), package))
-    files["__main__.py"] = f'import runpy\n\nrunpy.run_module("{package}", run_name="__main__")\n'.encode()
+    files["__main__.py"] = MAIN.replace("PACKAGE", package).encode()
     buffer = io.BytesIO()
     # Stored, not deflated: compressors differ between machines, and 300 KiB travel once per version and host.
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:

@@ -5,16 +5,13 @@ Knows nothing of documents: `fleet.composition` says which file and line wanted 
 
 import contextlib
 import hashlib
-import http.client
 import json
 import logging
 import os
 import posixpath
 import tempfile
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,17 +19,10 @@ from pathlib import Path
 
 from fleet import npm
 
-# A media file of a composition; more is a mistake, or a server that never stops sending.
-SIZE_LIMIT_BYTES = 512 * 1024 * 1024
-CONNECT_TIMEOUT_S = 15.0  # also the longest silence between two reads
-TOTAL_TIMEOUT_S = 300.0
 # A family that npm does not have is asked for in every run; asking once a day is enough.
 ABSENT_S = 24 * 3600
 # npm mostly waits for its registry; each is a process of some hundred megabytes.
 PACKS_AT_ONCE = 4
-READ_BYTES = 256 * 1024
-# Font services answer by browser: without a current one they offer TTF, or nothing.
-USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
 
 log = logging.getLogger(__name__)
 
@@ -167,46 +157,17 @@ class Library:
         origin = f"{url.partition(':')[0]}://{host}"
         if origin in self._dead_origins:
             raise Unavailable(self._dead_origins[origin])
+        from fleet import download  # an HTTP client is dear to import, and the cache mostly has everything
+
         try:
-            return _read(url)
-        except urllib.error.HTTPError as error:
-            error.close()
-            raise Unavailable(f"the server answered {error.code} {error.reason}") from error
-        except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
-            reason = f"no answer from {host or url}: {getattr(error, 'reason', error)}"
+            return download.read(url)
+        except download.Refused as error:
+            raise Unavailable(str(error)) from error
+        except download.NoAnswer as error:
+            reason = f"no answer from {host or url}: {error}"
             self._dead_origins[origin] = reason
             log.debug("%s", reason)
             raise Unavailable(reason) from error
-
-
-def _read(url: str) -> bytes:
-    opener = urllib.request.OpenerDirector()  # no file: and no ftp:, also not by redirect
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPRedirectHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.UnknownHandler(),
-    ):
-        opener.add_handler(handler)
-    request = urllib.request.Request(url, headers={"User-Agent": USER_AGENT})  # noqa: S310  # handlers above
-    deadline = time.monotonic() + TOTAL_TIMEOUT_S
-    with contextlib.closing(opener.open(request, timeout=CONNECT_TIMEOUT_S)) as response:
-        chunks: list[bytes] = []
-        size = 0
-        while chunk := response.read1(READ_BYTES):
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > SIZE_LIMIT_BYTES:
-                raise Unavailable(f"larger than {SIZE_LIMIT_BYTES} bytes")
-            if time.monotonic() > deadline:
-                raise Unavailable(f"still sending after {TOTAL_TIMEOUT_S:.0f} s")
-        expected = response.headers.get("Content-Length")
-        if expected is not None and expected.isdigit() and int(expected) != size:
-            raise Unavailable(f"the connection ended after {size} of {expected} bytes")
-    return b"".join(chunks)
 
 
 def _sha256(file: Path) -> str:

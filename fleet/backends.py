@@ -33,8 +33,9 @@ class Backends:
         self._emit = emit
         self._awaited: set[str] = set()
         self._tried: dict[str, Sequence[Rendition]] = {}
-        self._backend = known.gl if known else None if candidates else GlBackend.SWIFTSHADER
-        self._fixed = asyncio.Event()
+        # The decision, once there is one.
+        self.fixed = known.gl if known else None if candidates else GlBackend.SWIFTSHADER
+        self._is_fixed = asyncio.Event()
 
     def expect(self, hosts: Iterable[str]) -> None:
         """These hosts are to have their say."""
@@ -47,26 +48,26 @@ class Backends:
 
     async def decide(self, host: str, attempt: Try) -> GlBackend:
         """What this host draws with, as all others do; HostUnfit when it comes late and cannot."""
-        if self._backend is None and host not in self._tried:
+        if self.fixed is None and host not in self._tried:
             self._tried[host] = await attempt(self._candidates)
             self._settle()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PATIENCE_S):
-                    await self._fixed.wait()
-        backend = self._backend or self._fix()
+                    await self._is_fixed.wait()
+        backend = self.fixed or self._fix()
         if backend is not GlBackend.SWIFTSHADER:
             await self._prove(host, backend, attempt)
         return backend
 
     def _settle(self) -> None:
-        if self._backend is None and self._tried and self._awaited <= self._tried.keys():
+        if self.fixed is None and self._tried and self._awaited <= self._tried.keys():
             self._fix()
 
     def _fix(self) -> GlBackend:
-        self._backend, why = renditions.choose(self._tried, self._candidates)
-        self._emit(events.BackendFixed(self._backend, why))
-        self._fixed.set()
-        return self._backend
+        self.fixed, why = renditions.choose(self._tried, self._candidates)
+        self._emit(events.BackendFixed(self.fixed, why))
+        self._is_fixed.set()
+        return self.fixed
 
     async def _prove(self, host: str, backend: GlBackend, attempt: Try) -> None:
         """A host that was not there when the backend was fixed has to draw with it as well as the others do."""

@@ -15,7 +15,7 @@ import typer
 
 from capture.protocol import PAGE_LIMIT_S
 from fleet import busy as busy_policy
-from fleet import cli_hosts, cli_inspect, cli_verify, formats, plan, progress, render, untrusted
+from fleet import formats, headstart, plan, untrusted
 from fleet import request as requests
 from fleet.errors import ExitCode, FleetError, Interrupted, Terminated
 from fleet.halt import Halt
@@ -23,16 +23,15 @@ from fleet.model import Gl, Quality
 
 app = typer.Typer(
     name="fleetrender",
-    help="Render HTML compositions to video on the machines you already reach by SSH.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(cli_hosts.app, name="hosts")
-app.command("doctor")(cli_hosts.doctor)
-app.command("inspect")(cli_inspect.inspect)
-app.command("snapshot")(cli_inspect.take_snapshot)
-app.command("verify")(cli_verify.verify_command)
+
+
+@app.callback()
+def fleetrender() -> None:
+    """Render HTML compositions to video on the machines you already reach by SSH."""
 
 
 @app.command("run")
@@ -113,7 +112,12 @@ def run_command(
     substitute_fonts: Annotated[
         bool, typer.Option("--substitute-fonts", help="Show other fonts for those that no source has.")
     ] = False,
-    page_timeout: cli_inspect.PageTimeoutOption = PAGE_LIMIT_S,
+    page_timeout: Annotated[
+        float,
+        typer.Option(
+            "--page-timeout", metavar="SECONDS", min=1, max=3600, help="For a page to get ready, and for each frame."
+        ),
+    ] = PAGE_LIMIT_S,
     limit: Annotated[
         str | None, typer.Option(metavar="'TAG,!HOST'", help="Only these hosts: names, tags, groups.")
     ] = None,
@@ -164,24 +168,38 @@ def run_command(
     )
     requests.check(request)
     more = requests.read_what_if(what_if) if what_if else None
-    prepared = render.prepare(request)
     if dry_run or more is not None:
-        result = render.preview(request, prepared, more_hosts=more)
+        _preview(request, more, as_json=as_json)
+        return
+    report = _render(request, as_json=as_json, events=events, explain=explain)
+    if as_json:
+        typer.echo(json.dumps(report))
+
+
+def _preview(request: requests.Request, more: int | None, *, as_json: bool) -> None:
+    from fleet import progress, render
+
+    result = render.preview(request, render.prepare(request), more_hosts=more)
+    if as_json:
+        typer.echo(json.dumps(result))
     else:
+        typer.echo(progress.preview_text(result) if more is None else result["prediction"])
+
+
+def _render(request: requests.Request, *, as_json: bool, events: str | None, explain: bool) -> dict[str, Any]:
+    with asyncio.Runner() as runner, headstart.given(runner, request) as head:
+        # All that reads a composition takes a while to import: an agent on this machine starts meanwhile.
+        from fleet import progress, render
+
+        prepared = render.prepare(request, head)
         names = tuple(host.name for host in request.hosts)
         with progress.readers(as_json=as_json, events=events, hosts=names) as readers:
             tellers = [*readers, progress.explain] if explain else readers
             halt = Halt()
-            result = _interruptible(render.run(request, prepared, tellers, halt), halt)
-    if as_json:
-        typer.echo(json.dumps(result))
-    elif more is not None:
-        typer.echo(result["prediction"])
-    elif dry_run:
-        typer.echo(progress.preview_text(result))
+            return _interruptible(runner, render.run(request, prepared, tellers, halt), halt)
 
 
-def _interruptible(work: Coroutine[Any, Any, dict[str, Any]], halt: Halt) -> dict[str, Any]:
+def _interruptible(runner: asyncio.Runner, work: Coroutine[Any, Any, dict[str, Any]], halt: Halt) -> dict[str, Any]:
     """Runs `work`; everything that it started ends with it, and the run can be resumed.
 
     The first SIGINT lets it end what is under way, where there is something; the second one, and SIGTERM, cancel it.
@@ -202,15 +220,29 @@ def _interruptible(work: Coroutine[Any, Any, dict[str, Any]], halt: Halt) -> dic
         return await task
 
     try:
-        return asyncio.run(supervise())
+        return runner.run(supervise())
     except asyncio.CancelledError:
         kind = Terminated if halt.exit_code == ExitCode.TERMINATED else Interrupted
         raise kind("interrupted", remedy="add `--resume` to the same command to go on") from None
 
 
+def add_others() -> None:
+    """Adds every command but `run`, which starts sooner without what they import."""
+    from fleet import cli_bench, cli_hosts, cli_inspect, cli_verify
+
+    app.add_typer(cli_hosts.app, name="hosts")
+    app.command("doctor")(cli_hosts.doctor)
+    app.command("inspect")(cli_inspect.inspect)
+    app.command("snapshot")(cli_inspect.take_snapshot)
+    app.command("bench")(cli_bench.bench)
+    app.command("verify")(cli_verify.verify_command)
+
+
 def main() -> NoReturn:
     """The `fleetrender` program. Every failure ends here: its message, a hint, its exit code."""
     try:
+        if sys.argv[1:2] != ["run"]:
+            add_others()
         status = app(standalone_mode=False)
     except FleetError as error:
         _fail(str(error), error.remedy, error.exit_code)

@@ -177,7 +177,7 @@ def clean(
 async def _clean(chosen: Sequence[Host], order: protocol.Clean) -> list[protocol.Cleaned | errors.FleetError]:
     with tempfile.TemporaryDirectory(prefix="fleetrender-") as directory:
         agent = agentzip.build(Path(directory))
-        async with transports.dialer(Path(directory), agent) as dialer:
+        async with transports.dialer(Path(directory), agent, chosen) as dialer:
             return await cleaning.run(chosen, dialer, order)
 
 
@@ -208,7 +208,7 @@ def _known_hosts(hosts_file: str) -> str | None:
 async def _examine(chosen: Sequence[Host]) -> tuple[Examined, ...]:
     with tempfile.TemporaryDirectory(prefix="fleetrender-") as directory:
         agent = agentzip.build(Path(directory))
-        async with transports.dialer(Path(directory), agent) as dialer:
+        async with transports.dialer(Path(directory), agent, chosen) as dialer:
             return await survey.ask(chosen, dialer.open)
 
 

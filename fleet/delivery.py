@@ -32,6 +32,7 @@ class Delivery:
     failed_pulls: int = 0
     is_begun: bool = False
     is_seam_told: bool = False
+    resizes: int = 0
     end: protocol.Done | protocol.Failed | None = None
     asked_stop: int | None = None  # where it was asked to end, until that is answered
     segments: tuple[FrameRange, ...] = ()  # that the host may encode

@@ -231,8 +231,11 @@ class Dispatch:
             inbox: asyncio.Queue[Order] = asyncio.Queue()
             self._inboxes[host.name] = inbox
             choice = await self._roll.answer(mustered)
-            await link.bring_bundle()
             spec = planning.spec(self._work.plan, choice.mode)
+            if gl := self._backends.fixed:  # else browsers would only be in the way of those that are tried
+                warmed = dataclasses.replace(spec, gl=gl)
+                await link.warm(warmed, max(1, len(self._work.plan.frames) // max(1, len(choice.accepted))))
+            await link.bring_bundle()
             await link.rehearse(spec)
             samples = stepping.samples(spec.frame_count)
             is_sequential = await self._stepping.decide(host.name, lambda: link.examine(spec, samples))
@@ -265,8 +268,10 @@ class Dispatch:
         return await self._canaries.judge(mustered, lambda: link.draw_canaries(spec, frames))
 
     def _put(self, *batch: events.Event) -> None:
-        if not self._roll.is_called and all(isinstance(event, events.Warned) for event in batch):
-            # Nobody takes from the queue before all hosts have answered, and what one waits for is told while it waits.
+        is_early = not self._roll.is_called and all(isinstance(event, events.Warned) for event in batch)
+        if is_early or all(isinstance(event, events.CoresUsed) for event in batch):
+            # Nobody takes from the queue before all hosts have answered, and what one waits for is told while it waits;
+            # nor after the last frame, when hosts say for the last time what their cores did.
             for event in batch:
                 self._log.emit(event)
             return

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from capture import wire
 from capture.faults import Fault
-from capture.protocol import CaptureMode, FrameFile, FrameRange, GlBackend, SegmentFile
+from capture.protocol import CaptureMode, CoreUse, FrameFile, FrameRange, GlBackend, SegmentFile, Stages
 
 VERSION = 1
 
@@ -72,14 +72,11 @@ class HostRefused:
 
 @dataclass(frozen=True, slots=True)
 class HostLost:
-    """A working host went away; its missing frames go to others.
-
-    `is_expected_back` while reconnecting goes on: HostReady, HostRefused or another HostLost will tell how it ended.
-    """
+    """A working host went away; its missing frames go to others."""
 
     host: str
     message: str
-    is_expected_back: bool = False
+    is_expected_back: bool = False  # HostReady, HostRefused or another HostLost will tell how reconnecting ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +106,11 @@ class BackendFixed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelsFixed:
-    """How the canary frames of this render look, decided before the first chunk; hosts that draw others are left out.
-
-    `hosts` draw them so, and have these `traits`; `classes` is how many different ways were seen.
-    """
+    """How the canary frames of this render look, decided before the first chunk; who draws others is left out."""
 
     frames: tuple[FrameFile, ...]
-    hosts: tuple[str, ...]
-    classes: int
+    hosts: tuple[str, ...]  # that draw them so, and have these `traits`
+    classes: int  # how many different ways were seen
     traits: tuple[Trait, ...] = ()
 
 
@@ -156,6 +150,18 @@ class ChunkStarted:
     chunk: str
     host: str
     attempt: int
+    workers: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkersChanged:
+    """The host found out that another number of workers is better for its chunk; `before` may have been on trial."""
+
+    chunk: str
+    host: str
+    attempt: int
+    before: int
     workers: int
     why: str
 
@@ -208,6 +214,16 @@ class ChunkFailed:
     fault: Fault
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkMeasured:
+    """What a host's workers took for the blocks of a chunk, by stage, as it says when the chunk ends."""
+
+    chunk: str
+    host: str
+    attempt: int
+    stages: Stages
+
+
 @dataclass(frozen=True, slots=True)
 class HostDraining:
     """The user wants a host back: it ends what its workers have begun; `is_over` when it has gone."""
@@ -237,16 +253,13 @@ class RangeSized:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostStruck:
-    """A host did something wrong, `strikes` times in a row by now; it gets no frames for the next `aside_s`.
-
-    None for the rest of the run when it `is_final`: what it draws, or says, is not true.
-    """
+    """A host did something wrong, `strikes` times in a row by now; it gets no frames for the next `aside_s`."""
 
     host: str
     strikes: int
     reason: str
     aside_s: float = 0.0
-    is_final: bool = False
+    is_final: bool = False  # none for the rest of the run: what it draws, or says, is not true
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,6 +318,14 @@ class Audited:
 
 
 @dataclass(frozen=True, slots=True)
+class CoresUsed:
+    """What a host's cores did up to now, since it was last told of; without a host, those of the coordinator."""
+
+    host: str
+    use: CoreUse
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentEncoded:
     """One closed GOP group of the output is encoded."""
 
@@ -341,46 +362,26 @@ class RunFinished:
 
 Event = (
     RunStarted | HostReady | HostRefused | HostLost | ModeFixed | SteppingFixed | BackendFixed | PixelsFixed
-    | HostReturns | PageLoaded | BundlePushed | ChunkOrdered | ChunkStarted | ChunkTrimmed | FramesCaptured
-    | FramesVerified | ChunkDone | ChunkFailed | RangeSized | RunDraining | HostDraining | HostStruck | Suspected
-    | Disagreed | FramesRetracted | SeamDrawn | SeamMatched | Audited
+    | HostReturns | PageLoaded | BundlePushed | ChunkOrdered | ChunkStarted | WorkersChanged | ChunkTrimmed
+    | FramesCaptured | FramesVerified | ChunkDone | ChunkFailed | RangeSized | RunDraining | HostDraining | HostStruck
+    | Suspected | Disagreed | FramesRetracted | SeamDrawn | SeamMatched | Audited | CoresUsed | ChunkMeasured
     | SegmentEncoded | AudioMixed | Warned | RunFinished
 )  # fmt: skip
 
 _KINDS: dict[str, type[Event]] = {
-    "run.started": RunStarted,
-    "run.finished": RunFinished,
-    "run.draining": RunDraining,
-    "run.warned": Warned,
-    "mode.fixed": ModeFixed,
-    "stepping.fixed": SteppingFixed,
-    "backend.fixed": BackendFixed,
-    "pixels.fixed": PixelsFixed,
-    "page.loaded": PageLoaded,
-    "host.ready": HostReady,
-    "host.refused": HostRefused,
-    "host.lost": HostLost,
-    "host.returns": HostReturns,
-    "bundle.pushed": BundlePushed,
-    "chunk.ordered": ChunkOrdered,
-    "chunk.started": ChunkStarted,
-    "chunk.trimmed": ChunkTrimmed,
-    "chunk.captured": FramesCaptured,
-    "chunk.verified": FramesVerified,
-    "chunk.done": ChunkDone,
-    "chunk.failed": ChunkFailed,
-    "host.draining": HostDraining,
-    "range.sized": RangeSized,
-    "host.struck": HostStruck,
-    "chunk.suspected": Suspected,
-    "frame.disagreed": Disagreed,
-    "frames.retracted": FramesRetracted,
-    "seam.drawn": SeamDrawn,
-    "seam.matched": SeamMatched,
-    "frames.audited": Audited,
-    "segment.encoded": SegmentEncoded,
-    "audio.mixed": AudioMixed,
-}
+    "run.started": RunStarted, "run.finished": RunFinished, "run.draining": RunDraining, "run.warned": Warned,
+    "mode.fixed": ModeFixed, "stepping.fixed": SteppingFixed, "backend.fixed": BackendFixed,
+    "pixels.fixed": PixelsFixed, "page.loaded": PageLoaded, "host.ready": HostReady, "host.refused": HostRefused,
+    "host.lost": HostLost, "host.returns": HostReturns, "bundle.pushed": BundlePushed,
+    "chunk.ordered": ChunkOrdered, "chunk.started": ChunkStarted,
+    "workers.changed": WorkersChanged, "chunk.trimmed": ChunkTrimmed, "chunk.captured": FramesCaptured,
+    "chunk.measured": ChunkMeasured,
+    "chunk.verified": FramesVerified, "chunk.done": ChunkDone, "chunk.failed": ChunkFailed,
+    "host.draining": HostDraining, "range.sized": RangeSized, "host.struck": HostStruck,
+    "chunk.suspected": Suspected, "frame.disagreed": Disagreed, "frames.retracted": FramesRetracted,
+    "seam.drawn": SeamDrawn, "seam.matched": SeamMatched, "frames.audited": Audited, "cores.used": CoresUsed,
+    "segment.encoded": SegmentEncoded, "audio.mixed": AudioMixed,
+}  # fmt: skip
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 

@@ -16,7 +16,7 @@ LOOK_S = 0.5
 PAUSE_PER_HOST_S = 0.0002
 FEW_HOSTS = 20
 
-_QUIET = events.FramesVerified | events.FramesCaptured | events.SeamDrawn
+_QUIET = events.FramesVerified | events.FramesCaptured | events.SeamDrawn | events.ChunkMeasured
 
 
 @dataclass(slots=True)

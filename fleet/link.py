@@ -4,10 +4,7 @@ Decides nothing about frames: it carries out the schedule's orders and reports w
 """
 
 import asyncio
-import getpass
-import itertools
 import logging
-import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +12,7 @@ from typing import TypeVar
 
 from capture import protocol
 from capture.protocol import PAGE_LIMIT_S, FrameRange, FromAgent, GlBackend, RenderSpec
-from fleet import busy, checks, events, muster, orders, returns, sentences
+from fleet import busy, checks, events, greeting, muster, orders, returns, sentences
 from fleet.busy import Busy
 from fleet.errors import CompositionError, HostBusy, HostError, HostLost, HostUnfit, HostUntrusted, cause_of
 from fleet.frameset import FrameSet
@@ -35,12 +32,10 @@ PROBE_TIMEOUT_S = 90.0  # starts a browser on a host that may be cold
 PREPARE_TIMEOUT_S = 120.0  # hashing blobs that are there; a push has a watchdog of its own
 EXAMINE_TIMEOUT_S = 35.0  # agents give up after 30; nothing else is said to them meanwhile, so it is below the lease
 GOODBYE_TIMEOUT_S = 10.0
-LEASE_S = 45.0  # silence after which the agent kills its own tree
 PING_S = 10.0  # four chances within a lease
 NOTE_LENGTH = 2000  # a page can put a novel into one console line
 SILENCE_S = 40.0  # pongs come every PING_S even from a busy agent
 NOTES_MAX = 20_000  # of one host in its log; a page that writes a line a frame writes fewer
-OWNER_CHARS = 100
 LOADS_MAX = 100  # different sets of warnings; a page has a dozen kinds of them
 
 # What a page warns of when its picture may not be what its author means.
@@ -105,7 +100,7 @@ class Link:
         argv = work.rehearsal.argv if work.rehearsal else ()
         self._puller = Puller(host.name, plan=work.plan, directory=work.directory, emit=emit, argv=argv)
         self._workspace = ""
-        self._pings = itertools.count(1)
+        self._pinged = self._ponged = 0
         self._missing: asyncio.Queue[protocol.Missing] = asyncio.Queue()
         self._is_listening = False  # `_listen` takes in what the host says
         self._is_missing_asked = False
@@ -115,7 +110,9 @@ class Link:
 
     async def muster(self) -> muster.Mustered:
         """Hello, facts, lock, probe; HostError with a remedy when the host cannot take part."""
-        await self._channel.send(self._hello())
+        run, workers = self._work.directory.name, self._work.workers
+        hello = greeting.hello(self.host, run=run, workers=workers, page_limit_s=self._work.page_limit_s)
+        await self._channel.send(hello)
         answer = await self._expect(protocol.Facts, HELLO_TIMEOUT_S)
         if answer.version != protocol.VERSION:
             raise self._untrusted(f"it speaks protocol {answer.version}, not {protocol.VERSION}")
@@ -149,6 +146,10 @@ class Link:
                 self._emit(events.Warned(self.host.name, text))
                 is_told = True
             await asyncio.sleep(min(busy.POLL_S, left_s))
+
+    async def warm(self, spec: RenderSpec, frames: int) -> None:
+        """Has the host start its browsers while the bundle arrives; it will be given about so many frames."""
+        await self._channel.send(protocol.Warm(spec, frames))
 
     async def bring_bundle(self) -> None:
         """Pushes the blobs that the host lacks, none when it has seen this composition before."""
@@ -328,32 +329,23 @@ class Link:
 
     async def _ping(self) -> None:
         while True:
-            await self._channel.send(protocol.Ping(next(self._pings)))
+            await self._send_ping()
             await asyncio.sleep(PING_S)
 
+    async def _send_ping(self) -> None:
+        self._pinged += 1
+        await self._channel.send(protocol.Ping(self._pinged, asks_use=True))
+
     async def say_goodbye(self) -> None:
-        """Lets the agent tidy up, and hears it out."""
+        """Lets the agent say what its cores did, and tidy up; hears it out."""
         try:
             async with asyncio.timeout(GOODBYE_TIMEOUT_S):
+                await self._send_ping()
                 await self._channel.send(protocol.Bye())
                 async for message in self._messages:
                     self._hear_aside(message)
         except (TimeoutError, HostError) as error:
             self._log.warning("goodbye: %s", error)
-
-    def _hello(self) -> protocol.Hello:
-        return protocol.Hello(
-            version=protocol.VERSION,
-            run=self._work.directory.name,
-            lease_s=LEASE_S,
-            limits=self.host.limits,
-            workers=self._work.workers,
-            chromium=self.host.chromium,
-            chromium_args=self.host.chromium_args,
-            sandbox=self.host.sandbox,
-            owner=f"{getpass.getuser()}@{socket.gethostname()}"[:OWNER_CHARS],
-            page_limit_s=self._work.page_limit_s,
-        )
 
     async def _expect(self, kind: type[T] | tuple[type[T], ...], timeout_s: float) -> T:
         try:
@@ -382,6 +374,9 @@ class Link:
             raise HostUnfit(self.host.name, message.fault.message, remedy=remedy)
         if isinstance(message, protocol.Stopping):
             raise self._lost(message.reason)
+        if isinstance(message, protocol.Pong) and message.use and self._ponged < message.sequence <= self._pinged:
+            self._ponged = message.sequence
+            self._emit(events.CoresUsed(self.host.name, message.use))
         if isinstance(message, protocol.Note):
             if self._work.strict and is_of_picture(message):
                 raise CompositionError(sentences.clean(message.text, NOTE_LENGTH), remedy=STRICT_REMEDY)

@@ -57,10 +57,10 @@ async def run(hosts: Sequence[Host], composition: Path | None, directory: Path) 
         plan=prepared.plan,
         bundle=prepared.bundle,
         stills=prepared.stills,
-        directory=rundir.create(directory, planning.digest(prepared.plan)),
+        directory=rundir.create(directory, rundir.new_name(planning.digest(prepared.plan))),
         workers=None,
     )
-    async with transports.dialer(work.directory.path, prepared.agent) as dialer:
+    async with transports.dialer(work.directory.path, prepared.agent, hosts) as dialer:
         return rows(await asyncio.gather(*(_ask(host, work, dialer) for host in hosts)))
 
 

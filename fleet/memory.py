@@ -19,6 +19,7 @@ from fleet.costs import FLAT, Curve
 from fleet.model import Plan
 
 VERSION = 1
+FOLDER = "costs"  # of the cache
 # A host is half of what it was and half of what it is now; after a season it may be another machine.
 NEW_WEIGHT = 0.5
 SPEED_AGE_MAX_S = 90 * 24 * 3600.0
@@ -38,7 +39,7 @@ class Memory:
 def path(cache: Path, plan: Plan) -> Path:
     """The file of `plan`'s bundle; other sizes and ranges of one composition cost differently."""
     name = f"{plan.bundle[:32]}-{plan.image_width}x{plan.image_height}-{plan.fps.numerator}-{plan.fps.denominator}"
-    return cache / "costs" / f"{name}.json"
+    return cache / FOLDER / f"{name}.json"
 
 
 def read(file: Path, frames: FrameRange) -> Memory:

@@ -68,10 +68,10 @@ Sayable = (
 
 # Events that change nothing in what is to be done.
 Remark = (
-    events.ModeFixed | events.BackendFixed | events.HostReturns | events.PageLoaded | events.BundlePushed
-    | events.SegmentEncoded | events.AudioMixed
+    events.ModeFixed | events.BackendFixed | events.HostReturns | events.PageLoaded | events.WorkersChanged
+    | events.BundlePushed | events.SegmentEncoded | events.AudioMixed | events.ChunkMeasured
     | events.RunFinished | events.RangeSized | events.SeamMatched | events.Audited
-    | events.HostStruck | events.Suspected | events.Disagreed | events.Warned
+    | events.HostStruck | events.Suspected | events.Disagreed | events.Warned | events.CoresUsed
 )  # fmt: skip
 
 

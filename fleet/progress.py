@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from fleet import events, sentences, view
+from fleet import cores, events, sentences, view
 from fleet.errors import ConfigError
 from fleet.events import Record
 from fleet.view import HostState, HostView, View
@@ -101,7 +101,8 @@ class PlainScreen:
         if line is not None:
             self._write(line)
         if isinstance(record.event, events.RunFinished) and record.event.exit_code == 0:
-            self._write(summary_text(self._view))
+            for end in (summary_text(self._view), *cores_lines(self._view, self._file.encoding)):
+                self._write(end)
 
     def tick(self) -> None:
         """A summary when a minute has passed."""
@@ -146,7 +147,8 @@ class RichScreen:
         self._live.stop()
         end = self._view.end
         if end is not None and end.exit_code == 0:
-            self._console.print(Text(summary_text(self._view)), soft_wrap=True)
+            for line in (summary_text(self._view), *cores_lines(self._view, self._console.encoding)):
+                self._console.print(Text(line), soft_wrap=True)
 
     def draw(self) -> Text:
         """The screen as it is now."""
@@ -248,6 +250,20 @@ def summary_text(it: View) -> str:
         f"{sentences.clean(it.end.output)}  {sentences.size(it.end.size_bytes)}, {len(it.frames)} frames, "
         f"{video_s:.2f} s of video in {sentences.duration(it.elapsed_s)} ({speed:.1f} frames/s){seams}{degraded}"
     )
+
+
+def cores_lines(it: View, encoding: str | None) -> list[str]:
+    """A bar for each machine in a run that is over, of characters that `encoding` has."""
+    is_ascii = not _has(encoding or "ascii", cores.BLOCKS)
+    return cores.lines(cores.fold(it.core_use, it.elapsed_s), is_ascii=is_ascii)
+
+
+def _has(encoding: str, letters: str) -> bool:
+    try:
+        letters.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def preview_text(result: dict[str, Any]) -> str:

@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from capture import cores
+from capture.cores import STEP_MS_MIN, CoreMeter
 from capture.protocol import FrameRange
 from fleet import (
     agentzip,
@@ -41,6 +43,7 @@ from fleet.dispatch import Dispatch
 from fleet.errors import CompositionError, ExitCode, FleetError, cause_of
 from fleet.formats import FORMATS
 from fleet.halt import Halt
+from fleet.headstart import HeadStart
 from fleet.link import Work
 from fleet.model import Bundle, Composition, Plan, Severity
 from fleet.pipeline import Pipeline
@@ -62,13 +65,14 @@ class Prepared:
     stills: stills.Stills
     agent: AgentZip
     plan: Plan
+    head: HeadStart | None = None  # what this machine's agent has done meanwhile
 
 
-def prepare(request: Request) -> Prepared:
-    """Steps 1 to 3: composition, plan, bundle. Raises CompositionError or ConfigError before any host is touched."""
+def prepare(request: Request, head: HeadStart | None = None) -> Prepared:
+    """Steps 1 to 3: composition, plan, bundle. Raises CompositionError or ConfigError; needs no host."""
     cache = rundir.cache_root()
     programs.find_ffmpeg()
-    agent = agentzip.build(cache / "agents")
+    agent = head.zip if head else agentzip.build(cache / "agents")
     ruler = measure.Ruler.among(agent, request.hosts, page_limit_s=request.page_limit_s)
     compiled = composition.read(
         request.composition,
@@ -102,7 +106,7 @@ def prepare(request: Request) -> Prepared:
     table = {stills.TABLE: extracted.stills.table()} if compiled.videos else {}
     bundled = bundle.build(compiled, cache / "bundles", extra=table)
     plan = dataclasses.replace(plan, bundle=bundled.digest)
-    return Prepared(composition=compiled, bundle=bundled, stills=extracted.stills, agent=agent, plan=plan)
+    return Prepared(composition=compiled, bundle=bundled, stills=extracted.stills, agent=agent, plan=plan, head=head)
 
 
 def preview(request: Request, prepared: Prepared, *, more_hosts: int | None = None) -> dict[str, Any]:
@@ -151,11 +155,9 @@ async def run(
     `halt` is how a user stops it on the way.
     """
     halt = halt or Halt()
-    for encoder in FORMATS[prepared.plan.format].encoders:
-        await programs.require_encoder(encoder)
     request.output.parent.mkdir(parents=True, exist_ok=True)
     with rundir.output_lock(rundir.state_root(), request.output):
-        directory, history = _open_run(request, prepared.plan)
+        directory, history = _open_run(request, prepared)
         parts = scenes.between(prepared.composition.cuts_s, prepared.plan.fps, prepared.plan.frames)
         schedule = _schedule(request, prepared, directory, history, parts)
         started = _started(request, prepared, directory, schedule, is_resumed=bool(history))
@@ -164,7 +166,8 @@ async def run(
                 log.emit(
                     events.Warned("--allow-mixed", "the composition has one scene, which one class of hosts draws")
                 )
-            delivered = await _render(request, prepared, directory, history, schedule, log, halt)
+            async with _measured(log):
+                delivered = await _render(request, prepared, directory, history, schedule, log, halt)
             log.emit(_success(request, delivered))
         if not request.keep:
             directory.drop_frames()
@@ -182,6 +185,7 @@ async def _render(
 ) -> assemble.Delivered:
     plan = prepared.plan
     pipeline = Pipeline(plan, directory, log.emit, halt)
+    early = prepared.head.early if prepared.head else None
     for chunk, (frames, stored) in schedule.stored.items():
         pipeline.add(chunk, frames, stored - frameset.of(schedule.encoded[chunk]))
         for segment in schedule.encoded[chunk]:
@@ -201,7 +205,12 @@ async def _render(
         rehearsal=await _rehearse(request, plan, directory),
     )
     try:
-        async with asyncio.TaskGroup() as group, transports.dialer(directory.path, prepared.agent) as dialer:
+        async with (
+            asyncio.TaskGroup() as group,
+            transports.dialer(directory.path, prepared.agent, request.hosts, early=early) as dialer,
+        ):
+            for encoder in FORMATS[plan.format].encoders:
+                group.create_task(programs.require_encoder(encoder))
             segments = group.create_task(pipeline.run())
             sound = group.create_task(_mix(plan, directory, log, strict=request.strict))
             dispatch = Dispatch(
@@ -245,12 +254,12 @@ async def _mix(plan: Plan, directory: RunDirectory, log: EventLog, *, strict: bo
     return mixed.file
 
 
-def _open_run(request: Request, plan: Plan) -> tuple[RunDirectory, list[events.Record]]:
+def _open_run(request: Request, prepared: Prepared) -> tuple[RunDirectory, list[events.Record]]:
     """The run's directory and its history: empty for a fresh run, or what `--resume` goes on from."""
-    root, digest = rundir.state_root(), planning.digest(plan)
+    root, digest = rundir.state_root(), planning.digest(prepared.plan)
     found = rundir.find_unfinished(root, digest, str(request.output)) if request.resume else None
-    directory = found or rundir.create(root, digest)
-    directory.write_plan(planning.to_json(plan))
+    directory = found or rundir.create(root, prepared.head.run if prepared.head else rundir.new_name(digest))
+    directory.write_plan(planning.to_json(prepared.plan))
     return directory, rundir.read_events(directory.events)
 
 
@@ -301,6 +310,25 @@ def _logged(
     finally:
         log.close()
         directory.write_report(report.fold(rundir.read_events(directory.events)))
+
+
+@contextlib.asynccontextmanager
+async def _measured(log: EventLog) -> AsyncIterator[None]:
+    """Has the log say at the end what the cores of this machine did meanwhile: it encodes, and may be all there is."""
+    meter = CoreMeter(cores.find())
+
+    async def measure() -> None:
+        while True:
+            meter.tick()
+            await asyncio.sleep(STEP_MS_MIN / 1000)
+
+    task = asyncio.create_task(measure())
+    try:
+        yield
+    finally:
+        task.cancel()
+        if use := meter.take():
+            log.emit(events.CoresUsed("", use))
 
 
 def _failure(started: events.RunStarted, code: ExitCode, message: str, remedy: str) -> events.RunFinished:

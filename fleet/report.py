@@ -9,21 +9,22 @@ from typing import Any, assert_never
 
 from capture import protocol, wire
 from capture.faults import Fault, FaultCode
-from fleet import events, frameset
+from capture.protocol import UNMEASURED, Spent, Stage, Stages
+from fleet import cores, events, frameset
 from fleet.frameset import FrameSet
 
 VERSION = 1
 _HostEvent = (
     events.HostReady | events.HostRefused | events.HostLost | events.HostDraining | events.BundlePushed
-    | events.HostReturns
+    | events.ChunkMeasured | events.HostReturns
 )  # fmt: skip
 _ChunkEvent = (
-    events.ChunkOrdered | events.ChunkStarted | events.ChunkTrimmed | events.ChunkDone | events.ChunkFailed
+    events.ChunkOrdered | events.ChunkStarted | events.WorkersChanged | events.ChunkTrimmed | events.ChunkDone
+    | events.ChunkFailed
 )  # fmt: skip
-_OutputEvent = (
+_RunEvent = (
     events.SegmentEncoded | events.AudioMixed | events.ModeFixed | events.SteppingFixed | events.BackendFixed
-    | events.PixelsFixed
-    | events.Warned
+    | events.PixelsFixed | events.CoresUsed | events.Warned
 )  # fmt: skip
 
 _Evidence = events.HostStruck | events.Suspected | events.Disagreed | events.FramesRetracted
@@ -48,6 +49,7 @@ class _Order:
     verified: int = 0
     workers: int = 0
     why: str = ""
+    changes: list[dict[str, Any]] = field(default_factory=list)  # of the number of workers
     todo: int = 0
     outcome: str = "running"
     fault: Fault | None = None
@@ -65,6 +67,7 @@ class _Host:
     frames: int = 0
     losses: int = 0
     message: str = ""
+    stages: Stages = UNMEASURED
 
 
 @dataclass(slots=True)
@@ -90,6 +93,7 @@ class _Tally:
     seams_equal: set[int] = field(default_factory=set)
     audited: int = 0
     audited_equal: int = 0
+    core_use: list[cores.Told] = field(default_factory=list)
 
     def add(self, record: events.Record) -> None:
         event, now_s = record.event, record.elapsed_s
@@ -102,21 +106,21 @@ class _Tally:
                 self._end_orders(None, now_s, "interrupted")
             case (
                 events.HostReady() | events.HostRefused() | events.HostLost() | events.HostDraining()
-                | events.BundlePushed() | events.HostReturns()
+                | events.BundlePushed() | events.ChunkMeasured() | events.HostReturns()
             ):  # fmt: skip
                 self._add_host(event, now_s)
             case (
-                events.ChunkOrdered() | events.ChunkStarted() | events.ChunkTrimmed() | events.ChunkDone()
-                | events.ChunkFailed()
+                events.ChunkOrdered() | events.ChunkStarted() | events.WorkersChanged() | events.ChunkTrimmed()
+                | events.ChunkDone() | events.ChunkFailed()
             ):  # fmt: skip
                 self._add_chunk(event, now_s)
             case events.FramesVerified():
                 self._count(event, now_s)
             case (
                 events.SegmentEncoded() | events.AudioMixed() | events.Warned() | events.ModeFixed()
-                | events.SteppingFixed() | events.BackendFixed() | events.PixelsFixed()
+                | events.SteppingFixed() | events.BackendFixed() | events.PixelsFixed() | events.CoresUsed()
             ):  # fmt: skip
-                self._add_output(event, now_s)
+                self._add_to_run(event, now_s)
             case events.HostStruck() | events.Suspected() | events.Disagreed() | events.FramesRetracted():
                 self._add_evidence(event, now_s)
             case events.SeamDrawn() | events.SeamMatched() | events.Audited():
@@ -148,6 +152,8 @@ class _Tally:
                 host.pushed_bytes += event.size_bytes
             case events.HostReturns():
                 host.returns = event
+            case events.ChunkMeasured():
+                host.stages += event.stages
 
     def _add_chunk(self, event: _ChunkEvent, now_s: float) -> None:
         if isinstance(event, events.ChunkOrdered):
@@ -159,6 +165,9 @@ class _Tally:
         match event:
             case events.ChunkStarted():
                 order.started_s, order.workers, order.why = now_s, event.workers, event.why
+            case events.WorkersChanged():
+                change = {"before": event.before, "workers": event.workers, "why": event.why}
+                order.changes.append({"at_s": _rounded(now_s), **change})
             case events.ChunkTrimmed():
                 order.todo = sum(max(0, min(part.stop, event.stop) - part.start) for part in order.event.todo)
             case events.ChunkDone():
@@ -198,7 +207,7 @@ class _Tally:
             if order.ended_s is None and order.verified == order.todo:
                 order.end(now_s, "done")
 
-    def _add_output(self, event: _OutputEvent, now_s: float) -> None:
+    def _add_to_run(self, event: _RunEvent, now_s: float) -> None:
         match event:
             case events.SegmentEncoded():
                 self.segments_s.append(now_s)
@@ -212,6 +221,8 @@ class _Tally:
                 self.backend = event
             case events.PixelsFixed():
                 self.pixels = event
+            case events.CoresUsed():
+                self.core_use.append((now_s, event))
             case events.Warned():
                 self.warnings.append({"where": event.where, "message": event.message})
 
@@ -244,6 +255,8 @@ class _Tally:
             "pixels": wire.to_plain(self.pixels) if self.pixels else None,
             "times_s": self._times(),
             "frames_per_s": _per_s(len(self.verified), self.last_s),
+            "cores": [cores.plain(load) for load in cores.fold(self.core_use, self.last_s)],
+            "stages": _per_frame(sum((host.stages for host in self.hosts.values()), UNMEASURED)),
             "hosts": [self._host(name, host) for name, host in self.hosts.items()],
             "chunks": [_chunk(order) for order in self.orders],
             "warnings": self.warnings,
@@ -275,6 +288,7 @@ class _Tally:
         orders = [order for order in self.orders if order.event.host == name]
         busy_s = sum((order.ended_s or self.last_s) - order.ordered_s for order in orders)
         last = next((order for order in reversed(orders) if order.workers), None)
+        latest = next(iter(reversed(last.changes)), {"workers": last.workers, "why": last.why}) if last else None
         return {
             "name": name,
             "state": host.state,
@@ -283,11 +297,12 @@ class _Tally:
             "browser": host.ready.browser if host.ready else None,
             "gl_renderer": host.ready.gl_renderer if host.ready else None,
             "pixels": host.ready.pixels if host.ready else None,
-            "workers": last.workers if last else 0,
-            "why": last.why if last else "",
+            "workers": latest["workers"] if latest else 0,
+            "why": latest["why"] if latest else "",
             "frames": host.frames,
             "busy_s": _rounded(busy_s),
             "frames_per_s": _per_s(host.frames, busy_s),
+            "stages": _per_frame(host.stages),
             "chunks": len({order.event.chunk for order in orders}),
             "losses": host.losses,
             "faults": [wire.to_plain(order.fault) for order in orders if order.fault and order.outcome == "failed"],
@@ -335,12 +350,24 @@ def _chunk(order: _Order) -> dict[str, Any]:
         "todo": order.todo,
         "verified": order.verified,
         "workers": order.workers,
+        "why": order.why,
+        "workers_changed": order.changes,
         "ordered_s": _rounded(order.ordered_s),
         "started_s": _rounded(order.started_s),
         "ended_s": _rounded(order.ended_s),
         "outcome": order.outcome,
         "fault": wire.to_plain(order.fault) if order.fault else None,
     }
+
+
+def _per_frame(stages: Stages) -> dict[str, Any]:
+    """What a frame took in the mean, by stage: DevTools messages, and milliseconds of its worker."""
+    found: dict[str, Any] = {"frames": stages.frames}
+    for stage in Stage:
+        spent: Spent = getattr(stages, stage.value)
+        count = max(1, stages.frames)
+        found[stage.value] = {"messages": round(spent.messages / count, 2), "ms": round(spent.ms / count, 2)}
+    return found
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -132,26 +132,38 @@ def _publish(path: Path, text: str) -> None:
     part.replace(path)
 
 
-def create(root: Path, plan_digest: str) -> RunDirectory:
-    """A fresh run directory, named by time, plan and a random suffix."""
+def new_name(digest: str) -> str:
+    """A name for a run: time, the digest of what it is about, and a random suffix."""
     stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S")
-    return RunDirectory(root / "runs" / f"{stamp}-{plan_digest[:8]}-{secrets.token_hex(2)}")
+    return f"{stamp}-{digest[:8]}-{secrets.token_hex(2)}"
+
+
+def create(root: Path, name: str) -> RunDirectory:
+    """A fresh run directory."""
+    return RunDirectory(root / "runs" / name)
 
 
 def find_unfinished(root: Path, plan_digest: str, output: str) -> RunDirectory | None:
     """The newest run of this very plan and output that did not end with a verified file."""
-    candidates = sorted((root / "runs").glob(f"*-{plan_digest[:8]}-*"), reverse=True)
-    for path in candidates:
-        records = read_events(path / "events.jsonl")
-        if records and _is_unfinished(records, plan_digest, output):
+    for path in sorted((root / "runs").glob("*"), reverse=True):
+        first = _first_event(path / "events.jsonl")
+        is_of_this = isinstance(first, events.RunStarted) and (first.plan, first.output) == (plan_digest, output)
+        if is_of_this and _is_unfinished(read_events(path / "events.jsonl")):
             return RunDirectory(path)
     return None
 
 
-def _is_unfinished(records: list[events.Record], plan_digest: str, output: str) -> bool:
-    first, last = records[0].event, records[-1].event
-    if not isinstance(first, events.RunStarted) or (first.plan, first.output) != (plan_digest, output):
-        return False
+def _first_event(path: Path) -> events.Event | None:
+    """What a log begins with: there may be hundreds of logs, and most are of something else."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return events.from_line(file.readline()).event
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _is_unfinished(records: list[events.Record]) -> bool:
+    last = records[-1].event
     return not (isinstance(last, events.RunFinished) and last.exit_code == 0)
 
 

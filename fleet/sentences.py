@@ -149,6 +149,9 @@ def _of_chunk(event: events.Event) -> str | None:
             return f"{event.host}: chunk {event.chunk} ends at frame {event.stop}, others capture the rest"
         case events.ChunkStarted():
             return f"{event.host}: chunk {event.chunk} started, {plural(event.workers, 'worker')}: {event.why}"
+        case events.WorkersChanged():
+            now = f"{plural(event.workers, 'worker')} instead of {event.before}"
+            return f"{event.host}: chunk {event.chunk} has {now}: {event.why}"
         case events.ChunkDone():
             return f"{event.host}: chunk {event.chunk} done"
         case events.ChunkFailed(fault=Fault(code=FaultCode.CANCELLED)):

@@ -78,7 +78,7 @@ async def run(
     folder.mkdir(parents=True, exist_ok=True)
     with rundir.output_lock(state, folder):
         plan = _still_plan(prepared.plan, frames)
-        directory = rundir.create(state, planning.digest(plan))
+        directory = rundir.create(state, rundir.new_name(planning.digest(plan)))
         captured = await _capture(prepared, plan, frames, directory, page_limit_s)
         stills = {index: _publish(captured[index], folder / name(index)) for index in sorted(captured)}
         shutil.rmtree(directory.path, ignore_errors=True)  # after a failure it stays, for its logs
@@ -129,7 +129,7 @@ async def _capture(
     schedule = Schedule(frames, hosts=[hosts.LOCAL.name])
     log = EventLog(directory.events, ())
     try:
-        async with transports.dialer(directory.path, prepared.agent) as dialer:
+        async with transports.dialer(directory.path, prepared.agent, (hosts.LOCAL,)) as dialer:
             await Dispatch(work, (hosts.LOCAL,), dialer=dialer, log=log, schedule=schedule, on_verified=keep).run()
     except BaseExceptionGroup as error:
         raise cause_of(error) from error

@@ -124,7 +124,7 @@ class _Talk:
         if chromium is None:
             return
         self.asked = "a probe of its browser"
-        await channel.send(protocol.Probe())
+        await channel.send(protocol.Probe(is_fresh=True))
         async for message in answers:
             match message:
                 case protocol.Probed(browser):

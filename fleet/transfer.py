@@ -34,9 +34,12 @@ PULL_ATTEMPTS = 3
 # The only name under which a failing page's picture is fetched, whatever the host calls it.
 SCREENSHOT = "failure.png"
 
+# Nobody needs to know more of how a host feels its way; one that says it without end is not believed.
+RESIZES_MAX = 100
+
 AboutChunk = (
-    protocol.Started | protocol.Captured | protocol.Encoded | protocol.Unencoded | protocol.Seam | protocol.Trimmed
-    | protocol.Done | protocol.Failed
+    protocol.Started | protocol.Resized | protocol.Captured | protocol.Encoded | protocol.Unencoded | protocol.Seam
+    | protocol.Trimmed | protocol.Done | protocol.Failed
 )  # fmt: skip
 
 
@@ -105,11 +108,10 @@ class Puller:
             return
         if isinstance(message, protocol.Started):
             self._begin(delivery, message)
+        elif isinstance(message, protocol.Resized):
+            self._resize(delivery, message)
         elif isinstance(message, protocol.Captured):
-            limit_bytes = ingest.frame_limit(self._plan)
-            if count := delivery.announce(message.frames, time.monotonic(), limit_bytes):
-                self._flow.made(sum(frame.size_bytes for frame in message.frames), time.monotonic())
-                self._emit(events.FramesCaptured(chunk=message.chunk, host=self._host, count=count))
+            self._announce(delivery, message)
         elif isinstance(message, protocol.Encoded | protocol.Unencoded):
             self._hear_of_segment(delivery, message)
         elif isinstance(message, protocol.Seam):
@@ -117,9 +119,15 @@ class Puller:
         elif isinstance(message, protocol.Trimmed):
             if trimmed := delivery.trim(self._host, message.stop):
                 self._emit(trimmed)
-        else:
-            delivery.finish(message, time.monotonic())
+        elif delivery.end is None:
+            self._end(delivery, message)
         self._news.set()
+
+    def _announce(self, delivery: Delivery, message: protocol.Captured) -> None:
+        now_s = time.monotonic()
+        if count := delivery.announce(message.frames, now_s, ingest.frame_limit(self._plan)):
+            self._flow.made(sum(frame.size_bytes for frame in message.frames), now_s)
+            self._emit(events.FramesCaptured(chunk=message.chunk, host=self._host, count=count))
 
     def _hear_of_segment(self, delivery: Delivery, message: protocol.Encoded | protocol.Unencoded) -> None:
         if isinstance(message, protocol.Encoded):
@@ -132,6 +140,15 @@ class Puller:
         self._emit(events.Warned(self._host, text))
         delivery.release(segment)
 
+    def _end(self, delivery: Delivery, message: protocol.Done | protocol.Failed) -> None:
+        delivery.finish(message, time.monotonic())
+        if message.stages.frames:
+            self._emit(
+                events.ChunkMeasured(
+                    chunk=message.chunk, host=self._host, attempt=message.attempt, stages=message.stages
+                )
+            )
+
     def _begin(self, delivery: Delivery, started: protocol.Started) -> None:
         if delivery.is_begun:
             return
@@ -140,6 +157,21 @@ class Puller:
         self._emit(
             events.ChunkStarted(
                 chunk=order.chunk, host=self._host, attempt=order.attempt, workers=started.workers, why=started.why
+            )
+        )
+
+    def _resize(self, delivery: Delivery, resized: protocol.Resized) -> None:
+        delivery.resizes += 1
+        if delivery.resizes > RESIZES_MAX:
+            raise protocol.ProtocolError(f"its number of workers changed more than {RESIZES_MAX} times in a chunk")
+        self._emit(
+            events.WorkersChanged(
+                chunk=resized.chunk,
+                host=self._host,
+                attempt=resized.attempt,
+                before=resized.before,
+                workers=resized.workers,
+                why=resized.why,
             )
         )
 

@@ -7,7 +7,7 @@ from typing import assert_never
 from capture import protocol
 from capture.faults import FaultCode
 from capture.protocol import FrameRange
-from fleet import events, frameset, sentences
+from fleet import cores, events, frameset, sentences
 from fleet.frameset import FrameSet
 
 # Bursts of a second disappear in it, a host that slows down shows within it.
@@ -19,6 +19,12 @@ TROUBLES = (
     events.Warned, events.HostRefused, events.HostLost, events.ChunkFailed, events.HostStruck, events.Suspected,
     events.Disagreed, events.FramesRetracted,
     events.RunDraining,
+)  # fmt: skip
+
+
+_ChunkEvent = (
+    events.ChunkOrdered | events.ChunkStarted | events.WorkersChanged | events.ChunkTrimmed | events.ChunkDone
+    | events.ChunkFailed
 )  # fmt: skip
 
 
@@ -100,6 +106,7 @@ class View:
     disagreements: int = 0
     audited: int = 0
     audited_equal: int = 0
+    core_use: tuple[cores.Told, ...] = ()
     at: str = ""
     elapsed_s: float = 0.0
 
@@ -131,14 +138,14 @@ def fold(view: View, record: events.Record) -> View:
         ):  # fmt: skip
             return _told(_fold_host(view, event), event)
         case (
-            events.ChunkOrdered() | events.ChunkStarted() | events.ChunkTrimmed() | events.ChunkDone()
-            | events.ChunkFailed()
+            events.ChunkOrdered() | events.ChunkStarted() | events.WorkersChanged() | events.ChunkTrimmed()
+            | events.ChunkDone() | events.ChunkFailed()
         ):  # fmt: skip
             return _told(_fold_chunk(view, event), event)
         case events.FramesVerified():
             return _count(view, event)
-        case events.SegmentEncoded():
-            return replace(view, segments=view.segments + 1)
+        case events.SegmentEncoded() | events.CoresUsed():
+            return _note(view, event)
         case events.SeamDrawn() | events.SeamMatched() | events.Audited():
             return _at_seam(view, event)
         case (
@@ -153,6 +160,7 @@ def fold(view: View, record: events.Record) -> View:
             | events.PixelsFixed()
             | events.PageLoaded()
             | events.FramesCaptured()
+            | events.ChunkMeasured()
             | events.RangeSized()
             | events.HostReturns()
             | events.AudioMixed()
@@ -178,6 +186,12 @@ def _start(view: View, event: events.RunStarted) -> View:
     )
 
 
+def _note(view: View, event: events.SegmentEncoded | events.CoresUsed) -> View:
+    if isinstance(event, events.CoresUsed):
+        return replace(view, core_use=(*view.core_use, (view.elapsed_s, event)))
+    return replace(view, segments=view.segments + 1)
+
+
 def _fold_host(
     view: View,
     event: events.HostReady | events.HostRefused | events.HostLost | events.HostDraining | events.BundlePushed,
@@ -196,10 +210,7 @@ def _fold_host(
             return view
 
 
-def _fold_chunk(
-    view: View,
-    event: events.ChunkOrdered | events.ChunkStarted | events.ChunkTrimmed | events.ChunkDone | events.ChunkFailed,
-) -> View:
+def _fold_chunk(view: View, event: _ChunkEvent) -> View:
     if isinstance(event, events.ChunkTrimmed):
         return _shorten(view, event)
     if isinstance(event, events.ChunkOrdered):
@@ -219,7 +230,7 @@ def _fold_chunk(
         )
     if _host(view, event.host).chunk != event.chunk:
         return view
-    if isinstance(event, events.ChunkStarted):
+    if isinstance(event, events.ChunkStarted | events.WorkersChanged):
         why = sentences.clean(event.why)
         return _with(view, event.host, state=HostState.CAPTURING, workers=event.workers, why=why)
     return _with(view, event.host, state=HostState.READY, chunk=None)

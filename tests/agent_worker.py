@@ -20,7 +20,7 @@ sys.path[0] = sys.argv[1]
 
 from capture import frames, protocol  # noqa: E402
 from capture.faults import Fault, FaultCode  # noqa: E402
-from capture.protocol import Block, BlockDone, BlockFailed, FrameWritten, Note, Ready, Setup  # noqa: E402
+from capture.protocol import Block, BlockDone, BlockFailed, FrameWritten, Note, Open, Ready, Setup  # noqa: E402
 
 SCRIPT = json.loads(sys.argv[2])
 
@@ -95,6 +95,8 @@ def main() -> None:
     if what := happens("start_faults", "start", profile.parent):
         suffer(what, None, 0)
     say(Note("info", "worker", f"started {os.getpid()}"))
+    if not setup.is_open:
+        assert isinstance(hear(), Open)
     say(Ready())
     while True:
         block = hear()

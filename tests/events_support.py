@@ -1,7 +1,7 @@
 """A short run as records: two hosts, one of them lost, one refused, a fault, and a resumed tail when asked for."""
 
 from capture.faults import Fault, FaultCode
-from capture.protocol import CaptureMode, FrameFile, FrameRange
+from capture.protocol import CaptureMode, FrameFile, FrameRange, Spent, Stages
 from fleet import events
 from fleet.events import Event, Record
 
@@ -36,6 +36,10 @@ def started(chunk: str, host: str, attempt: int = 1) -> events.ChunkStarted:
     return events.ChunkStarted(chunk=chunk, host=host, attempt=attempt, workers=2, why="2 cores")
 
 
+def changed(chunk: str, host: str, before: int, workers: int, why: str, attempt: int = 1) -> events.WorkersChanged:
+    return events.WorkersChanged(chunk=chunk, host=host, attempt=attempt, before=before, workers=workers, why=why)
+
+
 def verified(chunk: str, host: str, start: int, stop: int) -> events.FramesVerified:
     files = tuple(FrameFile(index, 1000, "cd" * 32) for index in range(start, stop))
     return events.FramesVerified(chunk=chunk, host=host, frames=files)
@@ -48,6 +52,13 @@ def done(chunk: str, host: str, attempt: int = 1) -> events.ChunkDone:
 def failed(chunk: str, host: str, code: FaultCode, attempt: int = 1) -> events.ChunkFailed:
     fault = Fault(code=code, message="the page threw", frame=42)
     return events.ChunkFailed(chunk=chunk, host=host, attempt=attempt, fault=fault)
+
+
+def measured(chunk: str, host: str, frames: int) -> events.ChunkMeasured:
+    stages = Stages(
+        frames=frames, seek=Spent(frames, 3.0 * frames), screenshot=Spent(frames, 40.0 * frames), write=Spent(0, 1.5)
+    )
+    return events.ChunkMeasured(chunk=chunk, host=host, attempt=1, stages=stages)
 
 
 RUN = [
@@ -73,6 +84,8 @@ RUN = [
     record(11.0, verified("c0002", "studio-2", 40, 60)),
     record(11.0, done("c0002", "studio-2", attempt=2)),
     record(11.0, ordered("c0001", "studio-2", 0, 30, attempt=2)),
+    record(11.5, measured("c0002", "studio-2", 20)),
+    record(11.5, measured("c0001", "studio-2", 5)),
     record(12.0, verified("c0001", "studio-2", 25, 30)),
     record(12.0, events.SegmentEncoded(0, FrameRange(0, 60))),
     record(12.5, events.AudioMixed(2)),

@@ -1,6 +1,7 @@
 """The agent with real browsers: the same bytes for any number of workers, and after whatever happened on the way."""
 
 import dataclasses
+import hashlib
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import agent_support as support
 import pytest
 
-from capture import browser, frames, png, protocol, tree
+from capture import browser, frames, png, protocol, remembered, tree
 from capture.faults import FaultCode
 from capture.protocol import (
     EQUAL_DB,
@@ -105,6 +106,23 @@ def test_two_workers_capture_what_one_captures(tmp_path: Path, expected: dict[st
         assert announced == expected
 
 
+def test_browsers_that_started_before_the_bundle_was_here_capture_the_same(
+    tmp_path: Path, expected: dict[str, str]
+) -> None:
+    page = {"index.html": PAGE.replace("FAULT", HARMLESS).encode()}
+    bundle = hashlib.sha256(support.manifest(page)).hexdigest()
+    with support.agent(tmp_path) as coordinator:
+        workspace = support.open_workspace(coordinator, workers=1)
+        mode = coordinator.ask(protocol.Probe(), Probed).browser.mode
+        coming = order(bundle, 50, 70, mode)
+        coordinator.say(protocol.Warm(coming.spec, frames=20))
+        support.eventually(lambda: any(map(is_browser, support.processes_of(workspace))), "a browser runs", 20)
+        support.push_bundle(coordinator, workspace, page)
+        coordinator.ask(coming, Done)
+        names = [f"frame_{local:06d}.png" for local in range(20)]
+        assert support.digests(workspace / "runs/r1/c1") == {name: expected[name] for name in names}
+
+
 def test_a_browser_killed_in_mid_chunk_changes_nothing(tmp_path: Path, expected: dict[str, str]) -> None:
     with support.agent(tmp_path) as coordinator:
         workspace, bundle, mode = prepare(coordinator, workers=2)
@@ -153,20 +171,42 @@ def test_an_agent_tries_backends_on_the_frames_of_a_composition(tmp_path: Path) 
     assert rendition.fault or rendition.decibels == (EQUAL_DB,) * 3
 
 
-def test_six_workers_need_one_probe(tmp_path: Path) -> None:
-    launches = tmp_path / "launches"
-    wrapper = tmp_path / "chromium"
+def counting(wrapper: Path, launches: Path) -> Path:
+    """A browser that writes down how it was started."""
+    wrapper.parent.mkdir(exist_ok=True)
     wrapper.write_text(f'#!/bin/sh\necho "$*" >> {launches}\nexec {browser.find()} "$@"\n')
     wrapper.chmod(0o755)
+    return wrapper
+
+
+def starts(launches: Path) -> list[str]:
+    return [line for line in launches.read_text().splitlines() if "--remote-debugging-pipe" in line]
+
+
+def test_six_workers_need_one_probe(tmp_path: Path) -> None:
+    launches = tmp_path / "launches"
+    wrapper = counting(tmp_path / "chromium", launches)
     with support.agent(tmp_path / "root") as coordinator:
         _, bundle, mode = prepare(coordinator, workers=6, chromium=str(wrapper))
         assert coordinator.ask(protocol.Probe(), Probed) == coordinator.of(Probed)[0]
         coordinator.ask(order(bundle, 0, 24, mode), Done)
         coordinator.ask(order(bundle, 24, 48, mode, chunk="c2"), Done)
         coordinator.ask(protocol.Probe(), Probed)
-    starts = [line for line in launches.read_text().splitlines() if "--remote-debugging-pipe" in line]
-    probes = [line for line in starts if "--window-size=160,120" not in line]
-    assert (len(probes), len(starts)) == (1, 7)
+    probes = [line for line in starts(launches) if "--window-size=160,120" not in line]
+    assert (len(probes), len(starts(launches))) == (1, 7)
+
+
+def test_the_next_agent_launches_no_browser_to_know_it(tmp_path: Path) -> None:
+    launches = tmp_path / "launches"
+    wrapper = counting(tmp_path / "browser" / "chromium", launches)
+    (wrapper.parent / remembered.RENDERER).touch()
+    found = []
+    for order in (protocol.Probe(), protocol.Probe(), protocol.Probe(is_fresh=True)):
+        with support.agent(tmp_path / "root") as coordinator:
+            support.open_workspace(coordinator, chromium=str(wrapper))
+            found.append((coordinator.ask(order, Probed).browser.version, len(starts(launches))))
+    version = found[0][0]
+    assert found == [(version, 1), (version, 1), (version, 2)]
 
 
 @pytest.mark.parametrize("who", ["guard", "agent"])
@@ -197,10 +237,11 @@ def worker_below(workspace: Path) -> int:
 
 
 def browser_below(workspace: Path) -> int:
-    return next(
-        pid for pid in support.processes_of(workspace)
-        if "--remote-debugging-pipe" in command(pid) and "--type=" not in command(pid)
-    )  # fmt: skip
+    return next(filter(is_browser, support.processes_of(workspace)))
+
+
+def is_browser(pid: int) -> bool:
+    return "--remote-debugging-pipe" in command(pid) and "--type=" not in command(pid)
 
 
 def command(pid: int) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from capture import compiled
 from fleet import agentzip
 
 
@@ -58,3 +59,25 @@ def test_only_sources_and_page_scripts_are_packed(package: Path) -> None:
 
 def test_the_real_host_half_packs() -> None:
     assert b"capture/protocol/__init__.py" in agentzip.pack(agentzip.PACKAGE)
+
+
+def test_a_compiled_zip_beside_it_is_what_runs(package: Path, tmp_path: Path) -> None:
+    (package / "place.py").write_text("HERE = __file__\n")
+    (package / "__main__.py").write_text("from tiny_agent import place\n\nprint(place.HERE)\n")
+    built = agentzip.build(tmp_path, "tiny_agent")
+    command = [sys.executable, "-ISE", str(built.path)]
+    assert subprocess.check_output(command, text=True) == f"{built.path}/tiny_agent/place.py\n"
+    compiled.write(built.path)
+    assert subprocess.check_output(command, text=True) == f"{compiled.beside(built.path)}/tiny_agent/place.pyc\n"
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "sources",
+        built.path.name,
+        compiled.beside(built.path).name,
+    }
+
+
+def test_what_runs_from_no_zip_is_not_compiled(tmp_path: Path) -> None:
+    program = tmp_path / "capture"
+    program.write_text("")
+    compiled.write(program)
+    assert list(tmp_path.iterdir()) == [program]

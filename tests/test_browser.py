@@ -13,7 +13,7 @@ from pathlib import Path
 import browser_support as support
 import pytest
 
-from capture import browser, browser_probe, serve, tree
+from capture import browser, browser_probe, probe, serve, tree
 from capture.faults import CaptureError, FaultCode
 from capture.protocol import BrowserFacts, CaptureMode
 
@@ -66,9 +66,9 @@ def test_a_configured_browser_that_is_missing_is_not_replaced_by_another(machine
 
 
 def test_the_version_is_what_the_program_says(tmp_path: Path) -> None:
-    assert browser.version(program(tmp_path / "chromium")) == "Chromium 140.0.7339.16"
-    assert browser.version(str(tmp_path / "nowhere")) is None
-    assert browser.version("/bin/false") is None
+    assert probe.facts(tmp_path, program(tmp_path / "chromium")).chromium_version == "Chromium 140.0.7339.16"
+    assert probe.facts(tmp_path, str(tmp_path / "nowhere")).chromium_version is None
+    assert probe.facts(tmp_path, "/bin/false").chromium_version is None
 
 
 @pytest.mark.browser
@@ -85,6 +85,24 @@ def test_a_browser_is_gone_with_its_profile_when_the_context_ends(tmp_path: Path
         assert "Chrom" in started.version
     assert not any(map(support.is_alive, below))
     assert not profile.exists()
+
+
+@pytest.mark.browser
+def test_a_browser_of_another_version_than_the_one_tried_is_a_fault(tmp_path: Path) -> None:
+    with (
+        pytest.raises(CaptureError, match=r"and was HeadlessChrome/1\.0 when it was tried") as raised,
+        browser.start(
+            support.chromium(),
+            mode=CaptureMode.BEGIN_FRAME,
+            size=(64, 64),
+            profile=tmp_path / "profile",
+            sandbox=True,
+            version="HeadlessChrome/1.0",
+        ),
+    ):
+        pass
+    assert raised.value.code is FaultCode.BROWSER_LAUNCH
+    assert not (tmp_path / "profile").exists()
 
 
 def open_files() -> list[str]:

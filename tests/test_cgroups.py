@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from capture.cgroups import Allowance, read
+from capture.cgroups import Allowance, memory_pressure, read, tightest
 
 MIB = 1024 * 1024
 V2 = "31 23 0:28 {root} /sys/fs/cgroup rw shared:9 - cgroup2 cgroup2 rw\n"
@@ -39,10 +39,10 @@ def test_the_strictest_of_nested_groups_counts_in_version_2(tmp_path: Path) -> N
         "a/memory.current": "1\n",
         "a/b/memory.max": f"{1000 * MIB}\n",
         "a/b/memory.current": f"{900 * MIB}\n",
-        "a/b/memory.stat": f"anon 5\ninactive_file {300 * MIB}\nactive_file 7\n",
+        "a/b/memory.stat": f"anon 5\ninactive_file {300 * MIB}\nactive_file {7 * MIB}\n",
     }
     host = draw(tmp_path, groups="0::/a/b\n", mounts=V2.format(root="/"), files=files)
-    assert read(host) == Allowance(1.5, 1000 * MIB, 400 * MIB)
+    assert read(host) == Allowance(1.5, 1000 * MIB, 407 * MIB)
 
 
 def test_the_strictest_of_nested_groups_counts_in_version_1(tmp_path: Path) -> None:
@@ -78,3 +78,58 @@ def test_damaged_files_limit_nothing(tmp_path: Path) -> None:
     files = {"cpu.max": "rubbish\n", "memory.max": "", "memory.current": "x"}
     host = draw(tmp_path, groups="0::/\n", mounts=V2.format(root="/"), files=files)
     assert read(host) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("groups", "mounts", "files"),
+    [
+        (
+            "0::/a/b\n",
+            V2.format(root="/"),
+            {
+                "a/cpu.max": "150000 100000\n",
+                "a/cpu.stat": "usage_usec 2500000\nuser_usec 1\n",
+                "a/b/cpu.max": "400000 100000\n",
+                "a/b/cpu.stat": "usage_usec 7\n",
+            },
+        ),
+        (
+            "3:cpu,cpuacct:/a\n0::/\n",
+            V1.format(root="/"),
+            {
+                "cpu,cpuacct/a/cpu.cfs_quota_us": "150000\n",
+                "cpu,cpuacct/a/cpu.cfs_period_us": "100000\n",
+                "cpu,cpuacct/a/cpuacct.usage": "2500000000\n",
+            },
+        ),
+    ],
+    ids=["version 2", "version 1"],
+)
+def test_the_group_with_the_least_quota_says_what_was_used(
+    tmp_path: Path, groups: str, mounts: str, files: dict[str, str]
+) -> None:
+    group = tightest(draw(tmp_path, groups=groups, mounts=mounts, files=files))
+    assert group is not None
+    assert (group.quota, group.folder.name, group.used_ms()) == (1.5, "a", 2500)
+
+
+def test_a_quota_without_a_count_beside_it_says_nothing(tmp_path: Path) -> None:
+    files = {"cpu,cpuacct/a/cpu.cfs_quota_us": "50000\n", "cpu,cpuacct/a/cpu.cfs_period_us": "100000\n"}
+    assert tightest(draw(tmp_path, groups="3:cpu,cpuacct:/a\n", mounts=V1.format(root="/"), files=files)) is None
+
+
+PRESSURE = "some avg10={} avg60=0.00 avg300=0.00 total=5\nfull avg10=99.00 avg60=0.00 avg300=0.00 total=1\n"
+
+
+def test_the_pressure_of_the_host_or_of_the_worst_group_counts(tmp_path: Path) -> None:
+    files = {"memory.pressure": PRESSURE.format("1.00"), "a/memory.pressure": PRESSURE.format("12.50")}
+    host = draw(tmp_path, groups="0::/a\n", mounts=V2.format(root="/"), files=files)
+    assert memory_pressure(host) == 12.5
+    (host / "proc/pressure").mkdir()
+    (host / "proc/pressure/memory").write_text(PRESSURE.format("40.01"))
+    assert memory_pressure(host) == 40.01
+
+
+def test_a_kernel_that_does_not_measure_pressure_has_none(tmp_path: Path) -> None:
+    host = draw(tmp_path, groups="0::/\n", mounts=V2.format(root="/"), files={"memory.pressure": "rubbish"})
+    assert memory_pressure(host) == 0.0

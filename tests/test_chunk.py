@@ -12,21 +12,24 @@ from hypothesis import strategies as st
 
 from capture import chunk as chunks
 from capture.chunk import Action, Chunk, Dismiss, Give, Hire, Inspect, Tell
+from capture.climb import fixed
 from capture.faults import Fault, FaultCode, Retry
-from capture.protocol import Captured, Done, Failed, FrameFile, FrameRange, Note, Trimmed
+from capture.protocol import Captured, Done, Failed, FrameFile, FrameRange, Note, Resized, Spent, Stages, Trimmed
+from capture.trouble import MARGIN_S
 
 FRAMES = FrameRange(50, 82)
+CANCELLED = Fault(code=FaultCode.CANCELLED, message="cancelled by the coordinator")
 
 
 def make(*, workers: int = 2, frames: FrameRange = FRAMES, todo: tuple[FrameRange, ...] = ()) -> Chunk:
     order = support.order("b", frames.start, frames.stop, todo=todo or (frames,))
-    return Chunk(order, workers=workers, numbers=itertools.count(1))
+    return Chunk(order, climb=fixed(workers), numbers=itertools.count(1))
 
 
 def sequential(*, workers: int) -> Chunk:
     order = support.order("b", FRAMES.start, FRAMES.stop)
     spec = dataclasses.replace(order.spec, sequential=True)
-    return Chunk(dataclasses.replace(order, spec=spec), workers=workers, numbers=itertools.count(1))
+    return Chunk(dataclasses.replace(order, spec=spec), climb=fixed(workers), numbers=itertools.count(1))
 
 
 def file(index: int) -> FrameFile:
@@ -39,6 +42,22 @@ def write(chunk: Chunk, worker: int, frames: FrameRange, now_s: float = 0.0) -> 
     return chunk.finished(worker, frames, now_s)
 
 
+def took(frames: int) -> Stages:
+    return Stages(frames=frames, seek=Spent(frames, 0.1), screenshot=Spent(frames, 2.5))
+
+
+def test_what_blocks_took_is_told_when_the_chunk_ends_however_it_does() -> None:
+    chunk = running()
+    chunk.finished(1, FrameRange(50, 58), 1.0, took(8))
+    chunk.finished(2, FrameRange(58, 66), 1.0, took(8))
+    chunk.finished(2, FrameRange(58, 66), 1.0, took(8))  # not its block any more
+    total = Stages(frames=16, seek=Spent(16, 0.2), screenshot=Spent(16, 5.0))
+    assert chunk.inspected([], 2.0)[-1] == Tell(Done("c1", 1, total))
+    chunk = running()
+    chunk.finished(1, FrameRange(50, 58), 1.0, took(8))
+    assert chunk.cancel()[-1] == Tell(Failed("c1", 1, CANCELLED, took(8)))
+
+
 def fault(code: FaultCode, frame: int | None = None) -> Fault:
     return Fault(code=code, message="m", frame=frame, local_frame=None if frame is None else frame - 50)
 
@@ -48,7 +67,8 @@ def notes(actions: list[Action]) -> list[str]:
 
 
 def without_notes(actions: list[Action]) -> list[Action]:
-    return [action for action in actions if not (isinstance(action, Tell) and isinstance(action.message, Note))]
+    news = Note | Resized
+    return [action for action in actions if not (isinstance(action, Tell) and isinstance(action.message, news))]
 
 
 def running(workers: int = 2) -> Chunk:
@@ -176,6 +196,8 @@ def test_the_second_failure_halves_the_workers() -> None:
     actions = chunk.failed(2, fault(FaultCode.BROWSER_CRASHED, 58), 1.0)
     assert chunk.target == 2
     assert "2 workers instead of 4" in notes(actions)[0]
+    why = "a worker failed: browser_crashed"
+    assert Tell(Resized(chunk="c1", attempt=1, before=4, workers=2, why=why)) in actions
     assert without_notes(actions) == [Dismiss(2), Dismiss(5)]
     assert not chunk.is_overcommitted
 
@@ -259,7 +281,7 @@ def test_a_frame_that_is_always_damaged_ends_the_chunk() -> None:
     assert (last.message.fault.code, last.message.fault.local_frame) == (FaultCode.FRAME_DAMAGED, 10)
 
 
-LIMIT_S = chunks.worker_limit_s(60) + chunks.MARGIN_S
+LIMIT_S = chunks.worker_limit_s(60) + MARGIN_S
 
 
 def test_no_progress_by_anyone_ends_the_chunk() -> None:

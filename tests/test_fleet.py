@@ -54,6 +54,7 @@ def test_three_hosts_make_the_video_that_one_worker_makes(tmp_path: Path, server
     assert barcode.read_file(tmp_path / "out.mp4") == list(range(FRAMES))
     assert ended.result["sha256"] == reference
     assert {event["host"] for event in logged(tmp_path, "chunk.verified")} == {"r4", "r5", "r6"}
+    assert {event["host"] for event in logged(tmp_path, "cores.used")} == {"r4", "r5", "r6", ""}
     starts = {event["chunk"]: event["frames"]["start"] for event in logged(tmp_path, "chunk.ordered")}
     for chunk in (run_directory(tmp_path) / "chunks").iterdir():
         names = sorted(file.name for file in chunk.iterdir())

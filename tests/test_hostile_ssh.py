@@ -90,7 +90,7 @@ def test_an_rsync_that_sends_more_than_was_named_brings_nothing_more(
 
 def pull(host: model.Host, agent: agentzip.AgentZip, tmp_path: Path, directory: Path) -> None:
     async def main() -> None:
-        async with transports.dialer(tmp_path, agent) as dialer, dialer.open(host) as transport:
+        async with transports.dialer(tmp_path, agent, [host]) as dialer, dialer.open(host) as transport:
             names = ["frame_000000.jpg", "frame_000001.jpg"]
             await transport.pull(str(directory), names, tmp_path / "quarantine", limit_bytes=1 << 20)
 

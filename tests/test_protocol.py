@@ -31,7 +31,10 @@ EXAMPLES: list[protocol.Message] = [
     Capture(
         chunk="c1", attempt=1, frames=FrameRange(50, 150), todo=(FrameRange(50, 55), FrameRange(60, 65)), spec=SPEC
     ),
+    protocol.Ping(1, asks_use=True),
+    protocol.Pong(1, protocol.CoreUse(place="40e8cf32", cores=1.5, steps_ms=(250, 251), busy_ms=(375, 0))),
     protocol.Captured("c1", 1, (FrameFile(50, 1234, "cd" * 32),)),
+    protocol.Done("c1", 1, protocol.Stages(frames=2, seek=protocol.Spent(2, 7.5), write=protocol.Spent(0, 0.3))),
     protocol.Failed("c1", 1, Fault(code=FaultCode.SEEK_FAILED, message="m\u2028\ud800", frame=60, local_frame=10)),
 ]
 
@@ -58,6 +61,9 @@ def test_a_message_survives_the_wire(message: protocol.Message) -> None:
         b'{"t":"ack","chunk":"c","frames":[{"start":0,"stop":1.0}]}',
         b'{"t":"ack","chunk":"c","frames":[{"start":-1,"stop":1}]}',
         b'{"t":"captured","chunk":"c","attempt":1,"frames":{}}',
+        b'{"t":"done","stages":{"frames":-1},"chunk":"c","attempt":1}',
+        b'{"t":"done","stages":{"seek":{"messages":-1}},"chunk":"c","attempt":1}',
+        b'{"t":"done","stages":{"seek":{"ms":Infinity}},"chunk":"c","attempt":1}',
         b"\xff\xfe",
         b"[" * 100_000,
         b'{"t":"ping","sequence":' + b"1" * protocol.LINE_LIMIT_BYTES + b"}",

@@ -27,6 +27,9 @@ def test_a_range_shows_the_frames_of_the_whole(tmp_path: Path) -> None:
     ended = fleetrender(tmp_path, "run", BARCODE, "--frames", "100:160", "-o", "new/folder/out.mp4", "--json")
     assert ended.code == 0, ended.stderr
     assert barcode.read_file(tmp_path / "new" / "folder" / "out.mp4") == list(range(100, 160))
+    (machine,) = ended.result["cores"]  # one, though agent and coordinator have both told
+    assert (machine["hosts"], machine["is_coordinator"]) == (["local"], True)
+    assert None not in machine["shares"]
 
 
 def test_without_a_terminal_every_line_is_plain(tmp_path: Path) -> None:

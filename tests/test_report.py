@@ -4,10 +4,20 @@ import dataclasses
 import json
 
 import pytest
-from events_support import FINISHED, RUN, STARTED, done, ordered, ready, record, started, verified
+from events_support import FINISHED, RUN, STARTED, changed, done, ordered, ready, record, started, verified
 
 from capture.protocol import FrameRange
 from fleet import report
+
+# Of a frame, in the mean of 25.
+STAGES = {
+    "frames": 25,
+    "seek": {"messages": 1.0, "ms": 3.0},
+    "paint": {"messages": 0.0, "ms": 0.0},
+    "screenshot": {"messages": 1.0, "ms": 40.0},
+    "transfer": {"messages": 0.0, "ms": 0.0},
+    "write": {"messages": 0.0, "ms": 0.12},
+}
 
 
 def test_a_run_with_a_loss_a_fault_and_a_refusal() -> None:
@@ -51,10 +61,12 @@ def test_a_run_with_a_loss_a_fault_and_a_refusal() -> None:
             "tail_join": 1.0,
         },
         "frames_per_s": 4.62,
+        "stages": STAGES,
         "warnings": [{"where": "index.html:12", "message": "no font `Foo`"}],
         "evidence": [],
         "audit": {"frames": 0, "equal": 0},
         "seams": {"drawn": 0, "equal": 0},
+        "cores": [],
     }
     assert [(host["name"], host["state"], host["frames"], host["losses"]) for host in hosts] == [
         ("attic", "refused", 0, 0),
@@ -74,6 +86,7 @@ def test_a_run_with_a_loss_a_fault_and_a_refusal() -> None:
         "frames": 35,
         "busy_s": 10.0,
         "frames_per_s": 3.5,
+        "stages": STAGES,
         "chunks": 2,
         "losses": 0,
         "faults": [
@@ -106,6 +119,8 @@ def test_a_run_with_a_loss_a_fault_and_a_refusal() -> None:
         "todo": 30,
         "verified": 25,
         "workers": 2,
+        "why": "2 cores",
+        "workers_changed": [],
         "ordered_s": 3.0,
         "started_s": 4.0,
         "ended_s": 8.0,
@@ -146,3 +161,22 @@ def test_the_last_chunk_is_done_with_its_last_frame() -> None:
     log = [record(0, STARTED), record(1, ordered("c1", "a", 0, 60)), record(5, verified("c1", "a", 0, 60))]
     (chunk,) = report.fold([*log, record(9, FINISHED)])["chunks"]
     assert (chunk["ended_s"], chunk["outcome"]) == (5.0, "done")
+
+
+def test_changes_of_workers_are_told_with_their_chunk_and_the_host_has_the_last_number() -> None:
+    log = [
+        record(0, STARTED),
+        record(1, ready("a")),
+        record(2, ordered("c1", "a", 0, 60)),
+        record(3, started("c1", "a")),
+        record(9, changed("c1", "a", 2, 3, "3 are 31% faster than 2")),
+        record(12, changed("c1", "a", 4, 3, "4 are 2% faster than 3")),
+    ]
+    folded = report.fold(log)
+    (chunk,), (host,) = folded["chunks"], folded["hosts"]
+    assert (chunk["workers"], chunk["why"]) == (2, "2 cores")
+    assert chunk["workers_changed"] == [
+        {"at_s": 9.0, "before": 2, "workers": 3, "why": "3 are 31% faster than 2"},
+        {"at_s": 12.0, "before": 4, "workers": 3, "why": "4 are 2% faster than 3"},
+    ]
+    assert (host["workers"], host["why"]) == (3, "4 are 2% faster than 3")

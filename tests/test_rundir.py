@@ -55,10 +55,10 @@ def test_a_resumed_log_continues_the_clock(tmp_path: Path) -> None:
 def test_resume_finds_the_newest_unfinished_run_of_this_plan_and_output(tmp_path: Path) -> None:
     failed = events.RunFinished(exit_code=5, output="/v/out.mp4")
     fine = events.RunFinished(exit_code=0, output="/v/out.mp4")
-    unfinished = rundir.create(tmp_path, DIGEST)
+    unfinished = rundir.create(tmp_path, rundir.new_name(DIGEST))
     write_log(unfinished, started(), failed)
     for happened in ([started(), fine], [started("/v/other.mp4")], [started(plan="ab" * 31 + "cd")], []):
-        write_log(rundir.create(tmp_path, DIGEST), *happened)
+        write_log(rundir.create(tmp_path, rundir.new_name(DIGEST)), *happened)
     found = rundir.find_unfinished(tmp_path, DIGEST, "/v/out.mp4")
     assert found is not None
     assert found.path == unfinished.path
@@ -97,7 +97,7 @@ def test_the_lock_of_a_killed_run_is_free(tmp_path: Path) -> None:
 
 
 def test_directories_of_a_run_are_private_and_refused_when_others_may_write_into_them(tmp_path: Path) -> None:
-    run = rundir.create(tmp_path / "state", DIGEST)
+    run = rundir.create(tmp_path / "state", rundir.new_name(DIGEST))
     for path in (tmp_path / "state", tmp_path / "state" / "runs", run.path, run.quarantine, run.logs):
         assert path.stat().st_mode & 0o777 == 0o700
     run.quarantine.chmod(0o770)
@@ -107,6 +107,6 @@ def test_directories_of_a_run_are_private_and_refused_when_others_may_write_into
 
 
 def test_an_event_is_kept_without_its_secrets(tmp_path: Path) -> None:
-    run = rundir.create(tmp_path, DIGEST)
+    run = rundir.create(tmp_path, rundir.new_name(DIGEST))
     write_log(run, events.Warned("r1", "GET https://me:hunter2@example.com/?token=hunter2 failed"))
     assert "hunter2" not in run.events.read_text()

@@ -6,7 +6,7 @@ import agent_support as support
 import pytest
 from test_stepping import ready
 
-from capture import chunk, protocol, worker
+from capture import chunk, climb, protocol, worker
 from capture.chunk import Chunk, Tell
 from capture.protocol import Block, FrameFile, FrameRange
 from fleet import events, orders
@@ -90,7 +90,7 @@ def test_a_page_that_was_at_the_seam_does_not_go_there_again(last: int | None, e
 
 def test_a_seam_is_told_at_once_and_only_the_one_that_was_asked_for() -> None:
     order = support.order("b", 50, 60, seam=49)
-    capturing = Chunk(order, workers=1, numbers=iter([1]))
+    capturing = Chunk(order, climb=climb.fixed(1), numbers=iter([1]))
     capturing.start((), {}, 0.0)
     drawn = FrameFile(49, 1, RIGHT)
     assert capturing.drew_seam(1, drawn, 1.0) == [Tell(protocol.Seam("c1", 1, drawn))]

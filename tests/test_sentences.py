@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from events_support import RUN
+from events_support import RUN, changed
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,6 +33,12 @@ def test_a_run_told_line_by_line() -> None:
         "warning: index.html:12: no font `Foo`",
         "finished: /tmp/launch.mp4, 4.5 MB, sha256 abababababababab",
     ]
+
+
+def test_a_change_of_workers_is_told_with_its_reason() -> None:
+    assert sentences.of(changed("c1", "a", 2, 3, "3 are 31% faster than 2")) == (
+        "a: chunk c1 has 3 workers instead of 2: 3 are 31% faster than 2"
+    )
 
 
 @given(st.text(), st.integers(1, 400))

@@ -52,7 +52,7 @@ class Run:
 
     @contextlib.asynccontextmanager
     async def open(self, host: model.Host) -> AsyncIterator[base.Transport]:
-        async with transports.dialer(self.directory, self.agent) as dialer, dialer.open(host) as transport:
+        async with transports.dialer(self.directory, self.agent, [host]) as dialer, dialer.open(host) as transport:
             yield transport
 
     def connect(self, host: model.Host) -> None:
@@ -312,7 +312,7 @@ def test_hosts_behind_one_jump_share_one_connection_to_it(
                 await greet(messages)
 
         async def main() -> None:
-            async with transports.dialer(tmp_path, agent) as dialer, asyncio.TaskGroup() as group:
+            async with transports.dialer(tmp_path, agent, [host]) as dialer, asyncio.TaskGroup() as group:
                 for _ in range(3):
                     group.create_task(greet_one(dialer))
 

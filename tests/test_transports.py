@@ -16,7 +16,7 @@ import transport_support as support
 
 from capture import protocol
 from fleet import agentzip, errors, model, transports
-from fleet.transports import base, channel
+from fleet.transports import base, channel, local
 
 ODD_NAMES = (
     "frame_000000.jpg",
@@ -45,7 +45,7 @@ class Place:
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[base.Transport]:
-        async with transports.dialer(self.run, self.agent) as dialer, dialer.open(self.host) as transport:
+        async with transports.dialer(self.run, self.agent, [self.host]) as dialer, dialer.open(self.host) as transport:
             yield transport
 
     def give(self, name: str, data: bytes) -> Path:
@@ -311,9 +311,54 @@ def test_pulled_files_are_private_and_hold_no_odd_mode(place: Place, tmp_path: P
     assert not mode & 0o7077
 
 
+async def greeted(transport: base.Transport) -> int:
+    """The id of an agent that answers its greeting once."""
+    async with transport.start_agent() as messages:
+        await messages.send(support.HELLO)
+        assert await first(messages) == support.FACTS
+        await messages.send(protocol.Prepare("pid"))
+        answer = await first(messages)
+        assert isinstance(answer, protocol.Note)
+        return int(answer.text)
+
+
+def test_an_agent_that_began_early_is_greeted_once_and_used_once(tmp_path: Path, agent: agentzip.AgentZip) -> None:
+    host = model.Host(name="here", transport="local", workdir=str(tmp_path / "work"))
+
+    async def main() -> None:
+        async with (
+            local.begun(host, agent, support.HELLO) as early,
+            transports.dialer(tmp_path, agent, [host], early=early) as dialer,
+            dialer.open(host) as transport,
+        ):
+            process = early.process.process
+            assert await greeted(transport) == process.pid
+            assert process.returncode is not None
+            assert await greeted(transport) != process.pid
+
+    asyncio.run(main())
+
+
+def test_an_agent_that_began_too_early_is_not_relied_on(tmp_path: Path, agent: agentzip.AgentZip) -> None:
+    host = model.Host(name="here", transport="local", workdir=str(tmp_path / "work"))
+
+    async def main() -> None:
+        async with local.begun(host, agent, support.HELLO) as early:
+            early.begun_s -= local.EARLY_S
+            async with (
+                transports.dialer(tmp_path, agent, [host], early=early) as dialer,
+                dialer.open(host) as transport,
+            ):
+                assert await greeted(transport) != early.process.process.pid
+            assert early.process.process.returncode is None
+        assert early.process.process.returncode is not None
+
+    asyncio.run(main())
+
+
 def test_an_unknown_transport_names_those_that_exist(place: Place) -> None:
     async def main() -> None:
-        async with transports.dialer(place.run, place.agent) as dialer:
+        async with transports.dialer(place.run, place.agent, ()) as dialer:
             dialer.open(model.Host(name="r9", transport="telnet"))
 
     with pytest.raises(errors.ConfigError, match="unknown transport `telnet`"):

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 
-from events_support import FINISHED, RUN, STARTED, done, failed, ordered, ready, record, started, verified
+from events_support import FINISHED, RUN, STARTED, changed, done, failed, ordered, ready, record, started, verified
 
 from capture.faults import FaultCode
 from capture.protocol import FrameRange
@@ -35,6 +35,14 @@ def test_a_row_says_range_progress_workers_and_why() -> None:
     assert (row.state, row.chunk, row.frames) == (HostState.CAPTURING, "c0001", FrameRange(0, 30))
     assert (row.done, row.todo, row.total, row.workers, row.why) == (20, 30, 20, 2, "2 cores")
     assert row.meter.per_s(7.0) == 5.0  # 20 frames in the 4 s since the order
+
+
+def test_a_row_follows_the_number_of_workers() -> None:
+    more = record(7.5, changed("c0001", "studio-1", 2, 3, "3 are 31% faster than 2"))
+    other = record(7.5, changed("c0009", "studio-2", 2, 9, "late news"))
+    rows = {host.name: (host.workers, host.why) for host in folded([*RUN[:14], more, other]).hosts}
+    assert rows["studio-1"] == (3, "3 are 31% faster than 2")
+    assert rows["studio-2"] == (2, "2 cores")
 
 
 def test_a_lost_host_keeps_its_frames_and_says_why() -> None:

@@ -1,5 +1,6 @@
 """The worker over its real protocol: blocks in, frames out, and certain death."""
 
+import dataclasses
 import os
 import select
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 import browser_support as support
 import pytest
 
-from capture import blocks, browser, frames, png, protocol, tree
+from capture import blocks, browser, footprint, frames, png, protocol, tree
 from capture.faults import Fault, FaultCode, Retry
 from capture.protocol import (
     Block,
@@ -125,6 +126,23 @@ def test_frames_are_numbered_in_their_chunk_show_their_absolute_number_and_match
         data = (directory / protocol.frame_name(frame.index - 50, ImageFormat.PNG)).read_bytes()
         assert support.barcode(data) == frame.index
         assert frame == frames.write(data, directory=directory, frame=frame.index, offset=50, image=ImageFormat.PNG)
+
+
+@pytest.mark.browser
+def test_a_page_that_is_only_slow_is_drawn_once_a_frame_after_a_jump_too(tmp_path: Path) -> None:
+    slow = "<script>addEventListener('hf-seek', () => { let x = 0; for (let n = 0; n < 3e7; n++) x ^= n; });</script>"
+    with running() as worker:
+        worker.send(setup(tmp_path, support.COMPOSITION + slow))
+        assert worker.receive() == Ready(("frame_loop",))
+        worker.frames_of(block(tmp_path, 0, 2, 0))
+        worker.send(block(tmp_path, 10, 13, 0))
+        while not isinstance(done := worker.receive(), BlockDone):
+            assert isinstance(done, FrameWritten)
+    stages = done.stages
+    assert (stages.frames, stages.paint.messages, stages.screenshot.messages) == (3, 0, 3)
+    # Asked again while it ran whether it waits for anything, at most once: the answer comes when its script has ended.
+    assert 3 <= stages.seek.messages <= 6
+    assert min(stages.seek.ms, stages.screenshot.ms, stages.transfer.ms, stages.write.ms) > 0
 
 
 @pytest.mark.browser
@@ -300,6 +318,28 @@ def test_a_program_that_is_no_browser_is_named_with_its_last_words(tmp_path: Pat
         fault = worker.failure()
     assert fault.code is FaultCode.BROWSER_LAUNCH
     assert "exit status 127: libnss3.so" in fault.message
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("browser_bytes", "is_fresh"), [(1, True), (1 << 30, False)])
+def test_a_browser_that_leaks_makes_room_for_a_fresh_one_between_blocks(
+    tmp_path: Path, browser_bytes: int, is_fresh: bool
+) -> None:
+    leak = """<script>
+      const kept = [], leak = () => { kept.push(new Uint8Array(16 << 20).fill(1)); requestAnimationFrame(leak); };
+      requestAnimationFrame(leak);
+    </script>"""
+    with running() as worker:
+        worker.send(dataclasses.replace(setup(tmp_path, support.COMPOSITION + leak), browser_bytes=browser_bytes))
+        assert worker.receive() == Ready(("frame_loop",))
+        worker.frames_of(block(tmp_path, 0, 2, 0))
+        worker.frames_of(block(tmp_path, 2, 14, 0))  # from here on it is watched: it doubles at least
+        first = support.browser_of(worker.process.pid)
+        time.sleep(footprint.LOOK_S)
+        worker.frames_of(block(tmp_path, 14, 16, 0))
+        assert (support.browser_of(worker.process.pid) != first) is is_fresh
+    pictures = [(tmp_path / "frames" / protocol.frame_name(index, ImageFormat.PNG)) for index in range(16)]
+    assert [support.barcode(picture.read_bytes()) for picture in pictures] == list(range(16))
 
 
 @pytest.mark.parametrize(

@@ -8,5 +8,6 @@ Object.defineProperty(window, "__fleet", {
     seek: fleet.seek.toFrame,
     draw: fleet.seek.draw,
     volumes: fleet.volume.sample,
+    waitsForFiles: fleet.video.isLoading,
   }),
 });

@@ -94,10 +94,11 @@ fleet.media = (() => {
     }
   };
 
-  /** @returns {Promise<void>} once what this frame shows for the first time can be painted */
+  /** @returns {Promise<boolean>} once what this frame shows for the first time can be painted: whether there was any */
   const frameReady = async () => {
     const work = pending();
     if (work) await fleet.failure.within(work, FRAME_LIMIT_MS, "images and fonts of this frame");
+    return work !== null;
   };
 
   /** @returns {Promise<void>} */

@@ -122,23 +122,28 @@ fleet.seek = (() => {
     }
   };
 
-  /** @param {number} frame */
+  /** @param {number} frame @returns {Promise<boolean>} */
   const videoReady = async (frame) => {
     try {
-      await fleet.failure.within(fleet.video.load(frame), COMPLETION_LIMIT_MS, "stills of videos");
+      return await fleet.failure.within(fleet.video.load(frame), COMPLETION_LIMIT_MS, "stills of videos");
     } catch (error) {
       throw fleet.failure.wrap(error, "seek_failed", `frame ${frame}`);
     }
   };
 
-  /** @param {number} frame absolute @returns {Promise<{needsPaint: boolean}>} once it can be painted */
+  /**
+   * Resolves once the frame can be painted: whether it is to be painted before `draw`, and whether it shows pictures
+   * or fonts that no frame before it did.
+   * @param {number} frame absolute
+   * @returns {Promise<{needsPaint: boolean, hasLoaded: boolean}>}
+   */
   const toFrame = async (frame) => {
     if (!Number.isSafeInteger(frame) || frame < 0) {
       throw fleet.failure.make("seek_failed", `frame must be a whole number, not negative: ${frame}`);
     }
     fleet.paint.begin();
     // Before anything is drawn: scripts that draw a video draw the still of this frame, however they came here.
-    if (fleet.video.isUsed()) await videoReady(frame);
+    const hasStills = fleet.video.isUsed() && (await videoReady(frame));
     step("a callback", () => fleet.waypoints.travel(lastFrame, frame, pass));
     lastFrame = frame;
     step("a wrapper of __hf.seek", () => fleet.globals.seekOutside(timeOf(frame)));
@@ -148,8 +153,8 @@ fleet.seek = (() => {
       if (stills) await fleet.failure.within(stills, COMPLETION_LIMIT_MS, "stills of animated images");
       fleet.video.place();
       const needsPaint = await fleet.paint.prepare();
-      await fleet.media.frameReady();
-      return { needsPaint };
+      const hasMedia = await fleet.media.frameReady();
+      return { needsPaint, hasLoaded: hasStills || stills !== null || hasMedia };
     } catch (error) {
       throw fleet.failure.wrap(error, "seek_failed", `frame ${frame}`);
     }

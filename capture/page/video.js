@@ -23,6 +23,7 @@ fleet.video = (() => {
   /** @type {Map<HTMLVideoElement, Map<number, Function>>} */
   const callbacks = new Map();
   let lastCallback = 0;
+  let loading = 0;
 
   /** @param {string} selector @returns {HTMLVideoElement[]} */
   const videos = (selector) => [...document.querySelectorAll(selector)].map((one) => /** @type {any} */ (one));
@@ -80,9 +81,11 @@ fleet.video = (() => {
     const name = table?.names[index] ?? "";
     if (!name || name === stand.name) return null;
     stand.name = name;
-    stand.image.src = FOLDER + name;
-    return stand.image.decode().catch(() => {
-      throw new Error(`the still ${name} of a video cannot be shown`);
+    // Not decode(), which waits for a frame of the browser: a still that is there is decoded when it is first drawn.
+    return new Promise((resolve, reject) => {
+      stand.image.onload = () => resolve(undefined);
+      stand.image.onerror = () => reject(new Error(`the still ${name} of a video cannot be shown`));
+      stand.image.src = FOLDER + name;
     });
   };
 
@@ -97,11 +100,13 @@ fleet.video = (() => {
     }
   };
 
-  /** @param {number} frame absolute @returns {Promise<void>} once the stills of this frame can be drawn */
+  /** @param {number} frame absolute @returns {Promise<boolean>} once its stills can be drawn: whether any is new */
   const load = async (frame) => {
     const work = [...stands.values()].map((stand) => turn(stand, frame)).filter((one) => one !== null);
-    if (work.length) await Promise.all(work);
+    loading += work.length;
+    if (work.length) await Promise.all(work).finally(() => (loading -= work.length));
     callBack();
+    return work.length > 0;
   };
 
   /** Whether an element around hides the video: a still that is visible would shine through. @param {Element} video */
@@ -201,6 +206,7 @@ fleet.video = (() => {
     load,
     place,
     isUsed: () => stands.size > 0,
+    isLoading: () => loading > 0,
     owns: (/** @type {Element} */ image) => image.classList.contains(CLASS),
   });
 })();

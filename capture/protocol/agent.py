@@ -6,7 +6,17 @@ A new message stands in the union of `messages` as well.
 from dataclasses import dataclass
 
 from capture.faults import Fault
-from capture.protocol.values import BrowserFacts, FrameFile, FrameRange, HostFacts, Rendition, SegmentFile
+from capture.protocol.values import (
+    UNMEASURED,
+    BrowserFacts,
+    CoreUse,
+    FrameFile,
+    FrameRange,
+    HostFacts,
+    Rendition,
+    SegmentFile,
+    Stages,
+)
 
 WORKERS_MAX = 1024  # the most that a hosts file may ask for
 
@@ -109,6 +119,21 @@ class Started:
             raise ValueError(f"no number of workers: {self.workers}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resized:
+    """A chunk has `workers` now and not `before` any more, which may have been tried; `why` is a clause for people."""
+
+    chunk: str
+    attempt: int
+    before: int
+    workers: int
+    why: str
+
+    def __post_init__(self) -> None:
+        if not (0 < self.before <= WORKERS_MAX and 0 < self.workers <= WORKERS_MAX):
+            raise ValueError(f"no numbers of workers: {self.before}, {self.workers}")
+
+
 @dataclass(frozen=True, slots=True)
 class Captured:
     """Frames finished since the last such message, at most FRAMES_PER_MESSAGE."""
@@ -166,10 +191,11 @@ class Trimmed:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Every frame of the order has been announced."""
+    """Every frame of the order has been announced; `stages` is what finished blocks took."""
 
     chunk: str
     attempt: int
+    stages: Stages = UNMEASURED
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +205,7 @@ class Failed:
     chunk: str
     attempt: int
     fault: Fault
+    stages: Stages = UNMEASURED
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +219,10 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """Answers Ping."""
+    """Answers Ping; `use` is what the host's cores did since that was last asked, if it was and can be said."""
 
     sequence: int
+    use: CoreUse | None = None
 
 
 @dataclass(frozen=True, slots=True)

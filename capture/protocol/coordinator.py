@@ -49,6 +49,8 @@ class Offer:
 class Probe:
     """Asks what the browser can do; needs no lock. Answered by Probed, or Failed with an empty chunk."""
 
+    is_fresh: bool = False  # tried now, whatever an earlier agent found with this very browser
+
 
 @dataclass(frozen=True, slots=True)
 class Examine:
@@ -92,6 +94,17 @@ class TryGl:
             raise ValueError(f"no frames to try backends with: {self.frames[:10]}")
         if not self.backends or len(set(self.backends)) != len(self.backends):
             raise ValueError(f"no backends to try: {self.backends[:10]}")
+
+
+@dataclass(frozen=True, slots=True)
+class Warm:
+    """Starts browsers for this spec while its bundle arrives; about so many `frames` are to come. Not answered.
+
+    Capture of another spec ends them.
+    """
+
+    spec: RenderSpec
+    frames: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +194,7 @@ class Ping:
     """Sign of life; answered by Pong."""
 
     sequence: int
+    asks_use: bool = False  # of the host's cores
 
 
 @dataclass(frozen=True, slots=True)

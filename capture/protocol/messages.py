@@ -25,6 +25,7 @@ from capture.protocol.agent import (
     Prepared,
     Probed,
     Rehearsed,
+    Resized,
     Seam,
     Started,
     Stopping,
@@ -49,6 +50,7 @@ from capture.protocol.coordinator import (
     Rehearse,
     Trim,
     TryGl,
+    Warm,
 )
 from capture.protocol.worker import (
     Block,
@@ -56,6 +58,7 @@ from capture.protocol.worker import (
     BlockFailed,
     FrameWritten,
     Misjudged,
+    Open,
     Ready,
     SeamDrawn,
     Setup,
@@ -74,26 +77,26 @@ class ProtocolError(Exception):
 
 
 ToAgent = (
-    Hello | Acquire | Prepare | Offer | Probe | Examine | Canary | TryGl | Rehearse | Capture | Encode | Cancel | Trim
-    | Ack | Clean | Ping | Bye
+    Hello | Acquire | Prepare | Offer | Probe | Examine | Canary | TryGl | Rehearse
+    | Warm | Capture | Encode | Cancel | Trim | Ack | Clean | Ping | Bye
 )  # fmt: skip
 FromAgent = (
     Facts | Granted | Denied | Missing | Prepared | Probed | Examined | Canaried | GlTried | Loaded
-    | Cleaned | Rehearsed | Started | Captured | Encoded | Unencoded | Seam | Trimmed | Done | Failed | Note | Pong
-    | Stopping
+    | Cleaned | Rehearsed | Started | Resized | Captured | Encoded | Unencoded | Seam | Trimmed | Done | Failed | Note
+    | Pong | Stopping
 )  # fmt: skip
-ToWorker = Setup | Block
+ToWorker = Setup | Open | Block
 FromWorker = Ready | Stepped | SeamDrawn | FrameWritten | Misjudged | BlockDone | BlockFailed | Note
 Message = ToAgent | FromAgent | ToWorker | FromWorker
 
 _KINDS: dict[str, type[Message]] = {
     kind.__name__.lower(): kind
     for kind in (
-        Hello, Acquire, Prepare, Offer, Probe, Examine, Canary, TryGl, Rehearse, Capture, Encode, Cancel, Trim, Ack,
-        Clean, Ping, Bye,
-        Facts, Granted, Denied, Missing, Prepared, Probed, Examined, Canaried, GlTried, Loaded,
-        Cleaned, Rehearsed, Started, Captured, Encoded, Unencoded, Seam, Trimmed, Done, Failed, Note, Pong, Stopping,
-        Setup, Block, Ready, Stepped, SeamDrawn, FrameWritten, Misjudged, BlockDone, BlockFailed,
+        Hello, Acquire, Prepare, Offer, Probe, Examine, Canary, TryGl, Rehearse,
+        Warm, Capture, Encode, Cancel, Trim, Ack, Clean, Ping, Bye,
+        Facts, Granted, Denied, Missing, Prepared, Probed, Examined, Canaried, GlTried, Loaded, Cleaned, Rehearsed,
+        Started, Resized, Captured, Encoded, Unencoded, Seam, Trimmed, Done, Failed, Note, Pong, Stopping,
+        Setup, Open, Block, Ready, Stepped, SeamDrawn, FrameWritten, Misjudged, BlockDone, BlockFailed,
     )
 }  # fmt: skip
 

@@ -1,6 +1,7 @@
 """The values that messages carry: frame ranges, the render spec, the facts of hosts and browsers. Pure: no I/O."""
 
 import enum
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -8,6 +9,8 @@ from fractions import Fraction
 
 CORES_MAX = 8192  # what Linux itself can be built for
 PATH_MAX = 1000
+STEPS_MAX = 2000  # a day of samples that grow with the time that has passed is half of it
+PLACE_MAX = 40
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 EQUAL_DB = 99.0  # of pictures that are the same, whose PSNR is infinite
 # What transports bring as one file; only uncompressed formats come near.
@@ -175,6 +178,54 @@ class SegmentFile:
             raise ValueError(f"no segment file: {self.size_bytes} bytes, sha256 {self.sha256[:80]!r}")
 
 
+class Stage(enum.Enum):
+    """What a worker is busy with while it captures."""
+
+    SEEK = "seek"  # the page goes to the frame
+    PAINT = "paint"  # layout and paint without a picture: what a page needs beside them, and looks for changes
+    SCREENSHOT = "screenshot"
+    TRANSFER = "transfer"  # reading, parsing and decoding what the browser says
+    WRITE = "write"  # looking the picture over, its digest, its file
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What one stage took: DevTools commands, and milliseconds of its worker."""
+
+    messages: int = 0
+    ms: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.messages < 0 or not 0 <= self.ms < math.inf:
+            raise ValueError(f"nothing takes that: {self.messages} messages, {self.ms} ms")
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(self.messages + other.messages, round(self.ms + other.ms, 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stages:
+    """What frames took, by stage. Times of workers side by side add up: they are no wall."""
+
+    frames: int = 0
+    seek: Spent = Spent()
+    paint: Spent = Spent()
+    screenshot: Spent = Spent()
+    transfer: Spent = Spent()
+    write: Spent = Spent()
+
+    def __post_init__(self) -> None:
+        if self.frames < 0:
+            raise ValueError(f"no number of frames: {self.frames}")
+
+    def __add__(self, other: "Stages") -> "Stages":
+        sums = {stage.value: getattr(self, stage.value) + getattr(other, stage.value) for stage in Stage}
+        return Stages(frames=self.frames + other.frames, **sums)
+
+
+UNMEASURED = Stages()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What the owner of a host allows us to use; None means no limit of its own."""
@@ -242,3 +293,24 @@ class BrowserFacts:
     gl_vendor: str
     gl_renderer: str
     has_sandbox: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoreUse:
+    """How busy `cores` were in consecutive steps, the last of which ends as this is said.
+
+    `busy_ms` are core-milliseconds. Who says the same `place` speaks of the same cores: two agents, or the coordinator.
+    """
+
+    place: str
+    cores: float
+    steps_ms: tuple[int, ...]
+    busy_ms: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not 0 < self.cores <= CORES_MAX:
+            raise ValueError(f"cores that no host has: {self.cores}")
+        if len(self.steps_ms) != len(self.busy_ms) or len(self.steps_ms) > STEPS_MAX or len(self.place) > PLACE_MAX:
+            raise ValueError(f"{len(self.steps_ms)} steps, {len(self.busy_ms)} of them busy, at {self.place[:80]!r}")
+        if min((*self.steps_ms, 1)) < 1 or min((*self.busy_ms, 0)) < 0:
+            raise ValueError("steps without length, or time that was given back")

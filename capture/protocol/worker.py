@@ -3,10 +3,10 @@
 A new message stands in the union of `messages` as well.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from capture.faults import Fault
-from capture.protocol.values import PAGE_LIMIT_S, FrameFile, FrameRange, RenderSpec
+from capture.protocol.values import PAGE_LIMIT_S, UNMEASURED, FrameFile, FrameRange, RenderSpec, Stages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,9 +19,17 @@ class Setup:
     chromium: str
     chromium_args: tuple[str, ...]
     sandbox: bool
+    browser_version: str = ""  # as it told its version when it was tried; another one is a fault
     blobs_directory: str | None = None  # where stills of videos are, by digest
     page_limit_s: float = PAGE_LIMIT_S
+    browser_bytes: int = 0  # beyond which a browser that has grown makes room for a fresh one; 0 is no limit
+    is_open: bool = True  # the composition is here; if not, Open tells when
     watches_scripts: bool = False  # so that one that does not end can be named; WebAssembly runs slower then
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """The composition is here: load its page. Only to a worker whose Setup said that it was not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +80,10 @@ class Misjudged:
 
 @dataclass(frozen=True, slots=True)
 class BlockDone:
-    """The block is complete; the worker wants another."""
+    """The block is complete, and this is what it took; the worker wants another."""
 
     frames: FrameRange
+    stages: Stages = field(default=UNMEASURED, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

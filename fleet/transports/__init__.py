@@ -1,15 +1,25 @@
 """Ways to reach hosts: one file and one line of `TRANSPORTS` each, all held to the promise of `base.py`."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from fleet import agentzip, errors, model
-from fleet.transports import base, local, ssh
+from fleet.transports import base, local
 
-TRANSPORTS: dict[str, Callable[[Path, agentzip.AgentZip], AbstractAsyncContextManager[base.Dialer]]] = {
+
+def _ssh(
+    run_directory: Path, agent: agentzip.AgentZip, _early: local.Early | None
+) -> AbstractAsyncContextManager[base.Dialer]:
+    from fleet.transports import ssh  # asyncssh takes a quarter of a local render's imports
+
+    return ssh.dialer(run_directory, agent)
+
+
+Make = Callable[[Path, agentzip.AgentZip, local.Early | None], AbstractAsyncContextManager[base.Dialer]]
+TRANSPORTS: dict[str, Make] = {
     "local": local.dialer,
-    "ssh": ssh.dialer,
+    "ssh": _ssh,
 }
 
 
@@ -24,15 +34,22 @@ class AnyDialer:
         if host.transport not in self._dialers:
             raise errors.ConfigError(
                 f"{host.name}: unknown transport `{host.transport}`",
-                remedy=f"set `transport` to one of: {', '.join(self._dialers)}",
+                remedy=f"set `transport` to one of: {', '.join(TRANSPORTS)}",
             )
         return self._dialers[host.transport].open(host)
 
 
 @asynccontextmanager
-async def dialer(run_directory: Path, agent: agentzip.AgentZip) -> AsyncIterator[AnyDialer]:
-    """The dialer of one run; what its hosts share ends with it."""
+async def dialer(
+    run_directory: Path, agent: agentzip.AgentZip, hosts: Iterable[model.Host], *, early: local.Early | None = None
+) -> AsyncIterator[AnyDialer]:
+    """The dialer of one run for `hosts`; what they share ends with it. `early` is an agent that runs already."""
+    named = {host.transport for host in hosts}
     async with AsyncExitStack() as stack:
         yield AnyDialer(
-            {name: await stack.enter_async_context(make(run_directory, agent)) for name, make in TRANSPORTS.items()}
+            {
+                name: await stack.enter_async_context(make(run_directory, agent, early))
+                for name, make in TRANSPORTS.items()
+                if name in named
+            }
         )

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-import asyncssh
-
 from capture import protocol
 from fleet import agentzip, errors, model
 from fleet.transports import channel
@@ -98,7 +96,7 @@ async def _send(
         async with asyncio.timeout(limit_s):
             process.stdin.write(agent.path.read_bytes())
             await process.stdin.drain()
-    except (OSError, asyncssh.Error) as error:
+    except OSError as error:
         raise _lost(host, f"it broke while the agent was sent: {str(error) or 'too slow'}") from error
     return await _answer(host, process, tail, nonce, limit_s)
 
@@ -117,7 +115,7 @@ async def _answer(host: model.Host, process: channel.Process, tail: channel.Tail
                     raise _noisy(host, seen, f"printed more than {NOISE_BYTES} bytes before python started")
     except TimeoutError:
         raise _noisy(host, seen, f"did not start python within {limit_s:g} s") from None
-    except (OSError, asyncssh.Error) as error:
+    except OSError as error:
         raise _lost(host, str(error)) from error
     text = channel.clean(found[2].decode(errors="replace"))
     return Answer(found[1].decode(), text, seen[: found.start()], seen[found.end() :])

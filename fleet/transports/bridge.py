@@ -23,7 +23,7 @@ from pathlib import Path
 
 import asyncssh
 
-from fleet.transports import channel
+from fleet.transports import channel, remote
 
 logger = logging.getLogger(__name__)
 
@@ -237,7 +237,7 @@ async def _pump(
     ]
     others = [
         asyncio.create_task(_up(transfer, process, source)),
-        asyncio.create_task(transfer.tail.follow(process.stderr)),
+        asyncio.create_task(transfer.tail.follow(remote.RemoteReader(process.stderr))),
     ]
     try:
         done, _ = await asyncio.wait(ending, return_when=asyncio.FIRST_COMPLETED)

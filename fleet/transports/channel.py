@@ -12,8 +12,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-import asyncssh
-
 from capture import protocol
 from fleet import errors, untrusted
 
@@ -90,7 +88,7 @@ class Tail:
 
     async def follow(self, stream: Reader) -> None:
         """Reads `stream` to its end."""
-        with contextlib.suppress(OSError, asyncssh.Error):
+        with contextlib.suppress(OSError):
             while data := await stream.read(CHUNK_BYTES):
                 self._bytes = (self._bytes + data)[-TAIL_BYTES:]
                 if logger.isEnabledFor(logging.DEBUG):  # cleaning a flood costs more than reading it
@@ -112,11 +110,12 @@ def clean(text: str) -> str:
 class MessageChannel:
     """The channel of one running agent; made by `converse`."""
 
-    def __init__(self, host: str, process: Process, tail: Tail, begun: bytes) -> None:
+    def __init__(self, host: str, process: Process, tail: Tail, begun: bytes, said: protocol.Hello | None) -> None:
         self._host = host
         self._process = process
         self._tail = tail
         self._buffer = bytearray(begun)
+        self._said = said
         self._is_leaving = False
         self._is_greeted = asyncio.Event()
         self._last_words = ""
@@ -127,14 +126,18 @@ class MessageChannel:
         """Sends one message; HostLost when the agent is gone."""
         self._is_leaving = self._is_leaving or isinstance(message, protocol.Bye)
         try:
-            async with asyncio.timeout(SEND_S):
-                self._process.stdin.write(protocol.encode(message))
-                await self._process.stdin.drain()
+            if message != self._said:  # else its answer is on the way, or here
+                await self._write(message)
         except TimeoutError:
             raise self._lost(f"the agent has taken no message for {SEND_S:g} s") from None
-        except (OSError, asyncssh.Error) as error:
+        except OSError as error:
             raise await self._ended(error) from error
         self._is_greeted.set()
+
+    async def _write(self, message: protocol.ToAgent) -> None:
+        async with asyncio.timeout(SEND_S):
+            self._process.stdin.write(protocol.encode(message))
+            await self._process.stdin.drain()
 
     def receive(self) -> AsyncIterator[protocol.FromAgent]:
         """Messages until the agent ends after Bye; HostLost when it ends otherwise or breaks the protocol."""
@@ -186,7 +189,7 @@ class MessageChannel:
         with contextlib.suppress(errors.HostLost):
             if self._is_greeted.is_set() and not self._is_leaving:
                 await self.send(protocol.Bye())
-        with contextlib.suppress(OSError, asyncssh.Error):
+        with contextlib.suppress(OSError):
             self._process.stdin.write_eof()
 
     async def _line(self) -> bytes | None:
@@ -207,12 +210,12 @@ class MessageChannel:
                 return await self._process.stdout.read(CHUNK_BYTES)
         except TimeoutError:
             raise self._lost(f"no sign of life for {SILENCE_S:g} s") from None
-        except (OSError, asyncssh.Error) as error:
+        except OSError as error:
             raise await self._ended(error) from error
 
     async def _ended(self, cause: Exception | None) -> errors.HostLost:
         status: int | None = None
-        with contextlib.suppress(TimeoutError, OSError, asyncssh.Error):
+        with contextlib.suppress(TimeoutError, OSError):
             async with asyncio.timeout(FAREWELL_S):
                 status = await self._process.wait()
         await self._tail.settled()
@@ -247,19 +250,22 @@ class _Messages:
 
 
 @asynccontextmanager
-async def converse(host: str, process: Process, tail: Tail, begun: bytes = b"") -> AsyncIterator[MessageChannel]:
+async def converse(
+    host: str, process: Process, tail: Tail, begun: bytes = b"", *, said: protocol.Hello | None = None
+) -> AsyncIterator[MessageChannel]:
     """Messages with the agent in `process`; on exit it is told to leave and given a moment to do so.
 
-    `begun` is what was read of its output already. Whoever started the process ends it if it does not.
+    `begun` is what was read of its output already, `said` how it was greeted, if it was: that is not said again.
+    Whoever started the process ends it if it does not.
     """
-    channel = MessageChannel(host, process, tail, begun)
+    channel = MessageChannel(host, process, tail, begun, said)
     pinging = asyncio.create_task(channel.ping())
     try:
         yield channel
     finally:
         pinging.cancel()
         await asyncio.wait([pinging])
-        with contextlib.suppress(TimeoutError, OSError, asyncssh.Error):
+        with contextlib.suppress(TimeoutError, OSError):
             async with asyncio.timeout(FAREWELL_S):
                 await channel.leave()
                 await _drop(process.stdout)

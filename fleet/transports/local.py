@@ -8,17 +8,22 @@ import shutil
 import signal
 import stat
 import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from capture import protocol
 from fleet import agentzip, errors, model
 from fleet.transports import channel
 
 logger = logging.getLogger(__name__)
 
 PIPES_S = 5.0
+# What an agent makes of the end of its input takes some 50 ms; without a word for longer than its lease it dies itself.
+LEAVE_S = 3.0
+EARLY_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,25 +40,55 @@ class LocalProcess:
         return await self.process.wait()
 
 
+@dataclass(eq=False, slots=True)
+class Early:
+    """An agent that runs and was greeted already, for the first connection to its host."""
+
+    host: str
+    process: LocalProcess
+    said: protocol.Hello
+    begun_s: float
+    is_taken: bool = False
+
+    def take(self, host: str) -> bool:
+        """Whether it is there for a connection to `host`: once, and soon enough to be alive and well."""
+        is_well = self.process.process.returncode is None and time.monotonic() - self.begun_s < EARLY_S
+        is_wanted = self.host == host and is_well and not self.is_taken
+        self.is_taken = self.is_taken or is_wanted
+        return is_wanted
+
+
 @dataclass(frozen=True, slots=True)
 class LocalTransport:
     """The transport of a host that is this machine."""
 
     host: model.Host
     agent: agentzip.AgentZip
+    early: Early | None = None
 
     @asynccontextmanager
     async def start_agent(self) -> AsyncIterator[channel.MessageChannel]:
         """The agent in a session of its own; its tree is gone on exit."""
-        async with _started(self.host, self.agent) as process:
+        async with self._process() as (process, said):
             tail = channel.Tail(self.host.name)
             following = asyncio.create_task(tail.follow(process.stderr))
             try:
-                async with channel.converse(self.host.name, process, tail) as messages:
+                async with channel.converse(self.host.name, process, tail, said=said) as messages:
                     yield messages
             finally:
                 following.cancel()
                 await asyncio.wait([following])
+
+    @asynccontextmanager
+    async def _process(self) -> AsyncIterator[tuple[LocalProcess, protocol.Hello | None]]:
+        if self.early is None or not self.early.take(self.host.name):
+            async with _started(self.host, self.agent) as process:
+                yield process, None
+            return
+        try:
+            yield self.early.process, self.early.said
+        finally:
+            await _end(self.early.process)
 
     async def push(self, blobs: Sequence[model.Blob], directory: str) -> None:
         """Copies each blob: a link would let an edit of the user's file change what its digest promises."""
@@ -87,19 +122,34 @@ class LocalTransport:
 class LocalDialer:
     """Opens local transports; they share nothing."""
 
-    def __init__(self, agent: agentzip.AgentZip) -> None:
+    def __init__(self, agent: agentzip.AgentZip, early: Early | None) -> None:
         self._agent = agent
+        self._early = early
 
     @asynccontextmanager
     async def open(self, host: model.Host) -> AsyncIterator[LocalTransport]:
         """The transport of `host`, which must be this machine."""
-        yield LocalTransport(host, self._agent)
+        yield LocalTransport(host, self._agent, self._early)
 
 
 @asynccontextmanager
-async def dialer(_run_directory: Path, agent: agentzip.AgentZip) -> AsyncIterator[LocalDialer]:
+async def dialer(_run_directory: Path, agent: agentzip.AgentZip, early: Early | None) -> AsyncIterator[LocalDialer]:
     """The dialer of local hosts."""
-    yield LocalDialer(agent)
+    yield LocalDialer(agent, early)
+
+
+@asynccontextmanager
+async def begun(host: model.Host, agent: agentzip.AgentZip, hello: protocol.Hello) -> AsyncIterator[Early]:
+    """An agent that is greeted and gathers its facts, also while this loop stands still; it ends with the context."""
+    async with _started(host, agent) as process:
+        process.stdin.write(protocol.encode(hello))
+        try:
+            yield Early(host.name, process, hello, time.monotonic())
+        finally:
+            process.stdin.close()  # it ends all that it has started
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LEAVE_S):
+                    await process.wait()
 
 
 @asynccontextmanager
@@ -122,12 +172,18 @@ async def _started(host: model.Host, agent: agentzip.AgentZip) -> AsyncIterator[
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
+    started = LocalProcess(process, process.stdin, process.stdout, process.stderr)
     try:
-        yield LocalProcess(process, process.stdin, process.stdout, process.stderr)
+        yield started
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await _ended(process)
+        await _end(started)
+
+
+async def _end(started: LocalProcess) -> None:
+    """May be called twice."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(started.process.pid, signal.SIGKILL)
+    await _ended(started.process)
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:

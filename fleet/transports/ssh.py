@@ -11,7 +11,7 @@ from pathlib import Path
 import asyncssh
 
 from fleet import agentzip, errors, model
-from fleet.transports import bootstrap, bridge, channel, dial, rsync
+from fleet.transports import bootstrap, bridge, channel, dial, remote, rsync
 
 logger = logging.getLogger(__name__)
 
@@ -21,21 +21,6 @@ WINDOW_BYTES = 4 << 20
 PACKET_BYTES = 128 << 10
 
 Session = asyncssh.SSHClientProcess[bytes]
-
-
-class SshProcess:
-    """A remote command, as a channel wants it."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self.stdin = session.stdin
-        self.stdout = session.stdout
-        self.stderr = session.stderr
-
-    async def wait(self) -> int | None:
-        """Its exit status; None when the connection broke, which asyncssh itself takes for success."""
-        await self._session.wait_closed()
-        return self._session.returncode
 
 
 class SshTransport:
@@ -69,7 +54,7 @@ class SshTransport:
         except (OSError, asyncssh.Error) as error:
             raise self._lost(f"no channel for the agent: {error}") from error
         tail = channel.Tail(self.host.name)
-        process = SshProcess(session)
+        process = remote.RemoteProcess(session)
         following = asyncio.create_task(tail.follow(process.stderr))
         try:
             begun = await _brought(self.host, session, tail, self._agent, nonce)
@@ -119,7 +104,7 @@ async def _brought(
     host: model.Host, session: Session, tail: channel.Tail, agent: agentzip.AgentZip, nonce: str
 ) -> bytes:
     try:
-        return await bootstrap.bring(host, SshProcess(session), tail, agent, nonce)
+        return await bootstrap.bring(host, remote.RemoteProcess(session), tail, agent, nonce)
     except BaseException:
         # Nothing of ours runs yet that would notice the end of its input: a shell stuck in an rc file would stay.
         _terminate(session)
