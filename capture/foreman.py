@@ -19,6 +19,7 @@ from capture.chunk import Chunk, Dismiss, Give, Hire, Inspect, Tell
 from capture.climb import Climb
 from capture.crew import Crew, Gone, Said
 from capture.encoder import Encoders
+from capture.encoding import Encoding
 from capture.faults import Fault, FaultCode
 from capture.journal import Journal
 from capture.protocol import (
@@ -35,10 +36,7 @@ from capture.protocol import (
     Stepped,
     Trim,
 )
-from capture.segments import Segments
 
-# FFmpeg's pinned threads keep four cores busy beside the browsers.
-CORES_PER_ENCODER = 4
 # One chunk being captured and one waiting hide a round trip; more only makes the loss of a host dearer.
 WAITING_MAX = 4
 # A chunk is not begun with less: its frames, a browser's profile and what others write meanwhile need room.
@@ -92,8 +90,7 @@ class Foreman:
         self._active: _Active | None = None
         self._waiting: deque[Capture] = deque()
         self._journals: dict[str, Journal] = {}
-        self._segments = Segments()
-        self._encoding = 0
+        self._encoding = Encoding(site.encoders, cores=site.cores, send=send)
         self._warnings: set[tuple[str, ...]] = set()
         self._has_endless_script = False
         self._repeats = True
@@ -131,10 +128,12 @@ class Foreman:
 
     def make(self, asked: protocol.Encode | protocol.Rehearse) -> None:
         """Has segments made, as soon as their frames are there."""
+        workspace = self._site.workspace
         if isinstance(asked, protocol.Rehearse):
-            self._rehearse(asked)
+            self._encoding.rehearse(asked, workspace.blobs, workspace.run(self._site.run) / ".rehearsal")
         else:
-            self._want(asked)
+            is_open = any(asked.chunk == order.chunk for order in self._orders())
+            self._encoding.want(asked, self._journals.get(asked.chunk), is_open=is_open)
 
     def warm(self, order: protocol.Warm) -> None:
         """Starts browsers for chunks to come; what fails in them is told when a chunk needs them."""
@@ -159,17 +158,18 @@ class Foreman:
         active = self._active
         if active and (active.chunk.order.chunk, active.chunk.order.attempt) == (wish.chunk, wish.attempt):
             self._do(active, active.chunk.trim(wish.stop, time.monotonic()))
-            self._segments.trim(wish.chunk, active.chunk.order.todo[-1].stop)
+            self._encoding.segments.trim(wish.chunk, active.chunk.order.todo[-1].stop)
             return
         for place, order in enumerate(self._waiting):
             if (order.chunk, order.attempt) == (wish.chunk, wish.attempt):
                 trimmed, stop = chunk.trimmed(order, wish.stop)
                 self._waiting[place] = trimmed
-                self._segments.trim(order.chunk, stop)
+                self._encoding.segments.trim(order.chunk, stop)
                 self._send(protocol.Trimmed(order.chunk, order.attempt, stop))
 
     def acknowledge(self, ack: protocol.Ack) -> None:
         """Deletes files that the coordinator has stored."""
+        self._encoding.fetched(ack.frames)
         if journal := self._journals.get(ack.chunk):
             for part in ack.frames:  # those of a segment come alone
                 journal.segment(part).unlink(missing_ok=True)
@@ -208,16 +208,8 @@ class Foreman:
 
     def encoded(self, ended: encoder.Ended) -> None:
         """An encoder ended."""
-        self._encoding -= 1
         self._crew.ended(None, ended.pid)
-        made = ended.made
-        if ended.wish is None:
-            self._send(protocol.Rehearsed(made.build, made.sha256, made.why))
-        elif made.why:
-            self._send(protocol.Unencoded(ended.wish.chunk, ended.wish.attempt, ended.frames, made.why))
-        else:
-            segment = protocol.SegmentFile(ended.frames, made.size_bytes, made.sha256)
-            self._send(protocol.Encoded(ended.wish.chunk, ended.wish.attempt, segment))
+        self._encoding.ended(ended)
 
     def setup(self, name: str, spec: protocol.RenderSpec) -> protocol.Setup:
         """What a process called `name` must know to open the composition."""
@@ -242,7 +234,7 @@ class Foreman:
         self._decide(lambda active: active.chunk.tick(now_s))
         if not is_congested:
             self._decide(lambda active: active.chunk.flush(now_s))
-        self._encode_next()
+        self._encoding.begin(self._journals)
         self._decide(self._hold)
         self._begin_next()
 
@@ -283,7 +275,7 @@ class Foreman:
         why = f"{sizing.why}{_warm_up(order)}"
         self._send(Started(chunk=order.chunk, attempt=order.attempt, directory=place, workers=sizing.workers, why=why))
         for frame in kept:
-            self._segments.wrote(order.chunk, frame.index)
+            self._encoding.segments.wrote(order.chunk, frame.index)
         self._do(active, capturing.start(kept, warm, time.monotonic()))
 
     def _size(self, spec: protocol.RenderSpec, frames: int, *, warm: int) -> pool.Sizing:
@@ -325,7 +317,7 @@ class Foreman:
         except OSError as error:
             self._do(self._active, self._active.chunk.fail(store.fault(error, "write the journal")))
             return
-        self._segments.wrote(self._active.chunk.order.chunk, frame.index)
+        self._encoding.segments.wrote(self._active.chunk.order.chunk, frame.index)
         self._do(self._active, self._active.chunk.wrote(worker, frame, now_s))
 
     def _distrust(self, frame: int) -> None:
@@ -352,7 +344,7 @@ class Foreman:
             line.extend(self._carry_out(active, line.popleft()))
         if active.chunk.is_over and self._active is active:
             self._active = None
-            self._segments.close(active.chunk.order.chunk)
+            self._encoding.segments.close(active.chunk.order.chunk)
             if active.chunk.is_overcommitted:
                 self._ceiling = active.chunk.target
 
@@ -392,16 +384,13 @@ class Foreman:
             spool_frames=sum(map(len, spools)),
             limit_bytes=self._site.spool_bytes_max,
             free_bytes=self._free_bytes(),
-            in_segments=self._segments.longest(order.chunk) if self._encoding else 0,
+            in_segments=self._encoding.segments.longest(order.chunk) if self._encoding.is_busy else 0,
             workers=active.chunk.target,
         )
         if is_held and not active.chunk.is_held:
             self._send(Note("info", "agent", f"{order.chunk}: waits until frames are fetched"))
-        if is_held and not self._encoding:
-            # Nothing is about to become a segment: frames that wait for theirs would wait for ever.
-            for wish, segment in self._segments.drop(order.chunk):
-                why = "its frames take too much room"
-                self._send(protocol.Unencoded(wish.chunk, wish.attempt, segment, why))
+        if is_held and not self._encoding.is_busy:
+            self._encoding.give_up(order.chunk)  # frames that wait for their segment would wait for ever
         return active.chunk.hold(time.monotonic(), is_held=is_held)
 
     def _free_bytes(self) -> int:
@@ -411,38 +400,6 @@ class Foreman:
     def _orders(self) -> list[Capture]:
         """What is being captured, or waits for that."""
         return [*self._waiting, *([self._active.chunk.order] if self._active else [])]
-
-    def _want(self, wish: protocol.Encode) -> None:
-        """Segments of a chunk are to be made here; one that is over has what it has."""
-        journal = self._journals.get(wish.chunk)
-        there = journal.announced(frame for part in wish.segments for frame in part) if journal else []
-        self._segments.want(wish, [frame.index for frame in there])
-        if not any(wish.chunk == order.chunk for order in self._orders()):
-            self._segments.close(wish.chunk)
-
-    def _rehearse(self, asked: protocol.Rehearse) -> None:
-        """Makes a segment of pictures that are blobs, which the coordinator has made, too."""
-        blobs = self._site.workspace.blobs
-        stills = [encoder.Still(str(blobs / digest), digest) for digest in asked.stills]
-        output = self._site.workspace.run(self._site.run) / ".rehearsal"
-        frames = protocol.FrameRange(0, len(stills))
-        self._encode(encoder.task(asked.argv, asked.spec, stills, output, is_named=True), None, frames)
-
-    def _encode_next(self) -> None:
-        """Begins with what is complete; a frame is in a segment only as it was announced."""
-        while self._encoding < max(1, int(self._site.cores) // CORES_PER_ENCODER) and (found := self._segments.take()):
-            wish, frames = found
-            journal = self._journals[wish.chunk]
-            stills = [encoder.Still(str(journal.path(file.index)), file.sha256) for file in journal.announced(frames)]
-            asked = encoder.task(wish.argv, journal.spec, stills, journal.segment(frames), is_named=False)
-            self._encode(asked, wish, frames)
-
-    def _encode(self, asked: encoder.Task, wish: protocol.Encode | None, frames: protocol.FrameRange) -> None:
-        self._encoding += 1
-        try:
-            self._site.encoders.begin(asked, wish, frames)
-        except OSError as error:  # no more processes, no more memory
-            self.encoded(encoder.Ended(wish, frames, encoder.Made(why=f"cannot start an encoder: {error}"), 0))
 
     def _refuse(self, order: Capture, fault: Fault) -> None:
         self._send(protocol.Failed(order.chunk, order.attempt, fault))
