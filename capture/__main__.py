@@ -1,4 +1,4 @@
-"""`capture.pyz agent | worker | probe | measure`: the host half as processes.
+"""`capture.pyz agent | worker | probe | measure | encode`: the host half as processes.
 
 Runs from a zip, from a checkout, from anywhere.
 """
@@ -23,6 +23,7 @@ def main() -> int:
         verb.add_argument("--workspace", type=Path, default=Path("~/.cache/fleetrender"))
     probe.add_argument("--chromium")
     verbs.add_parser("worker", help="capture blocks for an agent")
+    verbs.add_parser("encode", help="make one segment for an agent")
     browser = verbs.add_parser("browser", help="try the browser for an agent")
     browser.add_argument("asked", type=json.loads)
     measure = verbs.add_parser("measure", help="print how long a composition lasts as JSON")
@@ -108,6 +109,13 @@ def _examine(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _encode(_: argparse.Namespace) -> int:
+    from capture import encoder, tree
+
+    tree.die_with_parent(os.getppid())
+    return encoder.main()
+
+
 VERBS = {
     "agent": _agent,
     "worker": _worker,
@@ -115,6 +123,7 @@ VERBS = {
     "browser": _browser,
     "measure": _measure,
     "examine": _examine,
+    "encode": _encode,
 }
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from capture import channel, collector, compiled, cores, crew, foreman, pool, probe, protocol, store, tree
+from capture import channel, collector, compiled, cores, crew, encoder, foreman, pool, probe, protocol, store, tree
 from capture.channel import Incoming, Outbox
 from capture.cores import CoreMeter
 from capture.faults import Fault, FaultCode
@@ -47,7 +47,7 @@ class _Answer:
     pid: int | None = None
 
 
-_Event = ToAgent | crew.Said | crew.Gone | _Broken | _Answer
+_Event = ToAgent | crew.Said | crew.Gone | encoder.Ended | _Broken | _Answer
 
 
 def run(root: Path, worker: Sequence[str] = ()) -> NoReturn:
@@ -93,7 +93,9 @@ class _Conversation:
             inbox.put, environment=_environment(self._workspace, hello.run), nice=hello.limits.nice, argv=worker
         )
         self._meter = CoreMeter(cores.find())
-        self._foreman = foreman.Foreman(_site(self._workspace, hello, self._facts), self._crew, outbox.send)
+        encoders = encoder.Encoders(self._crew.start, inbox.put)
+        site = _site(self._workspace, hello, self._facts, encoders)
+        self._foreman = foreman.Foreman(site, self._crew, outbox.send)
         self._remembered = Remembered(
             self._workspace.path / "browser",
             _chromium(hello, self._facts),
@@ -122,7 +124,7 @@ class _Conversation:
 
     def _handle(self, event: _Event) -> None:
         match event:
-            case crew.Said() | crew.Gone():
+            case crew.Said() | crew.Gone() | encoder.Ended():
                 self._hear(event)
             case _Answer():
                 self._pass_on(event)
@@ -139,7 +141,10 @@ class _Conversation:
             case _:
                 self._work(event)
 
-    def _hear(self, event: crew.Said | crew.Gone) -> None:
+    def _hear(self, event: crew.Said | crew.Gone | encoder.Ended) -> None:
+        if isinstance(event, encoder.Ended):
+            self._foreman.encoded(event)
+            return
         if isinstance(event, crew.Said) and _failed_to_launch(event.message):
             self._remembered.forget()
         self._foreman.hear(event)
@@ -327,7 +332,9 @@ def _first(inbox: "queue.Queue[_Event]") -> protocol.Hello:
             raise ProtocolError(f"{type(other).__name__.lower()} came before hello")
 
 
-def _site(workspace: store.Workspace, hello: protocol.Hello, facts: protocol.HostFacts) -> foreman.Site:
+def _site(
+    workspace: store.Workspace, hello: protocol.Hello, facts: protocol.HostFacts, encoders: encoder.Encoders
+) -> foreman.Site:
     limit_bytes = hello.limits.memory_bytes
     return foreman.Site(
         workspace=workspace,
@@ -341,6 +348,8 @@ def _site(workspace: store.Workspace, hello: protocol.Hello, facts: protocol.Hos
         page_limit_s=hello.page_limit_s,
         memory=lambda: pool.Memory(probe.memory_available(), limit_bytes, probe.memory_pressure()),
         oom_kills=probe.oom_kills,
+        encoders=encoders,
+        spool_bytes_max=min(pool.SPOOL_BYTES_MAX, hello.limits.disk_bytes or sys.maxsize),
     )
 
 

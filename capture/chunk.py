@@ -100,6 +100,7 @@ class Chunk:
         self.order = order
         self._climb = climb
         self.is_over = False
+        self.is_held = False  # too many frames wait to be fetched: no block is given
         self.is_overcommitted = False  # whether a failure said that this host runs too many workers
         self._numbers = numbers
         self._wanted = {frame for part in order.todo for frame in part}
@@ -210,6 +211,11 @@ class Chunk:
         died = Fault(code=FaultCode.WORKER_DIED, message=f"worker said nothing for {silent_s:.0f} s")
         return self.failed(stuck[0], died, now_s)
 
+    def hold(self, now_s: float, *, is_held: bool) -> list[Action]:
+        """Begins no more blocks, or goes on."""
+        was_held, self.is_held = self.is_held, is_held
+        return self._proceed(now_s) if was_held and not is_held else []
+
     def saw_memory(self, room: int, *, is_short: bool, now_s: float) -> list[Action]:
         """Memory has room for so many more workers, or `is_short` for those that there are."""
         self._climb.saw_memory(room, is_short=is_short, now_s=now_s)
@@ -259,7 +265,8 @@ class Chunk:
             return [Inspect()]
         actions = [*self._tell_news(), *self._dismiss_surplus()]
         for number, worker in self._workers.items():
-            if self._queue and worker.is_ready and worker.block is None and busy < self._climb.active:
+            is_free = worker.is_ready and worker.block is None and not self.is_held
+            if self._queue and is_free and busy < self._climb.active:
                 worker.block = self._queue.take(self.target, self._trouble.frames_within)
                 worker.heard_s = now_s
                 busy += 1

@@ -14,10 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
-from capture import chunk, pool, protocol, store
+from capture import chunk, encoder, pool, protocol, store
 from capture.chunk import Chunk, Dismiss, Give, Hire, Inspect, Tell
 from capture.climb import Climb
 from capture.crew import Crew, Gone, Said
+from capture.encoder import Encoders
+from capture.encoding import Encoding
 from capture.faults import Fault, FaultCode
 from capture.journal import Journal
 from capture.protocol import (
@@ -41,7 +43,9 @@ WAITING_MAX = 4
 DISK_FREE_MIN_BYTES = 512 * 1024 * 1024
 # Memory is looked at so often while workers may come and go; a look costs about a millisecond.
 MEMORY_LOOK_S = 1.0
-Order = protocol.Warm | Capture | protocol.Cancel | Trim | protocol.Ack
+Order = (
+    protocol.Warm | protocol.Rehearse | Capture | protocol.Encode | protocol.Cancel | Trim | protocol.Ack
+)  # fmt: skip
 _KILLED = (FaultCode.BROWSER_CRASHED, FaultCode.WORKER_DIED)
 
 
@@ -60,6 +64,8 @@ class Site:
     page_limit_s: float
     memory: Callable[[], pool.Memory]
     oom_kills: Callable[[], int]
+    encoders: Encoders
+    spool_bytes_max: int = pool.SPOOL_BYTES_MAX  # of frames that wait to be fetched
 
 
 @dataclass(slots=True)
@@ -84,6 +90,7 @@ class Foreman:
         self._active: _Active | None = None
         self._waiting: deque[Capture] = deque()
         self._journals: dict[str, Journal] = {}
+        self._encoding = Encoding(site.encoders, cores=site.cores, send=send)
         self._warnings: set[tuple[str, ...]] = set()
         self._has_endless_script = False
         self._repeats = True
@@ -100,6 +107,8 @@ class Foreman:
                 self.warm(order)
             case Capture():
                 self.capture(order)
+            case protocol.Encode() | protocol.Rehearse():
+                self.make(order)
             case protocol.Cancel(name):
                 self.cancel(name)
             case Trim():
@@ -116,6 +125,15 @@ class Foreman:
             return
         self._waiting.append(order)
         self._begin_next()
+
+    def make(self, asked: protocol.Encode | protocol.Rehearse) -> None:
+        """Has segments made, as soon as their frames are there."""
+        workspace = self._site.workspace
+        if isinstance(asked, protocol.Rehearse):
+            self._encoding.rehearse(asked, workspace.blobs, workspace.run(self._site.run) / ".rehearsal")
+        else:
+            is_open = any(asked.chunk == order.chunk for order in self._orders())
+            self._encoding.want(asked, self._journals.get(asked.chunk), is_open=is_open)
 
     def warm(self, order: protocol.Warm) -> None:
         """Starts browsers for chunks to come; what fails in them is told when a chunk needs them."""
@@ -140,16 +158,21 @@ class Foreman:
         active = self._active
         if active and (active.chunk.order.chunk, active.chunk.order.attempt) == (wish.chunk, wish.attempt):
             self._do(active, active.chunk.trim(wish.stop, time.monotonic()))
+            self._encoding.segments.trim(wish.chunk, active.chunk.order.todo[-1].stop)
             return
         for place, order in enumerate(self._waiting):
             if (order.chunk, order.attempt) == (wish.chunk, wish.attempt):
                 trimmed, stop = chunk.trimmed(order, wish.stop)
                 self._waiting[place] = trimmed
+                self._encoding.segments.trim(order.chunk, stop)
                 self._send(protocol.Trimmed(order.chunk, order.attempt, stop))
 
     def acknowledge(self, ack: protocol.Ack) -> None:
         """Deletes files that the coordinator has stored."""
+        self._encoding.fetched(ack.frames)
         if journal := self._journals.get(ack.chunk):
+            for part in ack.frames:  # those of a segment come alone
+                journal.segment(part).unlink(missing_ok=True)
             journal.delete(frame for part in ack.frames for frame in part)
 
     def hear(self, event: Said | Gone) -> None:
@@ -183,6 +206,11 @@ class Foreman:
             case _:
                 assert_never(event.message)
 
+    def encoded(self, ended: encoder.Ended) -> None:
+        """An encoder ended."""
+        self._crew.ended(None, ended.pid)
+        self._encoding.ended(ended)
+
     def setup(self, name: str, spec: protocol.RenderSpec) -> protocol.Setup:
         """What a process called `name` must know to open the composition."""
         return protocol.Setup(
@@ -206,6 +234,8 @@ class Foreman:
         self._decide(lambda active: active.chunk.tick(now_s))
         if not is_congested:
             self._decide(lambda active: active.chunk.flush(now_s))
+        self._encoding.begin(self._journals)
+        self._decide(self._hold)
         self._begin_next()
 
     def _begin_next(self) -> None:
@@ -223,8 +253,7 @@ class Foreman:
         workspace = self._site.workspace
         if not workspace.bundle(order.spec.bundle).is_dir():
             return Fault(code=FaultCode.INTERNAL, message=f"bundle was never prepared: {order.spec.bundle}")
-        disk = os.statvfs(workspace.path)
-        free = disk.f_bavail * disk.f_frsize
+        free = self._free_bytes()
         if free < DISK_FREE_MIN_BYTES:
             message = f"only {free // pool.MIB} MiB free in {workspace.path}, {DISK_FREE_MIN_BYTES // pool.MIB} needed"
             return Fault(code=FaultCode.DISK_FULL, message=message)
@@ -245,6 +274,8 @@ class Foreman:
         place = str(directory.relative_to(self._site.workspace.path))
         why = f"{sizing.why}{_warm_up(order)}"
         self._send(Started(chunk=order.chunk, attempt=order.attempt, directory=place, workers=sizing.workers, why=why))
+        for frame in kept:
+            self._encoding.segments.wrote(order.chunk, frame.index)
         self._do(active, capturing.start(kept, warm, time.monotonic()))
 
     def _size(self, spec: protocol.RenderSpec, frames: int, *, warm: int) -> pool.Sizing:
@@ -286,6 +317,7 @@ class Foreman:
         except OSError as error:
             self._do(self._active, self._active.chunk.fail(store.fault(error, "write the journal")))
             return
+        self._encoding.segments.wrote(self._active.chunk.order.chunk, frame.index)
         self._do(self._active, self._active.chunk.wrote(worker, frame, now_s))
 
     def _distrust(self, frame: int) -> None:
@@ -312,6 +344,7 @@ class Foreman:
             line.extend(self._carry_out(active, line.popleft()))
         if active.chunk.is_over and self._active is active:
             self._active = None
+            self._encoding.segments.close(active.chunk.order.chunk)
             if active.chunk.is_overcommitted:
                 self._ceiling = active.chunk.target
 
@@ -341,6 +374,32 @@ class Foreman:
 
     def _damaged(self, active: _Active) -> list[int]:
         return active.journal.damaged(frame for part in active.chunk.order.todo for frame in part)
+
+    def _hold(self, active: _Active) -> list[chunk.Action]:
+        """No more is captured while too much waits to be fetched, or encoded."""
+        spools = [journal.spool for journal in self._journals.values()]
+        order = active.chunk.order
+        is_held = pool.is_full(
+            spool_bytes=sum(sum(spool.values()) for spool in spools),
+            spool_frames=sum(map(len, spools)),
+            limit_bytes=self._site.spool_bytes_max,
+            free_bytes=self._free_bytes(),
+            in_segments=self._encoding.segments.longest(order.chunk) if self._encoding.is_busy else 0,
+            workers=active.chunk.target,
+        )
+        if is_held and not active.chunk.is_held:
+            self._send(Note("info", "agent", f"{order.chunk}: waits until frames are fetched"))
+        if is_held and not self._encoding.is_busy:
+            self._encoding.give_up(order.chunk)  # frames that wait for their segment would wait for ever
+        return active.chunk.hold(time.monotonic(), is_held=is_held)
+
+    def _free_bytes(self) -> int:
+        disk = os.statvfs(self._site.workspace.path)
+        return disk.f_bavail * disk.f_frsize
+
+    def _orders(self) -> list[Capture]:
+        """What is being captured, or waits for that."""
+        return [*self._waiting, *([self._active.chunk.order] if self._active else [])]
 
     def _refuse(self, order: Capture, fault: Fault) -> None:
         self._send(protocol.Failed(order.chunk, order.attempt, fault))

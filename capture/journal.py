@@ -11,7 +11,7 @@ from pathlib import Path
 
 from capture import frames as images
 from capture import protocol, store, wire
-from capture.protocol import Capture, FrameFile
+from capture.protocol import Capture, FrameFile, FrameRange
 
 _JOURNAL = "frames.jsonl"
 
@@ -21,25 +21,38 @@ class Journal:
 
     def __init__(self, directory: Path, order: Capture) -> None:
         self.directory = directory
+        self.spec = order.spec
         self._start = order.frames.start
         self._image = order.spec.image
         self._size = (order.spec.image_width, order.spec.image_height)
         self._frames: dict[int, FrameFile] = {}
         self._stored: set[int] = set()
+        self.spool: dict[int, int] = {}  # bytes of each frame that is finished here, and not stored elsewhere yet
         self._resume(_identity(order))
 
     def path(self, frame: int) -> Path:
         """File of the absolute `frame`."""
         return self.directory / protocol.frame_name(frame - self._start, self._image)
 
+    def segment(self, frames: FrameRange) -> Path:
+        """File of a segment of the chunk, once it is made."""
+        return self.directory / protocol.segment_name(frames.start - self._start)
+
+    def announced(self, frames: Iterable[int]) -> list[FrameFile]:
+        """Those of `frames` that were announced."""
+        return [self._frames[frame] for frame in frames if frame in self._frames]
+
     def add(self, frame: FrameFile) -> None:
         """Remembers a frame that a worker has written."""
+        self.spool[frame.index] = frame.size_bytes
         self._frames[frame.index] = frame
         self._append(wire.to_plain(frame))
 
     def whole(self, frames: Iterable[int]) -> list[FrameFile]:
         """Those of `frames` that were announced and are on disk exactly as announced."""
-        return [self._frames[frame] for frame in frames if self._is_whole(frame)]
+        found = [self._frames[frame] for frame in frames if self._is_whole(frame)]
+        self.spool |= {frame.index: frame.size_bytes for frame in found}
+        return found
 
     def damaged(self, frames: Iterable[int]) -> list[int]:
         """Those of `frames` that are neither on disk as announced nor stored elsewhere."""
@@ -49,6 +62,7 @@ class Journal:
         """Deletes the files of `frames`, which are stored elsewhere by now."""
         for frame in frames:
             self.path(frame).unlink(missing_ok=True)
+            self.spool.pop(frame, None)
             self._stored.add(frame)
 
     def _is_whole(self, frame: int) -> bool:

@@ -20,6 +20,10 @@ PRESSURE_MAX = 10.0
 # Starting a browser and a page costs about as much as capturing 15 frames.
 FRAMES_PER_WORKER = 15
 WORKERS_MAX = 64
+# Frames that nobody has fetched: at 1080p some minutes of film, and less than a small disk.
+SPOOL_BYTES_MAX = 2048 * MIB
+# What frames must leave free, for a browser's profile and whoever else uses the disk.
+SPOOL_FREE_MIN_BYTES = 256 * MIB
 
 
 class Bound(enum.Enum):
@@ -104,6 +108,18 @@ def decide(
     )
     least = min(choices, key=lambda choice: choice.workers)
     return Sizing(max(1, least.workers), least.bound_by, least.why)
+
+
+def is_full(
+    *, spool_bytes: int, spool_frames: int, limit_bytes: int, free_bytes: int, in_segments: int, workers: int
+) -> bool:
+    """Whether finished frames must be fetched before more are captured; never when there are none.
+
+    `in_segments` is how long the segments are that are being encoded here, 0 when none is: two for each worker may
+    wait, one that is encoded and one that grows.
+    """
+    is_ahead = in_segments > 0 and spool_frames > 2 * in_segments * workers
+    return spool_frames > 0 and (spool_bytes > limit_bytes or free_bytes < SPOOL_FREE_MIN_BYTES or is_ahead)
 
 
 def memory_words(memory: Memory) -> str:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from capture import browser, cgroups
+from capture import browser, cgroups, encoder
 from capture.protocol import HostFacts
 
 _TIMEOUT_S = 20.0
@@ -59,6 +59,7 @@ def facts(workspace: Path, chromium: str | None = None) -> HostFacts:
         chromium=found,
         chromium_version=browser.version(about_browser.answer()) if about_browser else None,
         rsync=rsync,
+        ffmpeg=encoder.find(),
         rsync_version=_rsync_version(about_rsync.answer()) if about_rsync else None,
         fonts_digest=hashlib.sha256("\n".join(fonts).encode()).hexdigest(),
         fonts_count=len(fonts),

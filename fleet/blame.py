@@ -123,7 +123,7 @@ class Blame:
         if not frames:
             return
         for chunk in self._ledger.chunks.values():
-            if lost := chunk.stored & frames:
+            if lost := chunk.bound(frames):
                 host = self._doubts.deliverer(lost.span.start)
                 self._retracted(events.FramesRetracted(chunk=chunk.name, host=host, frames=lost.ranges))
 

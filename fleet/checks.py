@@ -50,6 +50,7 @@ class Examined:
     latency_s: float | None = None  # one round trip of our own protocol
     clock_skew_s: float | None = None  # its clock minus ours
     noise: str = ""  # what the login shell printed before the agent spoke
+    is_encoder: bool = False  # it is to send segments
 
 
 Check = Callable[[Examined, HostFacts], Finding | None]
@@ -167,6 +168,14 @@ def rsync_present(it: Examined, facts: HostFacts) -> Finding | None:
     return _finding(it, Severity.ERROR, "rsync-missing", message, _setup(it))
 
 
+def ffmpeg_present(it: Examined, facts: HostFacts) -> Finding | None:
+    """Hosts that send segments encode them."""
+    if facts.ffmpeg or not it.is_encoder:
+        return None
+    remedy = "install the same FFmpeg there as here, or pass `--return frames`"
+    return _finding(it, Severity.ERROR, "ffmpeg-missing", "no FFmpeg is installed, which encodes segments", remedy)
+
+
 def rsync_version(it: Examined, facts: HostFacts) -> Finding | None:
     """Older versions have known holes unless the distribution mended them."""
     if not facts.rsync or it.host.transport == "local" or version(facts.rsync_version) >= RSYNC_MIN:
@@ -275,7 +284,8 @@ def shell_noise(it: Examined, facts: HostFacts) -> Finding | None:  # noqa: ARG0
 
 HOST_CHECKS: tuple[Check, ...] = (
     python_version, kernel_version, chromium_present, chromium_version, gl_backend, capture_mode,
-    rsync_present, rsync_version, cores, memory, shared_memory, disk, fonts, root, sandbox, clock, latency, shell_noise,
+    rsync_present, rsync_version, ffmpeg_present,
+    cores, memory, shared_memory, disk, fonts, root, sandbox, clock, latency, shell_noise,
 )  # fmt: skip
 
 

@@ -128,6 +128,9 @@ def run_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result object and nothing else.")] = False,
     events: Annotated[str | None, typer.Option(metavar="FILE|-", help="Every event as a JSON line.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with this render's last unfinished run.")] = False,
+    returns: Annotated[
+        str, typer.Option("--return", metavar="frames|segments|auto", help="What hosts send back: stills, or video.")
+    ] = "frames",
     keep: Annotated[bool, typer.Option("--keep", help="Keep the captured frames.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Debug log on stderr.")] = False,
 ) -> None:
@@ -159,6 +162,7 @@ def run_command(
         allow_mixed=allow_mixed,
         substitute_fonts=substitute_fonts,
         busy=busy_policy.parse(busy),
+        returns=requests.read_returns(returns),
         resume=resume,
         keep=keep,
     )

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from capture.protocol import FrameRange, GlBackend, RenderSpec
-from fleet import draining, events, muster, orders, parity, renditions, resume, stepping, verdict
+from fleet import draining, events, muster, orders, parity, renditions, resume, returns, stepping, verdict
 from fleet import plan as planning
 from fleet.backends import Backends
 from fleet.canary import Canaries
@@ -176,7 +176,17 @@ class Dispatch:
                     )
                 )
             self._inboxes[order.host].put_nowait(order)
+            if isinstance(order, orders.Capture):
+                self._offer(order)
         return False
+
+    def _offer(self, order: orders.Capture) -> None:
+        """Tells a host what it may encode of an order: nothing that others have, or are about, too."""
+        if self._work.rehearsal is None or order.twin is not None:
+            return
+        found = returns.segments(self._work.plan.segments, order.todo, self._schedule.verified)
+        offer = orders.Encode(host=order.host, chunk=order.chunk, attempt=order.attempt, segments=found)
+        self._inboxes[order.host].put_nowait(offer)
 
     async def _attend(self, host: Host) -> None:
         """One host from dial to goodbye, reconnects included. Its failures are events; `--busy fail` alone raises."""
@@ -226,6 +236,7 @@ class Dispatch:
                 warmed = dataclasses.replace(spec, gl=gl)
                 await link.warm(warmed, max(1, len(self._work.plan.frames) // max(1, len(choice.accepted))))
             await link.bring_bundle()
+            await link.rehearse(spec)
             samples = stepping.samples(spec.frame_count)
             is_sequential = await self._stepping.decide(host.name, lambda: link.examine(spec, samples))
             spec = dataclasses.replace(spec, sequential=is_sequential)

@@ -116,7 +116,7 @@ class Doubts:
         """What of the distrusted hosts' frames counts, and nobody else has drawn: chunk, host, frames."""
         found = self._witness.unproven(self.distrusted).items()
         parts = [
-            (chunk.name, host, frames & chunk.stored)
+            (chunk.name, host, chunk.bound(frames))
             for host, frames in found
             for chunk in self._ledger.chunks.values()
             if chunk.stored

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from capture import wire
 from capture.faults import Fault
-from capture.protocol import CaptureMode, CoreUse, FrameFile, FrameRange, GlBackend, Stages
+from capture.protocol import CaptureMode, CoreUse, FrameFile, FrameRange, GlBackend, SegmentFile, Stages
 
 VERSION = 1
 
@@ -28,6 +28,15 @@ class RunStarted:
     height: int
     is_resumed: bool = False
     kept: tuple[FrameRange, ...] = ()  # verified by earlier runs and still there
+
+
+@dataclass(frozen=True, slots=True)
+class HostReturns:
+    """What a host sends back from now on, `frames` or `segments`."""
+
+    host: str
+    what: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +187,12 @@ class FramesCaptured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FramesVerified:
-    """These frames are here, under their final names, and equal to what was announced."""
+    """These frames are here, under their final names, and equal to what was announced; or a `segment` made of them."""
 
     chunk: str
     host: str
     frames: tuple[FrameFile, ...]
+    segment: SegmentFile | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -352,9 +362,9 @@ class RunFinished:
 
 Event = (
     RunStarted | HostReady | HostRefused | HostLost | ModeFixed | SteppingFixed | BackendFixed | PixelsFixed
-    | PageLoaded | BundlePushed | ChunkOrdered | ChunkStarted | WorkersChanged | ChunkTrimmed | FramesCaptured
-    | FramesVerified | ChunkDone | ChunkFailed | RangeSized | RunDraining | HostDraining | HostStruck | Suspected
-    | Disagreed | FramesRetracted | SeamDrawn | SeamMatched | Audited | CoresUsed | ChunkMeasured
+    | HostReturns | PageLoaded | BundlePushed | ChunkOrdered | ChunkStarted | WorkersChanged | ChunkTrimmed
+    | FramesCaptured | FramesVerified | ChunkDone | ChunkFailed | RangeSized | RunDraining | HostDraining | HostStruck
+    | Suspected | Disagreed | FramesRetracted | SeamDrawn | SeamMatched | Audited | CoresUsed | ChunkMeasured
     | SegmentEncoded | AudioMixed | Warned | RunFinished
 )  # fmt: skip
 
@@ -362,7 +372,8 @@ _KINDS: dict[str, type[Event]] = {
     "run.started": RunStarted, "run.finished": RunFinished, "run.draining": RunDraining, "run.warned": Warned,
     "mode.fixed": ModeFixed, "stepping.fixed": SteppingFixed, "backend.fixed": BackendFixed,
     "pixels.fixed": PixelsFixed, "page.loaded": PageLoaded, "host.ready": HostReady, "host.refused": HostRefused,
-    "host.lost": HostLost, "bundle.pushed": BundlePushed, "chunk.ordered": ChunkOrdered, "chunk.started": ChunkStarted,
+    "host.lost": HostLost, "host.returns": HostReturns, "bundle.pushed": BundlePushed,
+    "chunk.ordered": ChunkOrdered, "chunk.started": ChunkStarted,
     "workers.changed": WorkersChanged, "chunk.trimmed": ChunkTrimmed, "chunk.captured": FramesCaptured,
     "chunk.measured": ChunkMeasured,
     "chunk.verified": FramesVerified, "chunk.done": ChunkDone, "chunk.failed": ChunkFailed,

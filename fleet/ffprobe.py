@@ -64,12 +64,16 @@ def stills_command(ffprobe: str, pattern: str, fps: Fraction) -> tuple[str, ...]
     )  # fmt: skip
 
 
-def flags_command(ffprobe: str, path: str) -> tuple[str, ...]:
-    """Reads the whole file and says a few letters for each packet of its first video stream."""
+def flags_command(ffprobe: str, path: str, *, container: str = "") -> tuple[str, ...]:
+    """Reads the whole file and says a few letters for each packet of its first video stream.
+
+    With `container` it is read as nothing else: what a stranger sent could name other files.
+    """
     return (
         ffprobe,
         "-v",
         "error",
+        *(("-f", container) if container else ()),
         "-select_streams",
         "v:0",
         "-show_entries",

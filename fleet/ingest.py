@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capture import images, protocol
-from capture.protocol import FrameFile, FrameRange
+from capture.protocol import FrameFile, FrameRange, SegmentFile
 from fleet.model import Plan
 
 # A 1080p PNG of noise is 6 MB; anything above this is not a frame.
@@ -65,6 +65,24 @@ def ingest(quarantine: Path, frames: Iterable[FrameFile], *, chunk: FrameRange, 
             verified.append(frame)
     shutil.rmtree(quarantine, ignore_errors=True)
     return Ingested(tuple(verified), tuple(rejected))
+
+
+def take_segment(quarantine: Path, name: str, segment: SegmentFile, target: Path) -> None:
+    """Moves the segment to `target` when it is what its host announced; FrameRejected when not."""
+    data = _read_plain_file(quarantine / name, segment.size_bytes)
+    if len(data) != segment.size_bytes or hashlib.sha256(data).hexdigest() != segment.sha256:
+        raise FrameRejected(f"segment {segment.frames}: {len(data)} bytes came that are not what was announced")
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (quarantine / name).rename(target)
+
+
+def is_segment(path: Path, segment: SegmentFile) -> bool:
+    """Whether the file is this very segment."""
+    try:
+        data = _read_plain_file(path, segment.size_bytes)
+    except FrameRejected:
+        return False
+    return hashlib.sha256(data).hexdigest() == segment.sha256
 
 
 def take_screenshot(quarantine: Path, name: str, target: Path) -> bool:

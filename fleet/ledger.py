@@ -34,6 +34,7 @@ class Chunk:
     host: str | None = None  # while running
     missing: FrameSet = field(default_factory=FrameSet)  # owned; empty unless running
     stored: FrameSet = field(default_factory=FrameSet)  # have a verified file in this chunk's directory
+    encoded: tuple[FrameRange, ...] = ()  # segments that came instead of their frames' files
     twin: str | None = None  # while both run
     is_cancelled: bool = False
     cancelled_s: float = 0.0
@@ -50,6 +51,16 @@ class Chunk:
     def is_divisible(self) -> bool:
         """Whether asking for its tail can come to anything."""
         return self.asked_s is None and self.twin is None and not self.is_taken
+
+    def bound(self, frames: FrameSet) -> FrameSet:
+        """What of its stored files goes when those of `frames` do: a segment goes as a whole."""
+        whole = (part for part in self.encoded if frames & self.stored & frameset.of([part]))
+        return (frames | frameset.of(whole)) & self.stored
+
+    def lose(self, frames: FrameSet) -> None:
+        """These stored files are gone, or count no more."""
+        self.stored -= frames
+        self.encoded = tuple(part for part in self.encoded if not frames & frameset.of([part]))
 
 
 class Ledger:
@@ -114,13 +125,18 @@ class Ledger:
         self._running[chunk.name] = chunk
         self._returned.pop(chunk.name, None)
 
-    def count(self, name: str, frames: Iterable[FrameRange]) -> FrameSet:
-        """Verified files arrived for chunk `name`, from whichever attempt; returns the frames that count anew."""
+    def count(self, name: str, frames: Iterable[FrameRange], segment: FrameRange | None = None) -> FrameSet:
+        """Verified files arrived for chunk `name`, from whichever attempt; returns the frames that count anew.
+
+        Or one file of the `segment` that they make.
+        """
         chunk, arrived = self.chunks[name], frameset.of(frames)
         if beyond := arrived - frameset.of([chunk.frames]):
             raise ValueError(f"chunk {name} is {chunk.frames}: frames {beyond} are not in it")
         fresh = arrived - self.verified
         chunk.stored |= fresh
+        if segment is not None and fresh:
+            chunk.encoded += (segment,)
         self.verified |= fresh
         twin = self._running.get(chunk.twin or "")
         if twin is not None and twin.missing & fresh:
@@ -168,8 +184,8 @@ class Ledger:
     def forget(self, absent: FrameSet) -> None:
         """Verified frames whose files are gone do not count any more."""
         for chunk in self.chunks.values():
-            if lost := chunk.stored & absent:
-                chunk.stored -= lost
+            if lost := chunk.bound(absent):
+                chunk.lose(lost)
                 self.verified -= lost
                 self.pending |= lost
                 self._returned[chunk.name] = chunk
@@ -180,8 +196,8 @@ class Ledger:
         They will be captured under another name: the host that they are from must not find them finished.
         """
         chunk = self.chunks[name]
-        lost = chunk.stored & frames
-        chunk.stored -= lost
+        lost = chunk.bound(frames)
+        chunk.lose(lost)
         chunk.spoiled |= lost
         chunk.kept -= lost
         self.verified -= lost

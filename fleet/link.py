@@ -6,18 +6,20 @@ Decides nothing about frames: it carries out the schedule's orders and reports w
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from capture import protocol
 from capture.protocol import PAGE_LIMIT_S, FrameRange, FromAgent, GlBackend, RenderSpec
-from fleet import busy, checks, events, greeting, muster, orders, sentences
+from fleet import busy, checks, events, greeting, muster, orders, returns, sentences
 from fleet.busy import Busy
 from fleet.errors import CompositionError, HostBusy, HostError, HostLost, HostUnfit, HostUntrusted, cause_of
 from fleet.frameset import FrameSet
 from fleet.model import Blob, Bundle, Host, Plan, Severity
 from fleet.pagenotes import PageNotes
+from fleet.rehearsal import Rehearsal
+from fleet.returns import Returns
 from fleet.rundir import RunDirectory
 from fleet.stills import Stills
 from fleet.transfer import AboutChunk, Puller
@@ -48,7 +50,7 @@ STRICT_REMEDY = "mend the composition, or render without `--strict`"
 
 T = TypeVar("T", bound=FromAgent)
 _LEVELS = logging.getLevelNamesMapping()
-Order = orders.Capture | orders.Trim | orders.Cancel | orders.Finish
+Order = orders.Capture | orders.Encode | orders.Trim | orders.Cancel | orders.Finish
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,7 @@ class Work:
     may_keep_state: bool = False  # whether it is worth examining if frames depend on each other
     page_notes: PageNotes = field(default_factory=PageNotes)  # grows while the run goes on
     busy: Busy = busy.SKIP
+    rehearsal: Rehearsal | None = None  # None: hosts return frames
 
 
 def is_of_picture(note: protocol.Note) -> bool:
@@ -94,7 +97,8 @@ class Link:
         self._emit = emit
         self._messages: AsyncIterator[FromAgent] = channel.receive()
         self._log = log
-        self._puller = Puller(host.name, plan=work.plan, directory=work.directory, emit=emit)
+        argv = work.rehearsal.argv if work.rehearsal else ()
+        self._puller = Puller(host.name, plan=work.plan, directory=work.directory, emit=emit, argv=argv)
         self._workspace = ""
         self._pinged = self._ponged = 0
         self._missing: asyncio.Queue[protocol.Missing] = asyncio.Queue()
@@ -113,7 +117,8 @@ class Link:
         if answer.version != protocol.VERSION:
             raise self._untrusted(f"it speaks protocol {answer.version}, not {protocol.VERSION}")
         facts = answer.facts
-        for finding in checks.judge(checks.Examined(host=self.host, facts=facts)):
+        is_encoder = self._work.rehearsal is not None and self._work.rehearsal.returns is Returns.SEGMENTS
+        for finding in checks.judge(checks.Examined(host=self.host, facts=facts, is_encoder=is_encoder)):
             if finding.severity is Severity.ERROR:
                 raise HostUnfit(self.host.name, finding.message, remedy=finding.remedy)
             if finding.severity is Severity.WARNING:
@@ -161,6 +166,22 @@ class Link:
             await self._transport.push(wanted, f"{self._workspace}/incoming")
             pushed += [blob.size_bytes for blob in wanted]
         self._emit(events.BundlePushed(host=self.host.name, blobs=len(pushed), size_bytes=sum(pushed)))
+
+    async def rehearse(self, spec: RenderSpec) -> None:
+        """Finds out what the host returns; HostUnfit when it is to encode and makes other bytes than this machine."""
+        rehearsal = self._work.rehearsal
+        if rehearsal is None or (rehearsal.returns is Returns.AUTO and self.host.transport == "local"):
+            return
+        await self._bring({blob.sha256: blob for blob in rehearsal.stills}.values())
+        stills = tuple(blob.sha256 for blob in rehearsal.stills)
+        await self._channel.send(protocol.Rehearse(spec, rehearsal.argv, stills))
+        reason = returns.misfit(rehearsal.here, await self._expect(protocol.Rehearsed, EXAMINE_TIMEOUT_S))
+        if not reason:
+            self._puller.set_returns(rehearsal.returns, "asked for")
+        elif rehearsal.returns is Returns.SEGMENTS:
+            raise HostUnfit(self.host.name, reason, remedy=returns.REMEDY)
+        else:
+            self._puller.set_returns(Returns.FRAMES, reason)
 
     async def examine(self, spec: RenderSpec, ranges: tuple[FrameRange, ...]) -> protocol.Examined | None:
         """Has the host compare a few frames; None when that came to nothing, which capturing will explain."""
@@ -221,6 +242,11 @@ class Link:
             if isinstance(order, orders.Cancel):
                 await self._channel.send(protocol.Cancel(order.chunk))
                 continue
+            if isinstance(order, orders.Encode):
+                self._puller.offer(order)
+                for wish in self._puller.wishes():
+                    await self._channel.send(wish)
+                continue
             if isinstance(order, orders.Trim):
                 self._puller.ask(order)
                 await self._channel.send(protocol.Trim(order.chunk, order.attempt, order.stop))
@@ -242,13 +268,17 @@ class Link:
     async def _bring_stills(self, frames: Sequence[FrameRange]) -> None:
         """Pushes the stills that these frames show and the host lacks."""
         wanted = [blob for blob in self._work.stills.needed(frames) if blob.sha256 not in self._brought]
+        await self._bring(wanted)
+
+    async def _bring(self, blobs: Iterable[Blob]) -> None:
+        wanted = [*blobs]
         for start in range(0, len(wanted), protocol.DIGESTS_PER_MESSAGE):
             some = wanted[start : start + protocol.DIGESTS_PER_MESSAGE]
             missing = await self._lacked(some)
             if missing:
                 await self._transport.push(missing, f"{self._workspace}/incoming")
                 if await self._lacked(some):
-                    raise self._untrusted("the host does not accept the stills of videos that were pushed")
+                    raise self._untrusted("the host does not accept the stills that were pushed")
             self._brought.update(blob.sha256 for blob in some)
 
     async def _lacked(self, blobs: Sequence[Blob]) -> list[Blob]:

@@ -35,6 +35,16 @@ class Trim:
     stop: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encode:
+    """`host` may encode these segments of `chunk` itself. Dispatch adds it to a Capture."""
+
+    host: str
+    chunk: str
+    attempt: int
+    segments: tuple[FrameRange, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Cancel:
     """Have `host` stop `chunk`: others have its frames, or it stands still. Answered by ChunkFailed or ChunkDone."""
@@ -58,8 +68,8 @@ Sayable = (
 
 # Events that change nothing in what is to be done.
 Remark = (
-    events.ModeFixed | events.BackendFixed | events.PageLoaded | events.WorkersChanged | events.BundlePushed
-    | events.SegmentEncoded | events.AudioMixed | events.ChunkMeasured
+    events.ModeFixed | events.BackendFixed | events.HostReturns | events.PageLoaded | events.WorkersChanged
+    | events.BundlePushed | events.SegmentEncoded | events.AudioMixed | events.ChunkMeasured
     | events.RunFinished | events.RangeSized | events.SeamMatched | events.Audited
     | events.HostStruck | events.Suspected | events.Disagreed | events.Warned | events.CoresUsed
 )  # fmt: skip

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from capture import protocol
 from capture.protocol import FrameRange
-from fleet import encode, events
-from fleet.formats import FORMATS
+from fleet import encode, events, returns
 from fleet.halt import Halt
 from fleet.model import Plan
 from fleet.rundir import RunDirectory
@@ -42,11 +41,15 @@ class Pipeline:
         self._encoding: dict[int, asyncio.Task[None]] = {}
         self._done: set[int] = set()
         self._told: set[int] = set()
+        self._received: dict[int, str] = {}  # segments that a host encoded, and the chunk that they came with
         self._is_closed = False
 
     def add_verified(self, event: events.FramesVerified, frames: FrameRange) -> None:
-        """Takes in the event that frames of the chunk `frames` are here."""
-        self.add(event.chunk, frames, (frame.index for frame in event.frames))
+        """Takes in the event that frames of the chunk `frames` are here, or a segment made of them."""
+        if event.segment is None:
+            self.add(event.chunk, frames, (frame.index for frame in event.frames))
+        elif event.frames:
+            self.receive(event.chunk, frames, event.segment.frames)
 
     def add(self, chunk: str, frames: FrameRange, verified: Iterable[int]) -> None:
         """Tells that `verified` frames of `chunk`, which captures `frames`, are in the run's directory."""
@@ -61,16 +64,32 @@ class Pipeline:
                 awaited.set_result(self._files[frame])
         self._news.set()
 
+    def receive(self, chunk: str, frames: FrameRange, segment: FrameRange) -> None:
+        """Tells that a segment, encoded by the host of `chunk`, which captures `frames`, is in the run's directory."""
+        index = self._segment_of[segment.start]
+        fetched = self._directory.chunks / chunk / protocol.segment_name(segment.start - frames.start)
+        if fetched.exists():
+            fetched.replace(self._target(index))
+        self._received[index] = chunk
+        for frame in segment:
+            self._files.setdefault(frame, self._target(index))
+        self._lacking[index].clear()
+        self._finish(index)
+
     def retract(self, event: events.FramesRetracted) -> None:
         """These frames are to come once more, from elsewhere: what was encoded of them is encoded again."""
         for frame in itertools.chain.from_iterable(event.frames):
-            if self._files.pop(frame, None) is not None:
-                index = self._segment_of[frame]
+            index = self._segment_of[frame]
+            if self._received.get(index, event.chunk) != event.chunk:
+                self._files[frame] = self._target(index)  # as another host drew it, which encoded the segment
+            elif self._files.pop(frame, None) is not None:
                 self._lacking[index].add(frame)
-                self._done.discard(index)
-                if index in self._encoding:
-                    self._encoding[index].cancel()
+                self._undo(index)
                 self._target(index).unlink(missing_ok=True)
+        for index in [
+            index for index, chunk in self._received.items() if self._lacking[index] and chunk == event.chunk
+        ]:
+            del self._received[index]
 
     def close(self) -> None:
         """Every frame is here, and none will be retracted: `run` ends with the last segment."""
@@ -111,10 +130,21 @@ class Pipeline:
         segment, target = self._plan.segments[index], self._target(index)
         if not target.exists():  # a resumed run keeps what it had: a segment appears by rename, so it is whole
             await encode.stream(self._plan, segment, self._arrival, target)
+        self._finish(index)
+
+    def _finish(self, index: int) -> None:
+        """The segment is in its place; nobody needs to encode it any more."""
+        self._undo(index)
         self._done.add(index)
         if index not in self._told:
             self._told.add(index)
-            self._emit(events.SegmentEncoded(index, segment))
+            self._emit(events.SegmentEncoded(index, self._plan.segments[index]))
+        self._news.set()
+
+    def _undo(self, index: int) -> None:
+        self._done.discard(index)
+        if index in self._encoding and self._encoding[index] is not asyncio.current_task():
+            self._encoding[index].cancel()
 
     def _ended(self, index: int, _: asyncio.Task[None]) -> None:
         del self._encoding[index]
@@ -128,4 +158,4 @@ class Pipeline:
         return self._files[frame]
 
     def _target(self, index: int) -> Path:
-        return self._directory.segments / f"segment_{index:05d}{FORMATS[self._plan.format].segment_suffix}"
+        return self._directory.segments / returns.segment_name(self._plan, index)

@@ -50,6 +50,11 @@ class Ended:
     stdout: bytes
     stderr: str  # its tail
 
+    def require(self, what: str) -> None:
+        """Raises the error that says `what` failed, if it did."""
+        if self.code:
+            raise self.error(what)
+
     def error(self, what: str) -> FleetError:
         """The error that says `what` failed, with command line and last words."""
         said = self.stderr.strip() or ("no message" if self.code >= 0 else f"killed by {_signal_name(-self.code)}")

@@ -20,10 +20,12 @@ from fleet import (
     costs,
     events,
     findings,
+    frameset,
     hints,
     measure,
     memory,
     programs,
+    rehearsal,
     renditions,
     report,
     resume,
@@ -45,7 +47,9 @@ from fleet.headstart import HeadStart
 from fleet.link import Work
 from fleet.model import Bundle, Composition, Plan, Severity
 from fleet.pipeline import Pipeline
+from fleet.rehearsal import Rehearsal
 from fleet.request import Request
+from fleet.returns import Returns
 from fleet.rundir import EventLog, RunDirectory
 from fleet.schedule import Schedule
 
@@ -183,7 +187,9 @@ async def _render(
     pipeline = Pipeline(plan, directory, log.emit, halt)
     early = prepared.head.early if prepared.head else None
     for chunk, (frames, stored) in schedule.stored.items():
-        pipeline.add(chunk, frames, stored)
+        pipeline.add(chunk, frames, stored - frameset.of(schedule.encoded[chunk]))
+        for segment in schedule.encoded[chunk]:
+            pipeline.receive(chunk, frames, segment)
     work = Work(
         plan=plan,
         bundle=prepared.bundle,
@@ -196,6 +202,7 @@ async def _render(
         gl_frames=renditions.shown(prepared.composition, plan),
         may_keep_state=prepared.composition.may_keep_state,
         allow_mixed=request.allow_mixed,
+        rehearsal=await _rehearse(request, plan, directory),
     )
     try:
         async with (
@@ -228,6 +235,13 @@ async def _render(
         for warned in work.page_notes.warnings():
             log.emit(warned)
     return await assemble.run(plan, segments.result(), sound.result(), request.output)
+
+
+async def _rehearse(request: Request, plan: Plan, directory: RunDirectory) -> Rehearsal | None:
+    """What hosts make before they encode anything that counts; None where they return frames."""
+    if request.returns is Returns.FRAMES:
+        return None
+    return await rehearsal.make(plan, request.returns, directory.rehearsal)
 
 
 async def _mix(plan: Plan, directory: RunDirectory, log: EventLog, *, strict: bool) -> Path | None:

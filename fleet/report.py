@@ -16,7 +16,7 @@ from fleet.frameset import FrameSet
 VERSION = 1
 _HostEvent = (
     events.HostReady | events.HostRefused | events.HostLost | events.HostDraining | events.BundlePushed
-    | events.ChunkMeasured
+    | events.ChunkMeasured | events.HostReturns
 )  # fmt: skip
 _ChunkEvent = (
     events.ChunkOrdered | events.ChunkStarted | events.WorkersChanged | events.ChunkTrimmed | events.ChunkDone
@@ -62,6 +62,7 @@ class _Order:
 class _Host:
     state: str = "ready"
     ready: events.HostReady | None = None
+    returns: events.HostReturns | None = None
     pushed_bytes: int = 0
     frames: int = 0
     losses: int = 0
@@ -105,7 +106,7 @@ class _Tally:
                 self._end_orders(None, now_s, "interrupted")
             case (
                 events.HostReady() | events.HostRefused() | events.HostLost() | events.HostDraining()
-                | events.BundlePushed() | events.ChunkMeasured()
+                | events.BundlePushed() | events.ChunkMeasured() | events.HostReturns()
             ):  # fmt: skip
                 self._add_host(event, now_s)
             case (
@@ -149,6 +150,8 @@ class _Tally:
                 host.state = "drained" if event.is_over else "draining"
             case events.BundlePushed():
                 host.pushed_bytes += event.size_bytes
+            case events.HostReturns():
+                host.returns = event
             case events.ChunkMeasured():
                 host.stages += event.stages
 
@@ -304,6 +307,8 @@ class _Tally:
             "losses": host.losses,
             "faults": [wire.to_plain(order.fault) for order in orders if order.fault and order.outcome == "failed"],
             "pushed_bytes": host.pushed_bytes,
+            "returns": host.returns.what if host.returns else "frames",
+            "returns_why": host.returns.why if host.returns else "",
         }
 
 

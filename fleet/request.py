@@ -15,6 +15,7 @@ from fleet import busy, formats, hosts, outfolder, resolution
 from fleet.busy import Busy
 from fleet.errors import ConfigError
 from fleet.model import Gl, Host, Quality
+from fleet.returns import Returns
 
 # `__VIDEO_SRC__=...` is accepted as well: it is what the file says.
 _KEY = re.compile(r"__([A-Z][A-Z0-9_]*?)__|([A-Za-z_][A-Za-z0-9_.-]*)", re.ASCII)
@@ -48,6 +49,7 @@ class Request:
     allow_mixed: bool = False  # hosts that draw other pixels get whole scenes
     substitute_fonts: bool = False
     busy: Busy = busy.SKIP
+    returns: Returns = Returns.FRAMES  # what hosts send back
     resume: bool = False
     keep: bool = False
 
@@ -85,10 +87,29 @@ def output_path(composition: Path, output: Path | None, format: str = "mp4") -> 
 def check(request: Request) -> None:
     """ConfigError for flags that contradict each other: all that can be said before the composition is read."""
     formats.check_options(request.format, crf=request.crf, bitrate_bps=request.bitrate_bps, loop=request.loop)
+    _check_returns(request)
     if request.fps is not None:
         formats.check_fps(request.format, request.fps)
     if request.resolution is not None:
         resolution.parse(request.resolution)
+
+
+def read_returns(text: str) -> Returns:
+    """What hosts send back, as the user types it."""
+    try:
+        return Returns(text)
+    except ValueError:
+        raise ConfigError(f"--return: `{text}` is nothing to return", remedy="frames, segments or auto") from None
+
+
+def _check_returns(request: Request) -> None:
+    if request.returns is not Returns.SEGMENTS:
+        return
+    if formats.FORMATS[request.format].keeps_stills:
+        message = f"--return segments: a {request.format} is made of all frames at once"
+        raise ConfigError(message, remedy="pass `--return frames`")
+    if request.keep:
+        raise ConfigError("--keep: with `--return segments` no frames come here", remedy="drop one of the two")
 
 
 def output_folder(path: Path) -> Path:

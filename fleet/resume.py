@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from capture import protocol
 from capture.protocol import FrameFile, FrameRange, GlBackend
-from fleet import events, frameset, ingest
+from fleet import events, frameset, ingest, returns
 from fleet.frameset import FrameSet
 from fleet.model import Plan
 
@@ -17,7 +17,7 @@ def absent_frames(chunks: Path, plan: Plan, history: list[events.Record]) -> Fra
     """Frames that the log says are verified and whose file is missing, or no longer what was verified."""
     ranges: dict[str, FrameRange] = {}
     homes: dict[int, str] = {}  # the chunk whose file of the frame counts; later ones were captured for comparison
-    found: dict[int, bool] = {}  # whether some file of the frame is there
+    found: dict[int, bool] = {}  # whether some file of the frame is there, or the segment that it is in
     for record in history:
         event = record.event
         if isinstance(event, events.ChunkOrdered):
@@ -26,12 +26,22 @@ def absent_frames(chunks: Path, plan: Plan, history: list[events.Record]) -> Fra
             for index in [index for index in frameset.of(event.frames) if homes.get(index) == event.chunk]:
                 del homes[index], found[index]
         elif isinstance(event, events.FramesVerified):
+            is_encoded = _is_encoded(chunks, plan, event, ranges[event.chunk])
             for frame in event.frames:
                 if homes.setdefault(frame.index, event.chunk) == event.chunk:
                     name = protocol.frame_name(frame.index - ranges[event.chunk].start, plan.image)
-                    is_there = _is_there(chunks / event.chunk / name, frame, plan)
+                    is_there = is_encoded or _is_there(chunks / event.chunk / name, frame, plan)
                     found[frame.index] = found.get(frame.index, False) or is_there
     return frameset.of(protocol.ranges_of(index for index, is_there in found.items() if not is_there))
+
+
+def _is_encoded(chunks: Path, plan: Plan, event: events.FramesVerified, chunk: FrameRange) -> bool:
+    """Whether the segment that came instead of the frames is there, among the others or still in its chunk."""
+    if event.segment is None or event.segment.frames not in plan.segments:
+        return False
+    fetched = chunks / event.chunk / protocol.segment_name(event.segment.frames.start - chunk.start)
+    kept = chunks.parent / "segments" / returns.segment_name(plan, plan.segments.index(event.segment.frames))
+    return any(ingest.is_segment(path, event.segment) for path in (fetched, kept))
 
 
 def _is_there(path: Path, frame: FrameFile, plan: Plan) -> bool:

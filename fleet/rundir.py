@@ -69,6 +69,11 @@ class RunDirectory:
         return self.path / "segments"
 
     @property
+    def rehearsal(self) -> Path:
+        """The pictures that hosts encode for comparison, where they are to encode."""
+        return self.path / "rehearsal"
+
+    @property
     def quarantine(self) -> Path:
         """Where pulled files wait to be verified."""
         return self.path / "quarantine"
@@ -104,7 +109,7 @@ class RunDirectory:
 
     def drop_frames(self) -> None:
         """Deletes what a finished run needs no more: frames, segments, quarantine."""
-        for directory in (self.chunks, self.segments, self.quarantine):
+        for directory in (self.chunks, self.segments, self.quarantine, self.rehearsal):
             shutil.rmtree(directory, ignore_errors=True)
 
 

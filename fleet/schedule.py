@@ -80,6 +80,11 @@ class Schedule:
         """Each chunk's frames, and those that have a verified file in its directory; every frame at most once."""
         return {name: (chunk.frames, chunk.stored) for name, chunk in self._ledger.chunks.items()}
 
+    @property
+    def encoded(self) -> dict[str, tuple[FrameRange, ...]]:
+        """The segments that each chunk's host encoded, and whose frames have no files of their own."""
+        return {name: chunk.encoded for name, chunk in self._ledger.chunks.items()}
+
     def believes(self, host: str) -> bool:
         """Whether what the host delivers may count."""
         return host not in self._doubts.distrusted
@@ -231,7 +236,8 @@ class Schedule:
     def _count(self, event: events.FramesVerified, now_s: float) -> None:
         if not self.believes(event.host):
             return
-        fresh = self._ledger.count(event.chunk, protocol.ranges_of(file.index for file in event.frames))
+        segment = event.segment.frames if event.segment else None
+        fresh = self._ledger.count(event.chunk, protocol.ranges_of(file.index for file in event.frames), segment)
         self._glance.is_owed |= self._ledger.is_beating(event.chunk)
         self._hosts.hear(event.host, event.chunk, now_s, self.curve.of(fresh))
         said = self._doubts.hear(event)

@@ -5,32 +5,30 @@ Batches, retries and quarantine live here; what makes a frame count is in `inges
 
 import asyncio
 import dataclasses
-import itertools
 import shutil
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from capture import protocol
 from capture.faults import Fault, FaultCode
-from capture.protocol import FrameFile, FrameRange
-from fleet import events, ingest, orders, sentences
-from fleet.errors import ConfigError
+from capture.protocol import FrameFile, FrameRange, SegmentFile
+from fleet import events, ffprobe, ingest, orders, programs, sentences
+from fleet.delivery import PULL_AGE_S, Delivery
+from fleet.errors import ConfigError, FleetError
+from fleet.formats import FORMATS
 from fleet.model import Plan
+from fleet.returns import Flow, Returns
 from fleet.rundir import RunDirectory
 from fleet.transports.base import Transport
 
-# A pull costs about 0.3 s whatever it carries, so a few frames wait for company.
-PULL_FRAMES = 64
-PULL_BYTES = 32 << 20
-PULL_AGE_S = 1.5
-BATCH_BYTES = 4 * PULL_BYTES
 # What segments, sound and the file itself need beside the frames; and how long to wait for somebody to make room.
 DISK_FREE_MIN_BYTES = 256 << 20
 DISK_WAIT_S = 60.0
 DISK_LOOK_S = 1.0
+# Reading two seconds of video takes a tenth of one.
+PROBE_TIMEOUT_S = 60.0
 # A frame that comes damaged this often is captured again instead.
 PULL_ATTEMPTS = 3
 # The only name under which a failing page's picture is fetched, whatever the host calls it.
@@ -40,87 +38,59 @@ SCREENSHOT = "failure.png"
 RESIZES_MAX = 100
 
 AboutChunk = (
-    protocol.Started | protocol.Resized | protocol.Captured | protocol.Seam | protocol.Trimmed | protocol.Done
-    | protocol.Failed
+    protocol.Started | protocol.Resized | protocol.Captured | protocol.Encoded | protocol.Unencoded | protocol.Seam
+    | protocol.Trimmed | protocol.Done | protocol.Failed
 )  # fmt: skip
-
-
-@dataclass(kw_only=True)
-class Delivery:
-    """One order on its way home: what was announced, what is here, and how the host ended it."""
-
-    order: orders.Capture
-    directory: str  # on the host, absolute
-    announced: dict[int, FrameFile] = field(default_factory=dict)
-    arrived: set[int] = field(default_factory=set)
-    announced_at_s: float = 0.0
-    failed_pulls: int = 0
-    is_begun: bool = False
-    is_seam_told: bool = False
-    resizes: int = 0
-    end: protocol.Done | protocol.Failed | None = None
-    asked_stop: int | None = None  # where it was asked to end, until that is answered
-
-    def announce(self, frames: tuple[FrameFile, ...], now_s: float, limit_bytes: int) -> int:
-        """Takes announced frames in, says how many are news; ProtocolError for one not ordered, or too large."""
-        if not self.announced:
-            self.announced_at_s = now_s
-        count = 0
-        for frame in frames:
-            if not any(frame.index in part for part in self.order.todo):
-                raise protocol.ProtocolError(f"frame {frame.index} was announced and not ordered")
-            if frame.size_bytes > limit_bytes:
-                raise protocol.ProtocolError(f"frame {frame.index} has {frame.size_bytes} bytes, {limit_bytes} at most")
-            if frame.index not in self.arrived:
-                count += frame.index not in self.announced
-                self.announced[frame.index] = frame
-        return count
-
-    def batch(self) -> list[FrameFile]:
-        """The announced frames to pull now, ascending: no more than fits into one quarantine."""
-        frames = sorted(self.announced.values(), key=lambda frame: frame.index)
-        sums = itertools.accumulate(frame.size_bytes for frame in frames)
-        return [frame for frame, total in zip(frames, sums, strict=True) if frame is frames[0] or total <= BATCH_BYTES]
-
-    def trim(self, host: str, stop: int) -> events.ChunkTrimmed | None:
-        """Nothing at or after `stop` will come, but for what was announced; None when nobody asked for that."""
-        if self.asked_stop is None:
-            return None
-        stop = max([stop, self.asked_stop, *(frame + 1 for frame in (*self.announced, *self.arrived))])
-        stop = min(stop, self.order.todo[-1].stop)
-        todo = tuple(FrameRange(part.start, min(part.stop, stop)) for part in self.order.todo if part.start < stop)
-        self.order, self.asked_stop = dataclasses.replace(self.order, todo=todo), None
-        return events.ChunkTrimmed(chunk=self.order.chunk, host=host, attempt=self.order.attempt, stop=stop)
-
-    def is_due(self, now_s: float) -> bool:
-        """Whether a pull is worth its fixed cost now."""
-        if not self.announced:
-            return False
-        if self.end is not None or len(self.announced) >= PULL_FRAMES:
-            return True
-        size_bytes = sum(frame.size_bytes for frame in self.announced.values())
-        return size_bytes >= PULL_BYTES or now_s - self.announced_at_s >= PULL_AGE_S
-
-    @property
-    def lacking(self) -> list[int]:
-        """Ordered frames that are not here yet."""
-        return [frame for part in self.order.todo for frame in part if frame not in self.arrived]
 
 
 class Puller:
     """All deliveries of one host. `run()` pulls until cancelled; events tell what arrived and which orders ended."""
 
-    def __init__(self, host: str, *, plan: Plan, directory: RunDirectory, emit: Callable[[events.Event], None]) -> None:
+    def __init__(
+        self,
+        host: str,
+        *,
+        plan: Plan,
+        directory: RunDirectory,
+        emit: Callable[[events.Event], None],
+        returns: Returns = Returns.FRAMES,
+        argv: tuple[str, ...] = (),
+    ) -> None:
+        """`returns` says what the host sends; FFmpeg's `argv` makes its segments."""
         self._host = host
         self._plan = plan
         self._directory = directory
         self._emit = emit
         self._deliveries: dict[str, Delivery] = {}
         self._news = asyncio.Event()
+        self._returns = returns
+        self._argv = argv
+        self._flow = Flow()
+
+    def set_returns(self, returns: Returns, why: str) -> None:
+        """From now on the host sends this; AUTO is to be measured."""
+        self._returns = returns
+        if returns is not Returns.AUTO:
+            self._emit(events.HostReturns(self._host, returns.value, why))
+
+    def wishes(self) -> list[protocol.Encode]:
+        """What is to be said to the host so that it encodes what it should."""
+        if self._returns is not Returns.SEGMENTS:
+            return []
+        asked = [(one.order, one.promise()) for one in self._deliveries.values() if one.end is None]
+        return [
+            protocol.Encode(order.chunk, order.attempt, segments, self._argv) for order, segments in asked if segments
+        ]
 
     def expect(self, order: orders.Capture, directory: str) -> None:
         """A new order begins; its frames will appear in `directory` on the host."""
         self._deliveries[order.chunk] = Delivery(order=order, directory=directory)
+
+    def offer(self, order: orders.Encode) -> None:
+        """These segments of an order may be encoded by its host."""
+        delivery = self._deliveries.get(order.chunk)
+        if delivery is not None and delivery.order.attempt == order.attempt:
+            delivery.segments = order.segments
 
     def ask(self, order: orders.Trim) -> None:
         """An order is about to be asked to end sooner."""
@@ -141,9 +111,9 @@ class Puller:
         elif isinstance(message, protocol.Resized):
             self._resize(delivery, message)
         elif isinstance(message, protocol.Captured):
-            limit_bytes = ingest.frame_limit(self._plan)
-            if count := delivery.announce(message.frames, time.monotonic(), limit_bytes):
-                self._emit(events.FramesCaptured(chunk=message.chunk, host=self._host, count=count))
+            self._announce(delivery, message)
+        elif isinstance(message, protocol.Encoded | protocol.Unencoded):
+            self._hear_of_segment(delivery, message)
         elif isinstance(message, protocol.Seam):
             self._see_seam(delivery, message.frame)
         elif isinstance(message, protocol.Trimmed):
@@ -153,8 +123,25 @@ class Puller:
             self._end(delivery, message)
         self._news.set()
 
+    def _announce(self, delivery: Delivery, message: protocol.Captured) -> None:
+        now_s = time.monotonic()
+        if count := delivery.announce(message.frames, now_s, ingest.frame_limit(self._plan)):
+            self._flow.made(sum(frame.size_bytes for frame in message.frames), now_s)
+            self._emit(events.FramesCaptured(chunk=message.chunk, host=self._host, count=count))
+
+    def _hear_of_segment(self, delivery: Delivery, message: protocol.Encoded | protocol.Unencoded) -> None:
+        if isinstance(message, protocol.Encoded):
+            delivery.encode(message.segment)
+        elif message.frames in delivery.promised:
+            self._release(delivery, message.frames, message.why)
+
+    def _release(self, delivery: Delivery, segment: FrameRange, why: str) -> None:
+        text = f"{delivery.order.chunk}: frames {segment} come as such: {sentences.clean(why)}"
+        self._emit(events.Warned(self._host, text))
+        delivery.release(segment)
+
     def _end(self, delivery: Delivery, message: protocol.Done | protocol.Failed) -> None:
-        delivery.end = message
+        delivery.finish(message, time.monotonic())
         if message.stages.frames:
             self._emit(
                 events.ChunkMeasured(
@@ -195,7 +182,9 @@ class Puller:
             delivery.is_seam_told = True
             self._emit(events.SeamDrawn(chunk=delivery.order.chunk, host=self._host, frame=frame))
 
-    async def run(self, transport: Transport, send: Callable[[protocol.Ack], Awaitable[None]]) -> None:
+    async def run(
+        self, transport: Transport, send: Callable[[protocol.Ack | protocol.Encode], Awaitable[None]]
+    ) -> None:
         """Pulls what is due, oldest order first, and acknowledges what counts, until cancelled."""
         while True:
             self._news.clear()
@@ -204,6 +193,10 @@ class Puller:
                 verified = await self._pull(transport, delivery)
                 if verified:
                     await send(protocol.Ack(delivery.order.chunk, protocol.ranges_of(verified)))
+            await self._pull_segments(transport, send)
+            self._choose()
+            for wish in self.wishes():
+                await send(wish)
             await self._end_orders(transport)
             try:
                 async with asyncio.timeout(PULL_AGE_S / 3):
@@ -217,18 +210,68 @@ class Puller:
         names = ingest.names(frames, order.frames, self._plan)
         limit_bytes = ingest.byte_limit(frames)
         await self._room(limit_bytes)
+        began_s = time.monotonic()
         quarantine = await self._fetch(transport, delivery, names, limit_bytes)
+        self._flow.came(sum(frame.size_bytes for frame in frames), time.monotonic() - began_s)
         result = await asyncio.to_thread(
             ingest.ingest, quarantine, frames, chunk=order.frames, plan=self._plan, to=self.chunk_directory(order.chunk)
         )
         for frame in result.verified:
-            delivery.arrived.add(frame.index)
-            delivery.announced.pop(frame.index, None)
+            delivery.arrive(frame.index)
         if result.verified:
             self._emit(events.FramesVerified(chunk=order.chunk, host=self._host, frames=result.verified))
         if result.rejected:
             self._reject(delivery, result.rejected)
         return [frame.index for frame in result.verified]
+
+    async def _pull_segments(
+        self, transport: Transport, send: Callable[[protocol.Ack | protocol.Encode], Awaitable[None]]
+    ) -> None:
+        for delivery in [*self._deliveries.values()]:
+            delivery.expire(time.monotonic())
+            while (segment := delivery.segment()) is not None:
+                if await self._pull_segment(transport, delivery, segment):
+                    await send(protocol.Ack(delivery.order.chunk, (segment.frames,)))
+
+    async def _pull_segment(self, transport: Transport, delivery: Delivery, segment: SegmentFile) -> bool:
+        """Whether the segment counts now; if not, its frames are pulled."""
+        chunk = delivery.order.chunk
+        name = protocol.segment_name(segment.frames.start - delivery.order.frames.start)
+        limit_bytes = segment.size_bytes + ingest.OVERHEAD_BYTES
+        await self._room(limit_bytes)
+        quarantine = await self._fetch(transport, delivery, [name], limit_bytes)
+        target = self.chunk_directory(chunk) / name
+        try:
+            await asyncio.to_thread(ingest.take_segment, quarantine, name, segment, target)
+            await self._count(target, segment.frames)
+        except (ingest.FrameRejected, FleetError) as error:
+            target.unlink(missing_ok=True)
+            self._release(delivery, segment.frames, str(error))
+            return False
+        finally:
+            shutil.rmtree(quarantine, ignore_errors=True)
+        if segment.frames not in delivery.promised:  # let go of meanwhile: its frames are on their way
+            target.unlink(missing_ok=True)
+            return False
+        delivery.release(segment.frames)
+        delivery.arrived.update(segment.frames)
+        frames = tuple(delivery.announced.pop(frame) for frame in segment.frames)
+        self._emit(events.FramesVerified(chunk=chunk, host=self._host, frames=frames, segment=segment))
+        return True
+
+    async def _count(self, path: Path, segment: FrameRange) -> None:
+        """FrameRejected unless there is a packet for each frame, and decoding can begin with the first."""
+        container = FORMATS[self._plan.format].segment_container
+        argv = ffprobe.flags_command(programs.find_ffmpeg().ffprobe, f"file:{path}", container=container)
+        ended = await programs.run(argv, timeout_s=PROBE_TIMEOUT_S)
+        count, keyframes = ffprobe.parse_flags(ended.stdout)
+        if ended.code or count != len(segment) or keyframes[:1] != (0,):
+            raise ingest.FrameRejected(f"segment {segment}: {count} frames are in it, keyframes {keyframes[:3]}")
+
+    def _choose(self) -> None:
+        """What an automatic host returns is known once its link is."""
+        if self._returns is Returns.AUTO and (choice := self._flow.choice(time.monotonic())):
+            self.set_returns(*choice)
 
     async def _room(self, size_bytes: int) -> None:
         """Waits while this machine's disk is too full: frames stay on their hosts. ConfigError when it remains so."""
@@ -256,6 +299,8 @@ class Puller:
                 local_frame=first.index - delivery.order.frames.start,
             )
             delivery.announced.clear()
+            delivery.promised.clear()
+            delivery.encoded.clear()
             delivery.end = protocol.Failed(delivery.order.chunk, delivery.order.attempt, fault)
 
     async def _end_orders(self, transport: Transport) -> None:

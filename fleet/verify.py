@@ -84,6 +84,7 @@ class _Evidence:
     def __init__(self, records: Sequence[events.Record]) -> None:
         self.chunks: dict[str, FrameRange] = {}
         self.copies: dict[int, dict[str, FrameFile]] = {}  # by frame, then by chunk
+        self.encoded: set[tuple[int, str]] = set()  # frame and chunk: what came is their segment
         self.has_audio = False
         self._hosts: dict[tuple[int, str], str] = {}  # by frame and chunk
         for record in records:
@@ -91,6 +92,8 @@ class _Evidence:
                 case events.ChunkOrdered() as event:
                     self.chunks[event.chunk] = event.frames
                 case events.FramesVerified() as event:
+                    if event.segment is not None:
+                        self.encoded |= {(frame.index, event.chunk) for frame in event.frames}
                     for frame in event.frames:
                         self.copies.setdefault(frame.index, {})[event.chunk] = frame
                         self._hosts[frame.index, event.chunk] = event.host
@@ -176,9 +179,10 @@ def _files(directory: RunDirectory, plan: Plan, evidence: _Evidence) -> Check:
     """Every captured frame that was kept, byte for byte."""
     count, problem = 0, ""
     for index, copies in sorted(evidence.copies.items()):
-        whys = [_why_bad(directory, plan, evidence.chunks[chunk], chunk, file) for chunk, file in copies.items()]
+        files = {chunk: file for chunk, file in copies.items() if (index, chunk) not in evidence.encoded}
+        whys = [_why_bad(directory, plan, evidence.chunks[chunk], chunk, file) for chunk, file in files.items()]
         count += "" in whys
-        if "" not in whys:
+        if whys and "" not in whys:
             problem = problem or f"frame {index}: {whys[0]}"
     return Check("files", f"{console.count(count, 'frame')} as captured", problem)
 

@@ -162,6 +162,7 @@ def fold(view: View, record: events.Record) -> View:
             | events.FramesCaptured()
             | events.ChunkMeasured()
             | events.RangeSized()
+            | events.HostReturns()
             | events.AudioMixed()
         ):
             return view

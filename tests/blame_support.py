@@ -147,7 +147,7 @@ class Studio:
         for some in (frames[: len(frames) // 2], frames[len(frames) // 2 :]):
             if some:
                 files = tuple(self._draw(order.host, frame) for frame in some)
-                said.append(events.FramesVerified(**names, frames=files))
+                said.append(events.FramesVerified(chunk=order.chunk, host=order.host, frames=files))
         return [*said, events.ChunkDone(**names, attempt=order.attempt)]
 
     def _cancel(self, order: orders.Cancel) -> None:

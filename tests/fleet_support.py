@@ -96,6 +96,14 @@ def kill_agent(server: Sshd) -> None:
             sshd.kill(pid)
 
 
+def kill_local_agent(workspace: Path) -> None:
+    """Kills the agent of a host that is this machine, by where it works."""
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    agents = [pid for pid in pids if f" agent --workspace {workspace} " in f"{cmdline(pid)} "]
+    assert agents
+    sshd.kill(agents[0])
+
+
 def kill_browser(server: Sshd) -> None:
     browsers = _browsers(server.processes())
     assert browsers

@@ -114,6 +114,17 @@ def test_blocks_go_front_to_back_to_whoever_is_idle() -> None:
     assert chunk.is_over
 
 
+def test_a_held_chunk_begins_no_block_until_it_goes_on() -> None:
+    chunk = make(workers=1)
+    chunk.start([], {1: True}, 0.0)
+    assert chunk.hold(0.0, is_held=True) == []
+    assert chunk.finished(1, FrameRange(50, 58), 1.0) == []
+    assert chunk.tick(10_000.0) == []
+    assert chunk.hold(2.0, is_held=True) == []
+    assert [type(action) for action in chunk.hold(3.0, is_held=False)] == [Give]
+    assert chunk.hold(4.0, is_held=False) == []
+
+
 def test_warm_workers_start_at_once() -> None:
     chunk = make(workers=3)
     assert chunk.start([], {7: True, 8: False}, 0.0) == [Give(7, FrameRange(50, 58)), Hire(1)]

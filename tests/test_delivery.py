@@ -2,7 +2,7 @@
 
 from capture.protocol import FrameFile, FrameRange
 from fleet import orders
-from fleet.transfer import Delivery
+from fleet.delivery import Delivery
 
 
 def delivery(asked_stop: int | None) -> Delivery:

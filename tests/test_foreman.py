@@ -9,7 +9,7 @@ import pytest
 
 from capture import protocol
 from capture.faults import FaultCode
-from capture.protocol import Ack, Cancel, Done, Failed, FrameRange, Note, Resized, Started, Trim, Trimmed
+from capture.protocol import Ack, Cancel, Captured, Done, Failed, FrameRange, Note, Resized, Started, Trim, Trimmed
 
 
 def prepare(coordinator: support.Coordinator, **changes: object) -> tuple[Path, str]:
@@ -126,6 +126,29 @@ def test_acknowledged_frames_are_deleted_and_not_missed(tmp_path: Path) -> None:
         coordinator.hear(Done)
         left = {int(name[6:12]) + 50 for name in support.digests(workspace / "runs/r1/c1")}
         assert left == set(range(50, 110)) - {frame.index for frame in told}
+
+
+def test_capture_waits_while_frames_are_not_fetched(tmp_path: Path) -> None:
+    with support.agent(tmp_path, {"frame_s": 0.005}) as coordinator:
+        limits = protocol.Limits(disk_bytes=2000)  # ten of these pictures
+        workspace, bundle = prepare(coordinator, workers=1, limits=limits)
+        coordinator.say(support.order(bundle, 50, 150))
+        while "waits until frames are fetched" not in coordinator.hear(Note).text:
+            pass
+        assert len(support.digests(workspace / "runs/r1/c1")) < 60
+        coordinator.say(Ack("c1", protocol.ranges_of(coordinator.captured())))
+        while isinstance(message := coordinator.hear((Captured, Done)), Captured):
+            coordinator.say(Ack("c1", protocol.ranges_of(frame.index for frame in message.frames)))
+        assert sorted(coordinator.captured()) == list(range(50, 150))
+
+
+def test_segments_that_take_too_much_room_are_given_up_and_come_as_frames(tmp_path: Path) -> None:
+    with support.agent(tmp_path, {"frame_s": 0.005}) as coordinator:
+        _, bundle = prepare(coordinator, workers=1, limits=protocol.Limits(disk_bytes=2000))
+        whole = FrameRange(50, 150)
+        coordinator.say(support.order(bundle, 50, 150), protocol.Encode("c1", 1, (whole,), ()))
+        given_up = coordinator.hear(protocol.Unencoded)
+        assert given_up == protocol.Unencoded("c1", 1, whole, "its frames take too much room")
 
 
 def test_a_cancelled_chunk_stops_and_keeps_its_frames(tmp_path: Path) -> None:

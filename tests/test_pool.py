@@ -74,6 +74,26 @@ def test_more_cores_never_mean_fewer_workers(frames: int, cores: float, more: fl
 
 
 @pytest.mark.parametrize(
+    ("state", "is_full"),
+    [
+        ({}, False),
+        ({"spool_bytes": 1001}, True),
+        ({"spool_bytes": 1001, "spool_frames": 0}, False),
+        ({"free_bytes": pool.SPOOL_FREE_MIN_BYTES - 1}, True),
+        ({"free_bytes": 0, "spool_frames": 0}, False),
+        ({"in_segments": 60, "spool_frames": 240}, False),
+        ({"in_segments": 60, "spool_frames": 241}, True),
+        ({"in_segments": 0, "spool_frames": 241}, False),
+    ],
+)
+def test_capture_waits_while_too_much_is_to_be_fetched_and_goes_on_when_nothing_is(
+    state: dict[str, int], is_full: bool
+) -> None:
+    usual = {"spool_bytes": 1000, "spool_frames": 10, "limit_bytes": 1000, "free_bytes": GIB, "in_segments": 0}
+    assert pool.is_full(**usual | {"workers": 2} | state) is is_full
+
+
+@pytest.mark.parametrize(
     ("memory", "is_short"),
     [
         (Memory(RESERVE_MEMORY_BYTES), False),

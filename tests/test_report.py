@@ -99,6 +99,8 @@ def test_a_run_with_a_loss_a_fault_and_a_refusal() -> None:
                 "screenshot": None,
             }
         ],
+        "returns": "frames",
+        "returns_why": "",
         "pushed_bytes": 0,
     }
     assert [

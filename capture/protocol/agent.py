@@ -6,7 +6,17 @@ A new message stands in the union of `messages` as well.
 from dataclasses import dataclass
 
 from capture.faults import Fault
-from capture.protocol.values import UNMEASURED, BrowserFacts, CoreUse, FrameFile, HostFacts, Rendition, Stages
+from capture.protocol.values import (
+    UNMEASURED,
+    BrowserFacts,
+    CoreUse,
+    FrameFile,
+    FrameRange,
+    HostFacts,
+    Rendition,
+    SegmentFile,
+    Stages,
+)
 
 WORKERS_MAX = 1024  # the most that a hosts file may ask for
 
@@ -131,6 +141,34 @@ class Captured:
     chunk: str
     attempt: int
     frames: tuple[FrameFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """Answers Rehearse: the lines in which FFmpeg names itself, and the sha256 of what it made; or `why` it did not."""
+
+    build: tuple[str, ...]
+    sha256: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A segment is made of frames that were announced before; its file lies beside theirs."""
+
+    chunk: str
+    attempt: int
+    segment: SegmentFile
+
+
+@dataclass(frozen=True, slots=True)
+class Unencoded:
+    """A segment will not be made, or not here: its frames stay."""
+
+    chunk: str
+    attempt: int
+    frames: FrameRange
+    why: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,6 +129,31 @@ class Capture:
 
 
 @dataclass(frozen=True, slots=True)
+class Rehearse:
+    """Asks what FFmpeg makes of these stills, digests of blobs that are there. Answered by Rehearsed.
+
+    `argv` are its arguments, in which SEGMENT_OUTPUT stands for the file.
+    """
+
+    spec: RenderSpec
+    argv: tuple[str, ...]
+    stills: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Encode:
+    """Asks to make these segments of a chunk as soon as their frames are finished.
+
+    Each is answered by Encoded or Unencoded, unless the chunk is trimmed or ends before it is complete.
+    """
+
+    chunk: str
+    attempt: int
+    segments: tuple[FrameRange, ...]
+    argv: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     """Stops a chunk; its finished frames stay."""
 

@@ -12,6 +12,7 @@ from capture.protocol.agent import (
     Cleaned,
     Denied,
     Done,
+    Encoded,
     Examined,
     Facts,
     Failed,
@@ -23,11 +24,13 @@ from capture.protocol.agent import (
     Pong,
     Prepared,
     Probed,
+    Rehearsed,
     Resized,
     Seam,
     Started,
     Stopping,
     Trimmed,
+    Unencoded,
 )
 from capture.protocol.coordinator import (
     Ack,
@@ -37,12 +40,14 @@ from capture.protocol.coordinator import (
     Cancel,
     Capture,
     Clean,
+    Encode,
     Examine,
     Hello,
     Offer,
     Ping,
     Prepare,
     Probe,
+    Rehearse,
     Trim,
     TryGl,
     Warm,
@@ -72,12 +77,13 @@ class ProtocolError(Exception):
 
 
 ToAgent = (
-    Hello | Acquire | Prepare | Offer | Probe | Examine | Canary | TryGl
-    | Warm | Capture | Cancel | Trim | Ack | Clean | Ping | Bye
+    Hello | Acquire | Prepare | Offer | Probe | Examine | Canary | TryGl | Rehearse
+    | Warm | Capture | Encode | Cancel | Trim | Ack | Clean | Ping | Bye
 )  # fmt: skip
 FromAgent = (
     Facts | Granted | Denied | Missing | Prepared | Probed | Examined | Canaried | GlTried | Loaded
-    | Cleaned | Started | Resized | Captured | Seam | Trimmed | Done | Failed | Note | Pong | Stopping
+    | Cleaned | Rehearsed | Started | Resized | Captured | Encoded | Unencoded | Seam | Trimmed | Done | Failed | Note
+    | Pong | Stopping
 )  # fmt: skip
 ToWorker = Setup | Open | Block
 FromWorker = Ready | Stepped | SeamDrawn | FrameWritten | Misjudged | BlockDone | BlockFailed | Note
@@ -86,10 +92,10 @@ Message = ToAgent | FromAgent | ToWorker | FromWorker
 _KINDS: dict[str, type[Message]] = {
     kind.__name__.lower(): kind
     for kind in (
-        Hello, Acquire, Prepare, Offer, Probe, Examine, Canary, TryGl,
-        Warm, Capture, Cancel, Trim, Ack, Clean, Ping, Bye,
-        Facts, Granted, Denied, Missing, Prepared, Probed, Examined, Canaried, GlTried, Loaded,
-        Cleaned, Started, Resized, Captured, Seam, Trimmed, Done, Failed, Note, Pong, Stopping,
+        Hello, Acquire, Prepare, Offer, Probe, Examine, Canary, TryGl, Rehearse,
+        Warm, Capture, Encode, Cancel, Trim, Ack, Clean, Ping, Bye,
+        Facts, Granted, Denied, Missing, Prepared, Probed, Examined, Canaried, GlTried, Loaded, Cleaned, Rehearsed,
+        Started, Resized, Captured, Encoded, Unencoded, Seam, Trimmed, Done, Failed, Note, Pong, Stopping,
         Setup, Open, Block, Ready, Stepped, SeamDrawn, FrameWritten, Misjudged, BlockDone, BlockFailed,
     )
 }  # fmt: skip

@@ -13,6 +13,10 @@ STEPS_MAX = 2000  # a day of samples that grow with the time that has passed is 
 PLACE_MAX = 40
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 EQUAL_DB = 99.0  # of pictures that are the same, whose PSNR is infinite
+# What transports bring as one file; only uncompressed formats come near.
+SEGMENT_LIMIT_BYTES = 64 << 20
+# Stands for the output in the arguments that a host is sent.
+SEGMENT_OUTPUT = "{segment}"
 # How long a page may take to get ready, and for one frame: a heavy WebGL page has needed 6 s for a jump.
 PAGE_LIMIT_S = 60.0
 
@@ -112,6 +116,11 @@ class RenderSpec:
         return self.height * self.scale
 
 
+def segment_name(first: int) -> str:
+    """File name of the segment whose first frame is the `first` of its chunk, counted from 0."""
+    return f"segment_{first:06d}"
+
+
 def frame_name(local_index: int, image: ImageFormat) -> str:
     """File name of the frame `local_index`, counted from 0 within its chunk."""
     return f"frame_{local_index:06d}.{image.value}"
@@ -154,6 +163,19 @@ class Rendition:
     def __post_init__(self) -> None:
         if len(self.decibels) != len(self.frames):
             raise ValueError(f"{len(self.decibels)} comparisons of {len(self.frames)} frames")
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFile:
+    """One segment as its host announces it, made of `frames` that it announced before; absolute."""
+
+    frames: FrameRange
+    size_bytes: int
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if not 0 < self.size_bytes <= SEGMENT_LIMIT_BYTES or not _DIGEST.fullmatch(self.sha256):
+            raise ValueError(f"no segment file: {self.size_bytes} bytes, sha256 {self.sha256[:80]!r}")
 
 
 class Stage(enum.Enum):
@@ -241,6 +263,7 @@ class HostFacts:
     unix_time_s: float
     can_sandbox: bool  # unprivileged user namespaces, which Chromium's sandbox needs
     cpu_model: str = ""
+    ffmpeg: str | None = None  # absolute path
     cpu_vectors: tuple[str, ...] = ()  # instructions that software rasterisers choose their code by
 
     def __post_init__(self) -> None:

@@ -1,0 +1,137 @@
+"""One order on its way home: what was announced, what is here, what comes encoded, and when a pull is due.
+
+Pure: no I/O; time is an argument.
+"""
+
+import dataclasses
+import itertools
+from dataclasses import dataclass, field
+
+from capture import protocol
+from capture.protocol import FrameFile, FrameRange, SegmentFile
+from fleet import events, orders
+
+# A pull costs about 0.3 s whatever it carries, so a few frames wait for company.
+PULL_FRAMES = 64
+PULL_BYTES = 32 << 20
+PULL_AGE_S = 1.5
+BATCH_BYTES = 4 * PULL_BYTES
+# A chunk that is over waits no longer for its last segments: their frames are still on their host.
+ENCODE_PATIENCE_S = 120.0
+
+
+@dataclass(kw_only=True)
+class Delivery:
+    """One order on its way home: what was announced, what is here, and how the host ended it."""
+
+    order: orders.Capture
+    directory: str  # on the host, absolute
+    announced: dict[int, FrameFile] = field(default_factory=dict)
+    arrived: set[int] = field(default_factory=set)
+    announced_at_s: float = 0.0
+    failed_pulls: int = 0
+    is_begun: bool = False
+    is_seam_told: bool = False
+    resizes: int = 0
+    end: protocol.Done | protocol.Failed | None = None
+    asked_stop: int | None = None  # where it was asked to end, until that is answered
+    segments: tuple[FrameRange, ...] = ()  # that the host may encode
+    promised: set[FrameRange] = field(default_factory=set)  # segments that will come instead of their frames
+    encoded: dict[FrameRange, SegmentFile] = field(default_factory=dict)  # those of them that are made
+    over_s: float = 0.0
+
+    def announce(self, frames: tuple[FrameFile, ...], now_s: float, limit_bytes: int) -> int:
+        """Takes announced frames in, says how many are news; ProtocolError for one not ordered, or too large."""
+        if not self.announced:
+            self.announced_at_s = now_s
+        count = 0
+        for frame in frames:
+            if not any(frame.index in part for part in self.order.todo):
+                raise protocol.ProtocolError(f"frame {frame.index} was announced and not ordered")
+            if frame.size_bytes > limit_bytes:
+                raise protocol.ProtocolError(f"frame {frame.index} has {frame.size_bytes} bytes, {limit_bytes} at most")
+            if frame.index not in self.arrived:
+                count += frame.index not in self.announced
+                self.announced[frame.index] = frame
+        return count
+
+    def arrive(self, frame: int) -> None:
+        """The frame is here as a file of its own; the others of its segment will come like it."""
+        self.arrived.add(frame)
+        self.announced.pop(frame, None)
+        for segment in [one for one in self.promised if frame in one]:
+            self.release(segment)
+
+    def promise(self) -> tuple[FrameRange, ...]:
+        """The segments that the host can still be asked for: of which no frame is here."""
+        fresh = {one for one in self.segments if not self.arrived.intersection(one)} - self.promised
+        self.promised |= fresh
+        return tuple(sorted(fresh))
+
+    def encode(self, segment: SegmentFile) -> None:
+        """The host has made a segment; one that is not waited for any more is no news."""
+        if segment.frames in self.promised:
+            self.encoded[segment.frames] = segment
+
+    def release(self, segment: FrameRange) -> None:
+        """The frames of a segment come as such."""
+        self.promised.discard(segment)
+        self.encoded.pop(segment, None)
+
+    def finish(self, end: protocol.Done | protocol.Failed, now_s: float) -> None:
+        """The host has ended the order; after a failure nothing is waited for, else only what is complete."""
+        if self.end is not None:
+            return
+        self.end, self.over_s = end, now_s
+        for segment in [*self.promised]:
+            is_complete = all(frame in self.announced for frame in segment)
+            if segment not in self.encoded and (isinstance(end, protocol.Failed) or not is_complete):
+                self.release(segment)
+
+    def expire(self, now_s: float) -> None:
+        """What an order that is over has waited for too long comes as frames."""
+        if self.end is not None and now_s - self.over_s > ENCODE_PATIENCE_S:
+            for segment in self.promised - set(self.encoded):
+                self.release(segment)
+
+    def segment(self) -> SegmentFile | None:
+        """The first segment to pull: made, and all of its frames announced."""
+        made = (one for _, one in sorted(self.encoded.items()) if all(frame in self.announced for frame in one.frames))
+        return next(made, None)
+
+    def loose(self) -> list[FrameFile]:
+        """The announced frames that come as files of their own, ascending."""
+        held = {frame for segment in self.promised for frame in segment}
+        return sorted((file for file in self.announced.values() if file.index not in held), key=lambda one: one.index)
+
+    def batch(self) -> list[FrameFile]:
+        """Those of them to pull now: no more than fits into one quarantine."""
+        frames = self.loose()
+        sums = itertools.accumulate(frame.size_bytes for frame in frames)
+        return [frame for frame, total in zip(frames, sums, strict=True) if frame is frames[0] or total <= BATCH_BYTES]
+
+    def trim(self, host: str, stop: int) -> events.ChunkTrimmed | None:
+        """Nothing at or after `stop` will come, but for what was announced; None when nobody asked for that."""
+        if self.asked_stop is None:
+            return None
+        stop = max([stop, self.asked_stop, *(frame + 1 for frame in (*self.announced, *self.arrived))])
+        stop = min(stop, self.order.todo[-1].stop)
+        todo = tuple(FrameRange(part.start, min(part.stop, stop)) for part in self.order.todo if part.start < stop)
+        self.order, self.asked_stop = dataclasses.replace(self.order, todo=todo), None
+        for segment in [one for one in self.promised if one.stop > stop]:
+            self.release(segment)
+        return events.ChunkTrimmed(chunk=self.order.chunk, host=host, attempt=self.order.attempt, stop=stop)
+
+    def is_due(self, now_s: float) -> bool:
+        """Whether a pull is worth its fixed cost now."""
+        if not (frames := self.loose()):
+            return False
+        if self.end is not None or len(frames) >= PULL_FRAMES:
+            return True
+        size_bytes = sum(frame.size_bytes for frame in frames)
+        return size_bytes >= PULL_BYTES or now_s - self.announced_at_s >= PULL_AGE_S
+
+    @property
+    def lacking(self) -> list[int]:
+        """Ordered frames that are not here yet."""
+        return [frame for part in self.order.todo for frame in part if frame not in self.arrived]
