@@ -17,7 +17,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from capture import channel, collector, compiled, cores, crew, encoder, foreman, pool, probe, protocol, store, tree
+from capture import (
+    channel,
+    collector,
+    compiled,
+    cores,
+    crew,
+    encoder,
+    foreman,
+    probe,
+    protocol,
+    site,
+    store,
+    tree,
+)
 from capture.channel import Incoming, Outbox
 from capture.cores import CoreMeter
 from capture.faults import Fault, FaultCode
@@ -94,11 +107,11 @@ class _Conversation:
         )
         self._meter = CoreMeter(cores.find())
         encoders = encoder.Encoders(self._crew.start, inbox.put)
-        site = _site(self._workspace, hello, self._facts, encoders)
-        self._foreman = foreman.Foreman(site, self._crew, outbox.send)
+        here = site.of(self._workspace, hello, self._facts, encoders)
+        self._foreman = foreman.Foreman(here, self._crew, outbox.send)
         self._remembered = Remembered(
             self._workspace.path / "browser",
-            _chromium(hello, self._facts),
+            site.chromium(hello, self._facts),
             hello.chromium_args,
             sandbox=hello.sandbox,
             facts=self._facts,
@@ -213,7 +226,7 @@ class _Conversation:
             return
         if self._probing is None:
             profile = self._workspace.run(self._hello.run) / ".profile-probe"
-            asked = _probe_order(self._hello, _chromium(self._hello, self._facts), profile)
+            asked = _probe_order(self._hello, site.chromium(self._hello, self._facts), profile)
             self._probing = self._crew.start(crew.command("browser", asked))
         process = self._probing
         self._chores.put(lambda: self._answer_probe(process))
@@ -330,31 +343,6 @@ def _first(inbox: "queue.Queue[_Event]") -> protocol.Hello:
             raise ProtocolError(reason)
         case other:
             raise ProtocolError(f"{type(other).__name__.lower()} came before hello")
-
-
-def _site(
-    workspace: store.Workspace, hello: protocol.Hello, facts: protocol.HostFacts, encoders: encoder.Encoders
-) -> foreman.Site:
-    limit_bytes = hello.limits.memory_bytes
-    return foreman.Site(
-        workspace=workspace,
-        run=hello.run,
-        cores=facts.cores,
-        workers=hello.workers,
-        workers_max=hello.limits.workers or pool.WORKERS_MAX,
-        chromium=_chromium(hello, facts),
-        chromium_args=hello.chromium_args,
-        sandbox=hello.sandbox,
-        page_limit_s=hello.page_limit_s,
-        memory=lambda: pool.Memory(probe.memory_available(), limit_bytes, probe.memory_pressure()),
-        oom_kills=probe.oom_kills,
-        encoders=encoders,
-        spool_bytes_max=min(pool.SPOOL_BYTES_MAX, hello.limits.disk_bytes or sys.maxsize),
-    )
-
-
-def _chromium(hello: protocol.Hello, facts: protocol.HostFacts) -> str:
-    return facts.chromium or hello.chromium or "chromium"
 
 
 def _failed_to_launch(message: protocol.FromWorker) -> bool:

@@ -18,7 +18,6 @@ from capture import chunk, encoder, pool, protocol, store
 from capture.chunk import Chunk, Dismiss, Give, Hire, Inspect, Tell
 from capture.climb import Climb
 from capture.crew import Crew, Gone, Said
-from capture.encoder import Encoders
 from capture.encoding import Encoding
 from capture.faults import Fault, FaultCode
 from capture.journal import Journal
@@ -36,6 +35,7 @@ from capture.protocol import (
     Stepped,
     Trim,
 )
+from capture.site import Site
 
 # One chunk being captured and one waiting hide a round trip; more only makes the loss of a host dearer.
 WAITING_MAX = 4
@@ -47,25 +47,6 @@ Order = (
     protocol.Warm | protocol.Rehearse | Capture | protocol.Encode | protocol.Cancel | Trim | protocol.Ack
 )  # fmt: skip
 _KILLED = (FaultCode.BROWSER_CRASHED, FaultCode.WORKER_DIED)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
-    """Where and with what chunks are captured; settled by Hello."""
-
-    workspace: store.Workspace
-    run: str
-    cores: float
-    workers: int | None  # asked for; wins over everything
-    workers_max: int  # that the owner of the host allows
-    chromium: str
-    chromium_args: tuple[str, ...]
-    sandbox: bool
-    page_limit_s: float
-    memory: Callable[[], pool.Memory]
-    oom_kills: Callable[[], int]
-    encoders: Encoders
-    spool_bytes_max: int = pool.SPOOL_BYTES_MAX  # of frames that wait to be fetched
 
 
 @dataclass(slots=True)
@@ -223,7 +204,7 @@ class Foreman:
             sandbox=self._site.sandbox,
             browser_version=self._browser_version,
             page_limit_s=self._site.page_limit_s,
-            browser_bytes=pool.worker_memory_bytes(_pixels(spec)),
+            browser_bytes=pool.worker_memory_bytes(spec.image_pixels),
             watches_scripts=self._has_endless_script,
         )
 
@@ -287,7 +268,7 @@ class Foreman:
             measured=self._climb.learnt,
             warm=warm,
             ceiling=self._ceiling,
-            pixels=_pixels(spec),
+            pixels=spec.image_pixels,
         )
 
     def _look_at_memory(self, now_s: float) -> None:
@@ -296,7 +277,7 @@ class Foreman:
             return
         active.looked_s = now_s
         memory, order = self._site.memory(), active.chunk.order
-        room = memory.room(running=active.chunk.target, pixels=_pixels(order.spec))
+        room = memory.room(running=active.chunk.target, pixels=order.spec.image_pixels)
         self._do(active, active.chunk.saw_memory(room, is_short=memory.is_short, now_s=now_s))
 
     def _decide(self, decide: Callable[[_Active], list[chunk.Action]]) -> None:
@@ -410,10 +391,6 @@ def _block(active: _Active, frames: protocol.FrameRange, *, repeats: bool) -> pr
     seam = order.seam if order.seam == frames.start - 1 else None
     directory = str(active.journal.directory)
     return protocol.Block(frames=frames, offset=order.frames.start, directory=directory, seam=seam, repeats=repeats)
-
-
-def _pixels(spec: protocol.RenderSpec) -> int:
-    return spec.image_width * spec.image_height
 
 
 def _warm_up(order: Capture) -> str:

@@ -28,12 +28,13 @@ from fleet.errors import (
     TemporaryError,
 )
 from fleet.halt import Halt
-from fleet.link import Link, Order, Work
+from fleet.link import Link, Order
 from fleet.model import Host
 from fleet.muster import Choice, Mustered
 from fleet.rundir import EventLog
 from fleet.schedule import Schedule
 from fleet.transports.base import Dialer
+from fleet.work import Work
 
 # A blip of the network is worth waiting for; a host that is away longer has lost its frames to others by then.
 RECONNECT_DELAYS_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)

@@ -7,24 +7,18 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 from capture import protocol
-from capture.protocol import PAGE_LIMIT_S, FrameRange, FromAgent, GlBackend, RenderSpec
+from capture.protocol import FrameRange, FromAgent, GlBackend, RenderSpec
 from fleet import busy, checks, events, greeting, muster, orders, returns, sentences
-from fleet.busy import Busy
 from fleet.errors import CompositionError, HostBusy, HostError, HostLost, HostUnfit, HostUntrusted, cause_of
-from fleet.frameset import FrameSet
-from fleet.model import Blob, Bundle, Host, Plan, Severity
-from fleet.pagenotes import PageNotes
-from fleet.rehearsal import Rehearsal
+from fleet.model import Blob, Host, Severity
 from fleet.returns import Returns
-from fleet.rundir import RunDirectory
-from fleet.stills import Stills
 from fleet.transfer import AboutChunk, Puller
 from fleet.transports.base import Channel, Transport
 from fleet.transports.channel import UNTRUSTED_REMEDY
+from fleet.work import Work
 
 HELLO_TIMEOUT_S = 20.0  # a slow shell start-up file was seen to take seconds
 ACQUIRE_TIMEOUT_S = 5.0
@@ -51,25 +45,6 @@ STRICT_REMEDY = "mend the composition, or render without `--strict`"
 T = TypeVar("T", bound=FromAgent)
 _LEVELS = logging.getLevelNamesMapping()
 Order = orders.Capture | orders.Encode | orders.Trim | orders.Cancel | orders.Finish
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
-    """What every host of a run works on."""
-
-    plan: Plan
-    bundle: Bundle
-    stills: Stills
-    directory: RunDirectory
-    workers: int | None  # asked for on the command line
-    strict: bool = False  # what the page warns of ends the run
-    page_limit_s: float = PAGE_LIMIT_S  # for a page to get ready, and for one frame
-    allow_mixed: bool = False  # hosts that draw other pixels take part
-    gl_frames: FrameSet = field(default_factory=FrameSet)  # may show WebGL
-    may_keep_state: bool = False  # whether it is worth examining if frames depend on each other
-    page_notes: PageNotes = field(default_factory=PageNotes)  # grows while the run goes on
-    busy: Busy = busy.SKIP
-    rehearsal: Rehearsal | None = None  # None: hosts return frames
 
 
 def is_of_picture(note: protocol.Note) -> bool:

@@ -19,12 +19,13 @@ from capture.protocol import CaptureMode, FrameFile
 from fleet import costs, parity, render, rundir, sentences, transports
 from fleet import plan as planning
 from fleet.errors import FleetError
-from fleet.link import Link, Work
+from fleet.link import Link
 from fleet.model import Host
 from fleet.muster import Mustered
 from fleet.parity import Drawn
 from fleet.request import Request
 from fleet.transports.base import Dialer
+from fleet.work import Work
 
 VERSION = 1
 CLASS_NAMES = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

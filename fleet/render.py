@@ -44,7 +44,6 @@ from fleet.errors import CompositionError, ExitCode, FleetError, cause_of
 from fleet.formats import FORMATS
 from fleet.halt import Halt
 from fleet.headstart import HeadStart
-from fleet.link import Work
 from fleet.model import Bundle, Composition, Plan, Severity
 from fleet.pipeline import Pipeline
 from fleet.rehearsal import Rehearsal
@@ -52,6 +51,7 @@ from fleet.request import Request
 from fleet.returns import Returns
 from fleet.rundir import EventLog, RunDirectory
 from fleet.schedule import Schedule
+from fleet.work import Work
 
 Reader = Callable[[events.Record], None]
 

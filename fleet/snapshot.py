@@ -16,11 +16,11 @@ from fleet.composition import values
 from fleet.dispatch import Dispatch
 from fleet.errors import ConfigError, cause_of
 from fleet.frameset import FrameSet
-from fleet.link import Work
 from fleet.model import Plan
 from fleet.render import Prepared
 from fleet.rundir import EventLog, RunDirectory
 from fleet.schedule import Schedule
+from fleet.work import Work
 
 VERSION = 1
 # Of a film of which nothing is known: its beginning, its end, and what lies between.

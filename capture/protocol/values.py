@@ -115,6 +115,11 @@ class RenderSpec:
         """Pixels of a picture."""
         return self.height * self.scale
 
+    @property
+    def image_pixels(self) -> int:
+        """Of a whole picture."""
+        return self.image_width * self.image_height
+
 
 def segment_name(first: int) -> str:
     """File name of the segment whose first frame is the `first` of its chunk, counted from 0."""
