@@ -57,6 +57,15 @@ class Transfer:
     tail: channel.Tail = field(default_factory=lambda: channel.Tail("rsync"))
     received_bytes: int = 0
     moved_s: float = 0.0
+    is_begun: bool = False
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def settle(self) -> None:
+        """Waits until `status` or `failure` is there: our rsync ends with the data, and the host's word comes after."""
+        if self.is_begun:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(MARK_S):
+                    await self.ended.wait()
 
 
 class Bridge:
@@ -185,6 +194,16 @@ async def _carry(
     transfer: Transfer, command: str, source: socket.socket, sink: socket.socket, control: socket.socket
 ) -> int:
     """Moves bytes until the remote command ends; its status, or 255 with `transfer.failure` saying why."""
+    transfer.is_begun = True
+    try:
+        return await _run(transfer, command, source, sink, control)
+    finally:
+        transfer.ended.set()
+
+
+async def _run(
+    transfer: Transfer, command: str, source: socket.socket, sink: socket.socket, control: socket.socket
+) -> int:
     mark = secrets.token_hex(16)
     try:
         process = await transfer.execute(f"echo {mark}; exec {command}")
@@ -241,7 +260,8 @@ async def _pump(
     ]
     try:
         done, _ = await asyncio.wait(ending, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
+        # With the end of what the host sends, our rsync ends as well: only if it ended before, something is wrong.
+        for task in ending[:1] if ending[0] in done else done:
             task.result()
         await asyncio.wait(others[1:], timeout=1)
     finally:

@@ -99,6 +99,8 @@ async def pull(
         argv = pull_command(host, rsh_command(over, transfer), directory, destination.absolute())
         code, said = await _run(argv, names, _limit_s(host, budget))
         _drop_unasked(destination, frozenset(names))
+        if code != 0:
+            await transfer.settle()
         verdict(host, code, transfer, said, pulls=True)
 
 
@@ -127,6 +129,8 @@ async def push(
             Path(staging, blob.sha256).symlink_to(Path(blob.file).absolute())
         argv = push_command(host, rsh_command(over, transfer), Path(staging), directory)
         code, said = await _run(argv, [blob.sha256 for blob in blobs], _limit_s(host, size_bytes))
+        if code != 0:
+            await transfer.settle()
         verdict(host, code, transfer, said, pulls=False)
         if code != 0:
             why = said or f"rsync ended with status {code}"
