@@ -11,10 +11,9 @@ from capture import protocol
 from capture.protocol import FrameFile, FrameRange, SegmentFile
 from fleet import events, orders
 
-# A pull costs about 0.3 s whatever it carries, so a few frames wait for company.
+# Enough for one pull, however little it costs to wait for more.
 PULL_FRAMES = 64
 PULL_BYTES = 32 << 20
-PULL_AGE_S = 1.5
 BATCH_BYTES = 4 * PULL_BYTES
 # A chunk that is over waits no longer for its last segments: their frames are still on their host.
 ENCODE_PATIENCE_S = 120.0
@@ -122,14 +121,14 @@ class Delivery:
             self.release(segment)
         return events.ChunkTrimmed(chunk=self.order.chunk, host=host, attempt=self.order.attempt, stop=stop)
 
-    def is_due(self, now_s: float) -> bool:
-        """Whether a pull is worth its fixed cost now."""
+    def is_due(self, now_s: float, age_s: float) -> bool:
+        """Whether a pull is worth its fixed cost now: frames wait up to `age_s` for company."""
         if not (frames := self.loose()):
             return False
         if self.end is not None or len(frames) >= PULL_FRAMES:
             return True
         size_bytes = sum(frame.size_bytes for frame in frames)
-        return size_bytes >= PULL_BYTES or now_s - self.announced_at_s >= PULL_AGE_S
+        return size_bytes >= PULL_BYTES or now_s - self.announced_at_s >= age_s
 
     @property
     def lacking(self) -> list[int]:

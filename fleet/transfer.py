@@ -15,7 +15,7 @@ from capture import protocol
 from capture.faults import Fault, FaultCode
 from capture.protocol import FrameFile, FrameRange, SegmentFile
 from fleet import events, ffprobe, ingest, orders, programs, sentences
-from fleet.delivery import PULL_AGE_S, Delivery
+from fleet.delivery import Delivery
 from fleet.errors import ConfigError, FleetError
 from fleet.formats import FORMATS
 from fleet.model import Plan
@@ -29,6 +29,8 @@ DISK_WAIT_S = 60.0
 DISK_LOOK_S = 1.0
 # Reading two seconds of video takes a tenth of one.
 PROBE_TIMEOUT_S = 60.0
+# How much later than they are due frames may be pulled, and segments be given up.
+LOOK_S = 0.5
 # A frame that comes damaged this often is captured again instead.
 PULL_ATTEMPTS = 3
 # The only name under which a failing page's picture is fetched, whatever the host calls it.
@@ -189,7 +191,7 @@ class Puller:
         while True:
             self._news.clear()
             now_s = time.monotonic()
-            for delivery in [one for one in self._deliveries.values() if one.is_due(now_s)]:
+            for delivery in [one for one in self._deliveries.values() if one.is_due(now_s, transport.pull_age_s)]:
                 verified = await self._pull(transport, delivery)
                 if verified:
                     await send(protocol.Ack(delivery.order.chunk, protocol.ranges_of(verified)))
@@ -199,7 +201,7 @@ class Puller:
                 await send(wish)
             await self._end_orders(transport)
             try:
-                async with asyncio.timeout(PULL_AGE_S / 3):
+                async with asyncio.timeout(LOOK_S):
                     await self._news.wait()
             except TimeoutError:
                 continue

@@ -1,8 +1,8 @@
-"""An order on its way home that is asked to end sooner."""
+"""An order on its way home: when its frames are pulled, and that it is asked to end sooner."""
 
 from capture.protocol import FrameFile, FrameRange
 from fleet import orders
-from fleet.delivery import Delivery
+from fleet.delivery import PULL_FRAMES, Delivery
 
 
 def delivery(asked_stop: int | None) -> Delivery:
@@ -33,3 +33,15 @@ def test_a_host_cannot_leave_more_than_it_was_asked_for_nor_what_it_has_announce
     assert again.trim("a", 10**9) is not None
     assert again.trim("a", 20) is None
     assert again.order.todo[-1].stop == 100
+
+
+def test_frames_wait_for_company_as_long_as_a_pull_is_worth_it() -> None:
+    one = delivery(None)
+    assert not one.is_due(0.0, 0.0)
+    one.announce((FrameFile(10, 1, "ab" * 32),), 5.0, 1000)
+    assert one.is_due(5.0, 0.0)
+    assert not one.is_due(6.4, 1.5)
+    assert one.is_due(6.5, 1.5)
+    all_frames = [frame for part in one.order.todo for frame in part]
+    one.announce(tuple(FrameFile(frame, 1, "ab" * 32) for frame in all_frames[:PULL_FRAMES]), 5.0, 1000)
+    assert one.is_due(5.0, 1.5)

@@ -43,6 +43,8 @@ def healthy(order: protocol.ToAgent) -> protocol.FromAgent | Exception | None:
 class Scripted:
     """A host whose agent answers by a function: silence and death cannot be had from a real one at will."""
 
+    pull_age_s = 0.0
+
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
         self.heard: list[protocol.ToAgent] = []

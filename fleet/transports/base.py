@@ -23,6 +23,11 @@ class Channel(Protocol):
 class Transport(Protocol):
     """One open connection to one host; made by an async context manager that ends it, agent included."""
 
+    @property
+    def pull_age_s(self) -> float:
+        """How long frames should wait for company before a pull is worth what it costs whatever it carries, in s."""
+        ...
+
     def start_agent(self) -> AbstractAsyncContextManager[Channel]:
         """Starts `capture.pyz agent` on the host, bringing it there first when the host lacks it."""
         ...

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from capture import protocol
 from fleet import agentzip, errors, model
@@ -61,6 +62,8 @@ class Early:
 @dataclass(frozen=True, slots=True)
 class LocalTransport:
     """The transport of a host that is this machine."""
+
+    pull_age_s: ClassVar[float] = 0.0
 
     host: model.Host
     agent: agentzip.AgentZip

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import asyncssh
 
@@ -25,6 +26,9 @@ Session = asyncssh.SSHClientProcess[bytes]
 
 class SshTransport:
     """The transport of one connected host; made by `SshDialer.open`."""
+
+    # A run of rsync costs about 0.3 s.
+    pull_age_s: ClassVar[float] = 1.5
 
     def __init__(
         self,
