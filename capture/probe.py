@@ -25,6 +25,7 @@ _FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/f
 _FONT_SUFFIXES = frozenset({".ttf", ".otf", ".ttc", ".otc", ".pfb", ".pcf", ".woff", ".woff2"})
 # Which of these a CPU has decides what code Skia and SwiftShader run, and with it how they round.
 _VECTORS = ("sse4_1", "avx", "avx2", "fma", "avx512f")
+_HUGE_PAGES = "/sys/kernel/mm/transparent_hugepage"
 # Asks the kernel itself, in a process of its own: sysctls and security modules each tell only a part.
 _TRY_USER_NAMESPACE = "import ctypes,sys; sys.exit(ctypes.CDLL(None).unshare(0x10000000) != 0)"
 
@@ -67,6 +68,7 @@ def facts(workspace: Path, chromium: str | None = None) -> HostFacts:
         can_sandbox=about_sandbox.is_well(),
         cpu_model=_cpu("model name"),
         cpu_vectors=tuple(flag for flag in _VECTORS if flag in _cpu("flags").split()),
+        has_huge_pages=_has_huge_pages(),
     )
 
 
@@ -157,6 +159,12 @@ def _shm_bytes() -> int:
     except OSError:
         return 0
     return shm.f_blocks * shm.f_frsize
+
+
+def _has_huge_pages() -> bool | None:
+    settings = [re.search(r"\[(\w+)\]", _text(f"{_HUGE_PAGES}/{name}")) for name in ("enabled", "shmem_enabled")]
+    own, shared = (found and found[1] for found in settings)
+    return own == "always" and shared in ("always", "within_size", "force") if own else None
 
 
 def _existing(folder: Path) -> Path:

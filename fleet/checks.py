@@ -214,6 +214,18 @@ def shared_memory(it: Examined, facts: HostFacts) -> Finding | None:
     return _finding(it, Severity.WARNING, "shm-small", message, remedy)
 
 
+def huge_pages(it: Examined, facts: HostFacts) -> Finding | None:
+    """Chromium passes every frame on in fresh memory, 32 MB of it at 1080p, which comes page by page."""
+    if facts.has_huge_pages is not False:
+        return None
+    message = "memory comes in pages of 4 KiB: capture takes less CPU with transparent huge pages"
+    folder = "/sys/kernel/mm/transparent_hugepage"
+    remedy = (
+        f"where nothing else minds, as root: echo always >{folder}/enabled; echo within_size >{folder}/shmem_enabled"
+    )
+    return _finding(it, Severity.NOTE, "pages-small", message, remedy)
+
+
 def disk(it: Examined, facts: HostFacts) -> Finding | None:
     """Frames wait on the host's disk until they are fetched."""
     if facts.disk_free_bytes >= DISK_GOOD_BYTES:
@@ -285,7 +297,7 @@ def shell_noise(it: Examined, facts: HostFacts) -> Finding | None:  # noqa: ARG0
 HOST_CHECKS: tuple[Check, ...] = (
     python_version, kernel_version, chromium_present, chromium_version, gl_backend, capture_mode,
     rsync_present, rsync_version, ffmpeg_present,
-    cores, memory, shared_memory, disk, fonts, root, sandbox, clock, latency, shell_noise,
+    cores, memory, shared_memory, huge_pages, disk, fonts, root, sandbox, clock, latency, shell_noise,
 )  # fmt: skip
 
 

@@ -270,6 +270,7 @@ class HostFacts:
     cpu_model: str = ""
     ffmpeg: str | None = None  # absolute path
     cpu_vectors: tuple[str, ...] = ()  # instructions that software rasterisers choose their code by
+    has_huge_pages: bool | None = None  # for memory that does not ask for them, also shared; None is not known
 
     def __post_init__(self) -> None:
         counts = (self.cpu_count, self.cpu_affinity, 1.0 if self.cpu_quota is None else self.cpu_quota)
