@@ -100,7 +100,8 @@ def _examine(arguments: argparse.Namespace) -> int:
         if isinstance(asked, protocol.Canary):
             found = examine.canary(setup, asked.frames)
         elif isinstance(asked, protocol.TryGl):
-            found = protocol.GlTried(renditions.try_backends(setup, asked.backends, asked.frames))
+            tried = renditions.try_backends(setup, asked.backends, asked.frames, limit_s=asked.limit_s)
+            found = protocol.GlTried(tried)
         else:
             found = examine.examine(setup, asked.ranges)
     except CaptureError as error:

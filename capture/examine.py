@@ -7,7 +7,7 @@ pictures differ, a second page comes the same way: only if it draws the same aga
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from capture import browser, page
@@ -54,28 +54,31 @@ def _drawn(setup: Setup, frames: Sequence[int]) -> Iterator[tuple[int, bytes, fl
 
     The browser ends with the iteration.
     """
-    with opened(setup) as (_, session):
-        yield from _within_budget(session, frames)
+    with started(setup) as chromium:
+        yield from _within_budget(page_in(chromium, setup), frames)
 
 
-@contextmanager
-def opened(setup: Setup) -> Iterator[tuple[browser.Browser, Session]]:
-    """A browser of its own with the page of `setup`, ready to be captured."""
-    spec, limit_s = setup.spec, setup.page_limit_s
-    with browser.start(
+def started(setup: Setup) -> AbstractContextManager[browser.Browser]:
+    """A browser for the page of `setup`; CaptureError as `browser.start`."""
+    return browser.start(
         setup.chromium,
-        mode=spec.mode,
-        size=(spec.width, spec.height),
+        mode=setup.spec.mode,
+        size=(setup.spec.width, setup.spec.height),
         profile=Path(setup.profile_directory),
         sandbox=setup.sandbox,
-        gl=spec.gl,
+        gl=setup.spec.gl,
         extra=setup.chromium_args,
         version=setup.browser_version,
-    ) as started:
-        bundle, blobs = Path(setup.bundle_directory), setup.blobs_directory and Path(setup.blobs_directory)
-        session = Session(started.connection, spec, bundle=bundle, blobs=blobs or None, note=_ignore, limit_s=limit_s)
-        session.open(page.source(page.config(spec, limit_s=limit_s)))
-        yield started, session
+    )
+
+
+def page_in(chromium: browser.Browser, setup: Setup) -> Session:
+    """The page of `setup` in its browser, ready to be captured; CaptureError as `Session.open`."""
+    spec, limit_s = setup.spec, setup.page_limit_s
+    bundle, blobs = Path(setup.bundle_directory), setup.blobs_directory and Path(setup.blobs_directory)
+    session = Session(chromium.connection, spec, bundle=bundle, blobs=blobs or None, note=_ignore, limit_s=limit_s)
+    session.open(page.source(page.config(spec, limit_s=limit_s)))
+    return session
 
 
 def _within_budget(session: Session, frames: Sequence[int]) -> Iterator[tuple[int, bytes, float]]:

@@ -206,6 +206,7 @@ class Foreman:
             page_limit_s=self._site.page_limit_s,
             browser_bytes=pool.worker_memory_bytes(spec.image_pixels),
             watches_scripts=self._has_endless_script,
+            browsers=self._size(spec, spec.frame_count, warm=0).workers,
         )
 
     def tick(self, *, is_congested: bool) -> None:

@@ -25,17 +25,22 @@ class Backends:
         self,
         known: events.BackendFixed | None,
         *,
-        candidates: tuple[GlBackend, ...],
         emit: Callable[[events.Event], None],
     ) -> None:
-        """`known` is what an earlier run of the same plan has fixed; without `candidates` there is nothing to try."""
-        self._candidates = candidates
+        """`known` is what an earlier run of the same plan has fixed."""
+        self._candidates: tuple[GlBackend, ...] = ()
         self._emit = emit
         self._awaited: set[str] = set()
         self._tried: dict[str, Sequence[Rendition]] = {}
         # The decision, once there is one.
-        self.fixed = known.gl if known else None if candidates else GlBackend.SWIFTSHADER
+        self.fixed = known.gl if known else None
         self._is_fixed = asyncio.Event()
+
+    def consider(self, candidates: tuple[GlBackend, ...]) -> None:
+        """What is worth a try, in view of the hosts that are there; the same for all of them."""
+        self._candidates = candidates
+        if not candidates and self.fixed is None:
+            self.fixed = GlBackend.SWIFTSHADER
 
     def expect(self, hosts: Iterable[str]) -> None:
         """These hosts are to have their say."""

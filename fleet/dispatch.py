@@ -8,9 +8,9 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from capture.protocol import FrameRange, GlBackend, RenderSpec
+from capture.protocol import FrameRange, GlBackend, RenderSpec, Rendition
 from fleet import draining, events, muster, orders, parity, renditions, resume, returns, stepping, verdict
 from fleet import plan as planning
 from fleet.backends import Backends
@@ -86,11 +86,7 @@ class Dispatch:
             emit=self._put,
         )
         self._canaries = Canaries(resume.fixed_pixels(history), emit=self._put, allow_mixed=work.allow_mixed)
-        self._backends = Backends(
-            resume.fixed_backend(history),
-            candidates=renditions.candidates(hosts, work.gl_frames, work.plan.frames),
-            emit=self._put,
-        )
+        self._backends = Backends(resume.fixed_backend(history), emit=self._put)
         self._loaded = resume.first_page(history)
 
     async def run(self, required_browser: str | None = None) -> None:
@@ -232,6 +228,7 @@ class Dispatch:
             inbox: asyncio.Queue[Order] = asyncio.Queue()
             self._inboxes[host.name] = inbox
             choice = await self._roll.answer(mustered)
+            self._backends.consider(renditions.candidates(self._hosts, self._gl_frames_per_core(choice)))
             spec = planning.spec(self._work.plan, choice.mode)
             if gl := self._backends.fixed:  # else browsers would only be in the way of those that are tried
                 warmed = dataclasses.replace(spec, gl=gl)
@@ -254,7 +251,16 @@ class Dispatch:
         """What draws WebGL, here as on every host."""
         self._backends.expect(mustered.host.name for mustered in choice.accepted)
         frames = renditions.samples(self._work.gl_frames, self._work.plan.frames)
-        return await self._backends.decide(link.host.name, lambda wanted: link.try_backends(spec, wanted, frames))
+        limit_s = renditions.limit_s(self._gl_frames_per_core(choice))
+
+        def attempt(wanted: tuple[GlBackend, ...]) -> Awaitable[Sequence[Rendition]]:
+            return link.try_backends(spec, wanted, frames, limit_s)
+
+        return await self._backends.decide(link.host.name, attempt)
+
+    def _gl_frames_per_core(self, choice: Choice) -> float:
+        cores = sum(mustered.facts.cores for mustered in choice.accepted)
+        return renditions.per_core(self._hosts, self._work.gl_frames, self._work.plan.frames, cores)
 
     async def _speed_factor(self, link: Link, mustered: Mustered, choice: Choice, spec: RenderSpec) -> float:
         """How fast the host draws beside the others; HostUnfit when it draws other pixels. One host alone is right."""

@@ -170,11 +170,11 @@ class Link:
         return None
 
     async def try_backends(
-        self, spec: RenderSpec, backends: tuple[GlBackend, ...], frames: tuple[int, ...]
+        self, spec: RenderSpec, backends: tuple[GlBackend, ...], frames: tuple[int, ...], limit_s: float
     ) -> tuple[protocol.Rendition, ...]:
         """How these backends draw these frames on this host; none when that came to nothing."""
         await self._bring_stills((FrameRange(0, frames[-1] + 1),) if spec.sequential else protocol.ranges_of(frames))
-        await self._channel.send(protocol.TryGl(spec, backends, frames))
+        await self._channel.send(protocol.TryGl(spec, backends, frames, limit_s))
         answer = await self._expect((protocol.GlTried, protocol.Failed), EXAMINE_TIMEOUT_S)
         if isinstance(answer, protocol.GlTried):
             return answer.renditions

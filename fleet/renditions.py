@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 
-from capture.protocol import FrameCost, FrameRange, GlBackend, Rendition
+from capture.protocol import PAGE_LIMIT_S, FrameCost, FrameRange, GlBackend, Rendition
 from fleet import frameset
 from fleet.frameset import FrameSet
 from fleet.model import Composition, Gl, Host, Plan
@@ -13,12 +13,15 @@ from fleet.model import Composition, Gl, Host, Plan
 ALIKE_DB = 50.0
 # What costs less than a tenth less is noise as often as not.
 FASTER = 1.1
-# Trying costs a host some 3 s, about as much as a backend that is faster by a quarter saves in so many frames.
-FRAMES_MIN = 240
+# Trying costs a host some 2 s, about as much as a backend that is faster by a quarter saves where each core of all
+# hosts has so many frames to draw.
+PER_CORE_MIN = 80
+# What pages may take to get ready for being tried, as it must not cost more than can be saved: about a quarter of what
+# each frame of a core's share takes SwiftShader.
+READY_S_PER_FRAME = 0.04
 # Two places of the film, and a few frames in a row: the costs of a jump are not those of a frame.
 PLACES = 2
 IN_A_ROW = 3
-SOFTWARE = ("swiftshader", "llvmpipe", "lavapipe", "softpipe")
 _ALLOWED = {
     Gl.AUTO: (GlBackend.VULKAN,),
     Gl.SWIFTSHADER: (),
@@ -37,14 +40,23 @@ def shown(composition: Composition, plan: Plan) -> FrameSet:
     return frameset.of(FrameRange(part.start, part.stop) for part in parts if part) & FrameSet((plan.frames,))
 
 
-def candidates(hosts: Iterable[Host], gl_frames: FrameSet, frames: FrameRange) -> tuple[GlBackend, ...]:
+def per_core(hosts: Iterable[Host], gl_frames: FrameSet, frames: FrameRange, cores: float) -> float:
+    """How many frames each of `cores` has to draw that need a backend: those with WebGL, or all where GPUs compose."""
+    is_for_all = all(host.gl is Gl.GPU for host in hosts)
+    return len(frames if is_for_all else gl_frames) / cores
+
+
+def candidates(hosts: Iterable[Host], per_core: float) -> tuple[GlBackend, ...]:
     """Backends that are worth a try, the best first: those that every host may use, where enough frames need them."""
-    asked = [host.gl for host in hosts]
-    wanted = len(frames) if all(gl is Gl.GPU for gl in asked) else len(gl_frames)
-    if wanted < FRAMES_MIN:
+    if per_core < PER_CORE_MIN:
         return ()
-    allowed = [_ALLOWED[gl] for gl in asked]
+    allowed = [_ALLOWED[host.gl] for host in hosts]
     return tuple(gl for gl in reversed(GlBackend) if all(gl in some for some in allowed))
+
+
+def limit_s(per_core: float) -> float:
+    """How long a page may take to get ready, or for a frame, to be worth a try."""
+    return min(PAGE_LIMIT_S, READY_S_PER_FRAME * per_core)
 
 
 def samples(gl_frames: FrameSet, frames: FrameRange) -> tuple[int, ...]:
@@ -58,11 +70,8 @@ def fault(rendition: Rendition) -> str | None:
     """Why a backend may not be used by the host that tried it; None when it may."""
     if rendition.fault:
         return rendition.fault
-    renderer = rendition.renderer or "nothing"
-    if "swiftshader" in renderer.lower() or not rendition.renderer:
-        return f"WebGL is drawn by {renderer}"
-    if rendition.gl is GlBackend.GPU and _is_software(renderer):
-        return f"{renderer} is no GPU"
+    if not rendition.is_as_asked:
+        return f"WebGL is drawn by {rendition.renderer or 'nothing'}"
     if len(rendition.frames) < IN_A_ROW:
         return f"only {len(rendition.frames)} frames were drawn in time"
     for file, decibels in zip(rendition.frames, rendition.decibels, strict=True):
@@ -74,13 +83,9 @@ def fault(rendition: Rendition) -> str | None:
     return None
 
 
-def _is_software(renderer: str) -> bool:
-    return any(word in renderer.lower() for word in SOFTWARE)
-
-
 def _ms(rendition: Rendition, cost: FrameCost) -> float:
     """What limits a host that draws as many frames at once as it has cores: their CPU time, or waiting for a GPU."""
-    return cost.cpu_ms if _is_software(rendition.renderer) else max(cost.cpu_ms, cost.wall_ms)
+    return cost.cpu_ms if rendition.is_software else max(cost.cpu_ms, cost.wall_ms)
 
 
 def choose(tried: Tried, wanted: Sequence[GlBackend]) -> tuple[GlBackend, str]:

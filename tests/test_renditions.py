@@ -11,7 +11,7 @@ from composition_support import page, read
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.protocol import FrameCost, FrameFile, FrameRange, GlBackend, Rendition
+from capture.protocol import PAGE_LIMIT_S, FrameCost, FrameFile, FrameRange, GlBackend, Rendition
 from fleet import events, frameset, hosts, plan, renditions, resume
 from fleet.backends import Backends, Try
 from fleet.errors import ConfigError, HostUnfit
@@ -50,7 +50,7 @@ def test_a_backend_that_draws_the_same_for_less_is_chosen() -> None:
         ({"renderer": CARD}, "it is not faster: 200 ms a frame, SwiftShader's 100"),
         ({"renderer": "ANGLE (Google, SwiftShader)"}, "WebGL is drawn by ANGLE (Google, SwiftShader)"),
         ({"renderer": ""}, "WebGL is drawn by nothing"),
-        ({"gl": GlBackend.GPU}, f"{LAVAPIPE} is no GPU"),
+        ({"gl": GlBackend.GPU}, f"WebGL is drawn by {LAVAPIPE}"),
         ({"frames": FILES[:2], "decibels": (99.0, 99.0)}, "only 2 frames were drawn in time"),
         ({"fault": "browser_launch: no driver"}, "browser_launch: no driver"),
     ],
@@ -80,13 +80,23 @@ def test_hosts_that_draw_a_frame_differently_stay_with_swiftshader() -> None:
 
 
 def test_only_what_every_host_allows_is_tried_and_only_where_it_pays() -> None:
-    many, few = FrameSet((FrameRange(0, 240),)), FrameSet((FrameRange(0, 239),))
+    many, few = float(renditions.PER_CORE_MIN), renditions.PER_CORE_MIN - 0.1
     auto, gpu, fixed = (Host(name=gl.value, gl=gl) for gl in (Gl.AUTO, Gl.GPU, Gl.SWIFTSHADER))
-    assert renditions.candidates([auto], many, FRAMES) == VULKAN
-    assert renditions.candidates([auto], few, FRAMES) == ()
-    assert renditions.candidates([gpu, gpu], few, FRAMES) == (GlBackend.GPU, GlBackend.VULKAN)
-    assert renditions.candidates([gpu, auto], many, FRAMES) == VULKAN
-    assert renditions.candidates([gpu, auto, fixed], many, FRAMES) == ()
+    assert renditions.candidates([auto], many) == VULKAN
+    assert renditions.candidates([auto], few) == ()
+    assert renditions.candidates([gpu, gpu], many) == (GlBackend.GPU, GlBackend.VULKAN)
+    assert renditions.candidates([gpu, auto], many) == VULKAN
+    assert renditions.candidates([gpu, auto, fixed], many) == ()
+
+
+def test_what_a_try_may_take_grows_with_what_each_core_has_to_draw() -> None:
+    auto, gpu = Host(name="auto"), Host(name="gpu", gl=Gl.GPU)
+    shown = FrameSet((FrameRange(0, 240),))
+    assert renditions.per_core([auto, gpu], shown, FRAMES, 2.0) == 120
+    assert renditions.per_core([auto, gpu], shown, FRAMES, 80.0) == 3
+    assert renditions.per_core([gpu], shown, FRAMES, 2.0) == 500  # it composes all frames
+    assert renditions.limit_s(120) == pytest.approx(4.8)
+    assert renditions.limit_s(1e6) == PAGE_LIMIT_S
 
 
 @given(st.sets(st.integers(0, 2000)), st.integers(1, 2000))
@@ -113,7 +123,8 @@ def test_all_hosts_wait_for_each_other_and_draw_with_the_same() -> None:
     told: list[events.Event] = []
 
     async def decide() -> list[GlBackend]:
-        backends = Backends(None, candidates=VULKAN, emit=told.append)
+        backends = Backends(None, emit=told.append)
+        backends.consider(VULKAN)
         backends.expect(["a", "b"])
         return list(await asyncio.gather(backends.decide("a", tries(GOOD)), backends.decide("b", tries(GOOD))))
 
@@ -123,7 +134,8 @@ def test_all_hosts_wait_for_each_other_and_draw_with_the_same() -> None:
 
 def test_who_waits_for_a_host_that_leaves_goes_on() -> None:
     async def decide() -> GlBackend:
-        backends = Backends(None, candidates=VULKAN, emit=lambda _: None)
+        backends = Backends(None, emit=lambda _: None)
+        backends.consider(VULKAN)
         backends.expect(["a", "b"])
         waiting = asyncio.create_task(backends.decide("a", tries(GOOD)))
         await asyncio.sleep(0)
@@ -138,7 +150,8 @@ def test_a_host_that_comes_late_proves_itself_or_is_left_out() -> None:
 
     async def decide() -> None:
         known = events.BackendFixed(GlBackend.VULKAN, "as before")
-        backends = Backends(known, candidates=VULKAN, emit=lambda _: None)
+        backends = Backends(known, emit=lambda _: None)
+        backends.consider(VULKAN)
         assert await backends.decide("good", tries(GOOD)) is GlBackend.VULKAN
         with pytest.raises(HostUnfit, match="cannot draw with vulkan"):
             await backends.decide("slow", tries(slow))
@@ -148,7 +161,9 @@ def test_a_host_that_comes_late_proves_itself_or_is_left_out() -> None:
 
 def test_nobody_tries_where_there_is_nothing_to_try() -> None:
     async def decide() -> GlBackend:
-        return await Backends(None, candidates=(), emit=never_told).decide("a", tries())
+        backends = Backends(None, emit=never_told)
+        backends.consider(())
+        return await backends.decide("a", tries())
 
     assert asyncio.run(decide()) is GlBackend.SWIFTSHADER
 

@@ -88,8 +88,11 @@ class TryGl:
     spec: RenderSpec
     backends: tuple[GlBackend, ...]
     frames: tuple[int, ...]
+    limit_s: float = PAGE_LIMIT_S  # for a page to get ready, and for one frame, if the host's own limit is not shorter
 
     def __post_init__(self) -> None:
+        if not 0 < self.limit_s <= PAGE_LIMIT_S:
+            raise ValueError(f"no time to try backends in: {self.limit_s}")
         if not 1 < len(self.frames) <= CANARIES_MAX or list(self.frames) != sorted(set(self.frames)):
             raise ValueError(f"no frames to try backends with: {self.frames[:10]}")
         if not self.backends or len(set(self.backends)) != len(self.backends):

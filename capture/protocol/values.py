@@ -12,6 +12,8 @@ PATH_MAX = 1000
 STEPS_MAX = 2000  # a day of samples that grow with the time that has passed is half of it
 PLACE_MAX = 40
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+# In the names of what draws WebGL on a CPU.
+SOFTWARE_RENDERERS = ("swiftshader", "llvmpipe", "lavapipe", "softpipe")
 EQUAL_DB = 99.0  # of pictures that are the same, whose PSNR is infinite
 # What transports bring as one file; only uncompressed formats come near.
 SEGMENT_LIMIT_BYTES = 64 << 20
@@ -168,6 +170,17 @@ class Rendition:
     def __post_init__(self) -> None:
         if len(self.decibels) != len(self.frames):
             raise ValueError(f"{len(self.decibels)} comparisons of {len(self.frames)} frames")
+
+    @property
+    def is_software(self) -> bool:
+        """Whether a CPU draws."""
+        return any(word in self.renderer.lower() for word in SOFTWARE_RENDERERS)
+
+    @property
+    def is_as_asked(self) -> bool:
+        """Whether what draws is what the backend is tried for: another driver than SwiftShader, of a GPU if need be."""
+        is_other = bool(self.renderer) and "swiftshader" not in self.renderer.lower()
+        return is_other and not (self.gl is GlBackend.GPU and self.is_software)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ class Setup:
     blobs_directory: str | None = None  # where stills of videos are, by digest
     page_limit_s: float = PAGE_LIMIT_S
     browser_bytes: int = 0  # beyond which a browser that has grown makes room for a fresh one; 0 is no limit
+    browsers: int = 1  # that may run here at once
     is_open: bool = True  # the composition is here; if not, Open tells when
     watches_scripts: bool = False  # so that one that does not end can be named; WebAssembly runs slower then
 
