@@ -21,7 +21,8 @@ from capture.browser import Browser
 from capture.faults import CaptureError
 from capture.protocol import EQUAL_DB, PAGE_LIMIT_S, FrameCost, GlBackend, Rendition, Setup
 
-# Of capturing, for each backend; frames that a slow page does not come to in this time are left out.
+# Of capturing, for each backend, and as much again for one beside it; frames that a slow page does not come to in this
+# time are left out.
 BUDGET_S = 4.0
 LOOK_TIMEOUT_S = 10.0  # two pictures of 4K take about 0.5 s to compare
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -138,15 +139,19 @@ def _draw_all(
 
     Threads begin only here: `browser.start` is for processes that have one.
     """
-    with ThreadPoolExecutor(len(browsers) if at_once else 1) as pool:
-        return {gl: pool.submit(_draw, _with(setup, gl), started, wanted) for gl, started in browsers.items()}
+    threads = len(browsers) if at_once else 1
+    with ThreadPoolExecutor(threads) as pool:
+        return {
+            gl: pool.submit(_draw, _with(setup, gl), started, wanted, budget_s=BUDGET_S * threads)
+            for gl, started in browsers.items()
+        }
 
 
-def _draw(setup: Setup, started: Browser, wanted: Sequence[int]) -> list[_Drawn]:
+def _draw(setup: Setup, started: Browser, wanted: Sequence[int], *, budget_s: float) -> list[_Drawn]:
     """The frames `wanted` in one fresh page: at least two, then while there is time."""
     drawn: list[_Drawn] = []
     session = examine.page_in(started, setup)
-    deadline = time.monotonic() + BUDGET_S
+    deadline = time.monotonic() + budget_s
     for frame, picture in session.capture(wanted):
         drawn.append(_Drawn(frame, picture, time.monotonic(), _cpu_s(started.pid)))
         if len(drawn) > 1 and time.monotonic() > deadline:

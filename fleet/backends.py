@@ -21,12 +21,7 @@ Try = Callable[[tuple[GlBackend, ...]], Awaitable[Sequence[Rendition]]]
 class Backends:
     """Fixed as soon as every host that is awaited has tried, or patience is over."""
 
-    def __init__(
-        self,
-        known: events.BackendFixed | None,
-        *,
-        emit: Callable[[events.Event], None],
-    ) -> None:
+    def __init__(self, known: events.BackendFixed | None, *, emit: Callable[[events.Event], None]) -> None:
         """`known` is what an earlier run of the same plan has fixed."""
         self._candidates: tuple[GlBackend, ...] = ()
         self._emit = emit

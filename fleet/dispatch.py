@@ -10,7 +10,7 @@ import dataclasses
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from capture.protocol import FrameRange, GlBackend, RenderSpec, Rendition
+from capture.protocol import PAGE_LIMIT_S, FrameRange, GlBackend, RenderSpec, Rendition
 from fleet import draining, events, muster, orders, parity, renditions, resume, returns, stepping, verdict
 from fleet import plan as planning
 from fleet.backends import Backends
@@ -251,9 +251,11 @@ class Dispatch:
         """What draws WebGL, here as on every host."""
         self._backends.expect(mustered.host.name for mustered in choice.accepted)
         frames = renditions.samples(self._work.gl_frames, self._work.plan.frames)
-        limit_s = renditions.limit_s(self._gl_frames_per_core(choice))
 
         def attempt(wanted: tuple[GlBackend, ...]) -> Awaitable[Sequence[Rendition]]:
+            # A host that must draw as others do is left out if it cannot: that is worth any time.
+            is_open = self._backends.fixed is None
+            limit_s = renditions.limit_s(self._gl_frames_per_core(choice)) if is_open else PAGE_LIMIT_S
             return link.try_backends(spec, wanted, frames, limit_s)
 
         return await self._backends.decide(link.host.name, attempt)

@@ -11,7 +11,7 @@ import pytest
 
 from capture import examine, page, renditions
 from capture.browser import GL_FLAGS
-from capture.faults import CaptureError, FaultCode
+from capture.faults import CaptureError
 from capture.protocol import EQUAL_DB, CaptureMode, GlBackend, Rendition, Setup
 
 TRIANGLE = """<!doctype html><body style="margin:0">
@@ -99,10 +99,10 @@ def test_nothing_is_drawn_where_a_backend_has_no_driver(tmp_path: Path) -> None:
 
 def test_a_page_that_fails_everywhere_is_no_backends_fault(tmp_path: Path) -> None:
     """On a machine that has no driver but SwiftShader it is not even loaded."""
-    has_driver, code = True, None
+    has_driver, has_failed = True, False
     try:
         (rendition,) = renditions.try_backends(setup(tmp_path, ENDLESS), (GlBackend.VULKAN,), (10, 11), limit_s=1.0)
         has_driver = rendition.is_as_asked
-    except CaptureError as error:
-        code = error.code
-    assert code == (FaultCode.SEEK_FAILED if has_driver else None)
+    except CaptureError:
+        has_failed = True
+    assert has_failed == has_driver
