@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -119,15 +120,15 @@ class Session:
         # What a sequential page shows next may depend on having been presented.
         can_repeat = repeats and self._camera.TELLS_CHANGES and not self._spec.sequential
         self._repeats = (self._repeats or Repeats()) if can_repeat else None
-        following = iter(frames)
-        seek = self._begin_seek(next(following, None))
+        steps = pairwise(chain(frames, (None,)))  # each frame, and the one after it
+        seek = self._begin_seek(*next(steps, (None, None)))
         while seek is not None:
-            frame, next_frame = seek.frame, next(following, None)
-            self._finish(seek, is_last=next_frame is None)
-            seek = self._begin_seek(next_frame)
+            finished, following = seek, next(steps, (None, None))
+            self._finish(finished, is_last=following[0] is None)
+            seek = self._begin_seek(*following)
             with self._connection.meter.at(Stage.TRANSFER):
                 picture = self._shown.picture
-            yield frame, picture
+            yield finished.frame, picture
 
     def step(self, frames: Iterable[int]) -> Iterator[int]:
         """Goes through absolute frames without pictures, each as far as capturing it would go, so that a page which
@@ -226,7 +227,7 @@ class Session:
     def _evaluate(self, call: str) -> int:
         return self._connection.send("Runtime.evaluate", replies.question(call), self._session)
 
-    def _begin_seek(self, frame: int | None) -> "_Seek | None":
+    def _begin_seek(self, frame: int | None, following: int | None = None) -> "_Seek | None":
         if frame is None:
             return None
         if self._reached is not None and frame <= self._reached:
@@ -238,7 +239,8 @@ class Session:
             # A jump goes through everything that begins or ends on the way.
             deadline = time.monotonic() + (2 * self._limit_s if is_jump else self._limit_s)
             requests = self._server.requests
-            return _Seek(frame, self._evaluate(f"__fleet.seek({frame})"), deadline, is_jump=is_jump, requests=requests)
+            call = f"__fleet.seek({frame})" if following is None else f"__fleet.seek({frame}, {following})"
+            return _Seek(frame, self._evaluate(call), deadline, is_jump=is_jump, requests=requests)
 
     def _finish(self, seek: "_Seek", *, is_last: bool) -> None:
         with self._frame_errors(seek.frame):

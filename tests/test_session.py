@@ -9,7 +9,7 @@ from pathlib import Path
 import browser_support as support
 import pytest
 
-from capture import frames, png
+from capture import frames, page, png
 from capture.faults import CaptureError, FaultCode
 from capture.protocol import CaptureMode, ImageFormat, Note
 
@@ -67,6 +67,35 @@ def test_jpeg_frames_are_whole_and_of_the_asked_size(tmp_path: Path, mode: Captu
         opened.open(support.RUNTIME)
         ((_, picture),) = opened.capture([3])
     assert frames.is_whole_image(picture, ImageFormat.JPEG, support.SIZE)
+
+
+VIDEO = """<!doctype html><body style="margin:0"><div data-composition-id="c" data-width="320" data-height="180">
+<video data-hf-render-id="v" data-start="0" data-duration="1" style="width:320px;height:180px;object-fit:fill"></video>
+</div>"""
+
+
+def test_the_still_of_the_next_frame_comes_while_this_one_is_drawn(tmp_path: Path) -> None:
+    bundle = support.bundle(tmp_path / "bundle", VIDEO)
+    stills = bundle / "__fleet_stills"
+    stills.mkdir()
+    video = {"first": 0, "stills": [0, 1, 2], "width": 8, "height": 8, "duration": 1}
+    colours = ("red", "lime", "blue")
+    (stills / "table.json").write_text(json.dumps({"names": [f"{one}.svg" for one in colours], "videos": {"v": video}}))
+    for colour in colours:
+        fill = f'<rect width="8" height="8" fill="{colour}"/>'
+        (stills / f"{colour}.svg").write_text(
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8">{fill}</svg>'
+        )
+    with support.session(bundle, CaptureMode.BEGIN_FRAME) as opened:
+        opened.open(page.source(page.config(support.spec(), limit_s=60)))
+        captured = opened.capture([0, 1, 2])
+        shown = [next(captured)]
+        for still in stills.glob("*.svg"):
+            still.unlink()
+        shown.append(next(captured))
+        assert [png.rows(picture)[0][0] for _, picture in shown] == [(255, 0, 0), (0, 255, 0)]
+        with pytest.raises(CaptureError, match=r"the still blue\.svg of a video cannot be shown"):
+            next(captured)
 
 
 PAGE_THAT_NEEDS_FRAMES = """<!doctype html><body style="margin:0;background:#fff">

@@ -135,9 +135,10 @@ fleet.seek = (() => {
    * Resolves once the frame can be painted: whether it is to be painted before `draw`, and whether it shows pictures
    * or fonts that no frame before it did.
    * @param {number} frame absolute
+   * @param {number} [next] the frame that will be sought after it
    * @returns {Promise<{needsPaint: boolean, hasLoaded: boolean}>}
    */
-  const toFrame = async (frame) => {
+  const toFrame = async (frame, next) => {
     if (!Number.isSafeInteger(frame) || frame < 0) {
       throw fleet.failure.make("seek_failed", `frame must be a whole number, not negative: ${frame}`);
     }
@@ -154,6 +155,7 @@ fleet.seek = (() => {
       fleet.video.place();
       const needsPaint = await fleet.paint.prepare();
       const hasMedia = await fleet.media.frameReady();
+      if (next !== undefined) fleet.video.expect(next);
       return { needsPaint, hasLoaded: hasStills || stills !== null || hasMedia };
     } catch (error) {
       throw fleet.failure.wrap(error, "seek_failed", `frame ${frame}`);

@@ -14,7 +14,7 @@ fleet.video = (() => {
   ).split(" ");
 
   /** @typedef {{first: number, stills: number[], width: number, height: number, duration: number | null}} Slot */
-  /** @typedef {{slot: Slot, image: HTMLImageElement, name: string, isActive: boolean}} Stand */
+  /** @typedef {{slot: Slot, image: HTMLImageElement, name: string, isActive: boolean, coming: HTMLImageElement}} Stand */
 
   /** @type {{names: string[], videos: Record<string, Slot>} | null} */
   let table = null;
@@ -53,7 +53,7 @@ fleet.video = (() => {
     image.style.pointerEvents = "none";
     image.style.position = "absolute";
     image.style.setProperty("visibility", "hidden", "important");
-    stands.set(video, { slot, image, name: "", isActive: false });
+    stands.set(video, { slot, image, name: "", isActive: false, coming: new Image() });
     describe(video, slot);
   };
 
@@ -74,11 +74,13 @@ fleet.video = (() => {
   const hasStrays = () =>
     videos("video[src],video:has(source)").some((video) => !stands.has(video) && !video.closest("[data-hidden]"));
 
+  /** The still that a frame shows, if any. @param {Slot} slot @param {number} frame @returns {string} */
+  const nameOf = (slot, frame) => table?.names[slot.stills[frame - slot.first]] ?? "";
+
   /** @param {Stand} stand @param {number} frame @returns {Promise<void> | null} */
   const turn = (stand, frame) => {
-    const index = stand.slot.stills[frame - stand.slot.first];
-    stand.isActive = index !== undefined;
-    const name = table?.names[index] ?? "";
+    stand.isActive = frame - stand.slot.first in stand.slot.stills;
+    const name = nameOf(stand.slot, frame);
     if (!name || name === stand.name) return null;
     stand.name = name;
     // Not decode(), which waits for a frame of the browser: a still that is there is decoded when it is first drawn.
@@ -87,6 +89,14 @@ fleet.video = (() => {
       stand.image.onerror = () => reject(new Error(`the still ${name} of a video cannot be shown`));
       stand.image.src = FOLDER + name;
     });
+  };
+
+  /** Has the stills of a later frame come while another one is drawn: the browser keeps them. @param {number} frame */
+  const expect = (frame) => {
+    for (const { slot, name, coming } of stands.values()) {
+      const next = nameOf(slot, frame);
+      if (next && next !== name) coming.src = FOLDER + next;
+    }
   };
 
   /** Runs what requestVideoFrameCallback was given for the videos that show something. */
@@ -204,6 +214,7 @@ fleet.video = (() => {
     ready,
     hasStrays,
     load,
+    expect,
     place,
     isUsed: () => stands.size > 0,
     isLoading: () => loading > 0,
