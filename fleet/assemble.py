@@ -4,7 +4,6 @@ Nothing is encoded again. Commands and judgement are values made without I/O; on
 """
 
 import asyncio
-import hashlib
 import os
 import shutil
 from collections.abc import Coroutine, Sequence
@@ -15,7 +14,7 @@ from typing import Any, TypeVar
 
 import ffmpeg as graph
 
-from fleet import encode, ffprobe, outfolder, programs
+from fleet import encode, ffprobe, ingest, outfolder, programs
 from fleet.errors import VerificationError, cause_of
 from fleet.formats import FORMATS, LIMITED_709, Joining
 from fleet.model import Finding, Plan, Severity
@@ -207,7 +206,7 @@ async def run(plan: Plan, segments: Sequence[Path], audio: Path | None, output: 
             part.mkdir()
         concat.write_text(listing([str(path.resolve()) for path in segments]), encoding="utf-8")
         await _join(plan, segments, concat, audio, part)
-        measured = asyncio.to_thread(outfolder.measure if is_folder else measure, part)
+        measured = asyncio.to_thread(outfolder.measure if is_folder else ingest.measure, part)
         media, (digest, size_bytes) = await _both(probe(plan, part), measured)
         if findings := judge(media, expectation(plan, has_audio=audio is not None)):
             raise VerificationError(
@@ -283,14 +282,6 @@ async def _probe_with(argv: tuple[str, ...], path: Path, timeout_s: float) -> by
             f"{path} cannot be read back: {ended.stderr.strip()}", remedy="run again with `--resume`"
         )
     return ended.stdout
-
-
-def measure(path: Path) -> tuple[str, int]:
-    """sha256 and size of the file, flushed to the disk."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        os.fsync(file.fileno())
-        return digest, os.fstat(file.fileno()).st_size
 
 
 def _deliver(part: Path, output: Path) -> None:

@@ -119,25 +119,22 @@ class Blame:
         return orders.GiveUp(verdict.nobody(whys, hosts_min, kept))
 
     def take_back(self, frames: FrameSet) -> None:
-        """Whoever drew these frames cannot draw those beside them any more: others draw all of them."""
+        """These frames, and those that go with them, are to be drawn by others."""
         if not frames:
             return
+        every = self._ledger.bound(frames)
         for chunk in self._ledger.chunks.values():
-            if lost := chunk.bound(frames):
-                host = self._doubts.deliverer(lost.span.start)
-                self._retracted(events.FramesRetracted(chunk=chunk.name, host=host, frames=lost.ranges))
-
-    def _retracted(self, event: events.FramesRetracted) -> None:
-        self._say(event)
-        self.retract(event)
+            for host, lost in self._doubts.deliverers(chunk.bound(every)).items():
+                event = events.FramesRetracted(chunk=chunk.name, host=host, frames=lost.ranges)
+                self._say(event)
+                self.retract(event)
 
     def retract(self, event: events.FramesRetracted) -> None:
         """These frames count no more."""
         self._doubts.retract(self._ledger.retract(event.chunk, frameset.of(event.frames)))
 
     def _take_back_from_liars(self) -> None:
-        for chunk, host, frames in self._doubts.unproven():
-            self._retracted(events.FramesRetracted(chunk=chunk, host=host, frames=frames.ranges))
+        self.take_back(self._doubts.unproven())
 
     def _say(self, *said: orders.Sayable) -> None:
         self.said += map(orders.Say, said)

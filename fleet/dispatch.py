@@ -62,6 +62,8 @@ class Dispatch:
         schedule: Schedule,
         on_verified: Callable[[events.FramesVerified, FrameRange], None],
         on_retracted: Callable[[events.FramesRetracted], None] = lambda _: None,
+        settled: Callable[[], Sequence[events.StillsDropped]] = tuple,
+        on_dropped: Callable[[events.StillsDropped], None] = lambda _: None,
         history: Sequence[events.Record] = (),
         halt: Halt | None = None,
     ) -> None:
@@ -73,6 +75,8 @@ class Dispatch:
         self._schedule = schedule
         self._on_verified = on_verified
         self._on_retracted = on_retracted
+        self._settled = settled
+        self._on_dropped = on_dropped
         self._events: asyncio.Queue[tuple[events.Event, ...]] = asyncio.Queue()
         self._inboxes: dict[str, asyncio.Queue[Order]] = {}
         self._chunks: dict[str, FrameRange] = {}
@@ -113,7 +117,7 @@ class Dispatch:
             async with asyncio.timeout(min(TICK_S, max(0.0, due_s))):
                 batch = await self._events.get()
         batch += self._wishes()
-        heard = [event for event in batch if self._may_count(event)]
+        heard = [*self._settled(), *(event for event in batch if self._may_count(event))]
         for event in heard:
             self._log.emit(event)
             if isinstance(event, events.PageLoaded):
@@ -125,6 +129,8 @@ class Dispatch:
         for event in heard:
             if isinstance(event, events.FramesVerified):
                 self._on_verified(self._schedule.kept(event), self._chunks[event.chunk])
+            elif isinstance(event, events.StillsDropped):  # the schedule knows by now, and so does the log
+                self._on_dropped(event)
         return given
 
     def _may_count(self, event: events.Event) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from capture import protocol
 from capture.protocol import FrameRange
-from fleet import events, orders, trial, witness
+from fleet import events, frameset, orders, trial, witness
 from fleet.errors import VerificationError
 from fleet.frameset import FrameSet
 from fleet.ledger import Chunk, Cut, Ledger
@@ -112,20 +112,17 @@ class Doubts:
         self.trials = [one for one in self.trials if host not in one.parties]
         self._seams = {frame: seam for frame, seam in self._seams.items() if seam.host != host}
 
-    def unproven(self) -> list[tuple[str, str, FrameSet]]:
-        """What of the distrusted hosts' frames counts, and nobody else has drawn: chunk, host, frames."""
-        found = self._witness.unproven(self.distrusted).items()
-        parts = [
-            (chunk.name, host, chunk.bound(frames))
-            for host, frames in found
-            for chunk in self._ledger.chunks.values()
-            if chunk.stored
-        ]
-        return [part for part in parts if part[2]]
+    def unproven(self) -> FrameSet:
+        """What of the distrusted hosts' frames nobody else has drawn."""
+        found = self._witness.unproven(self.distrusted)
+        return frameset.of(part for frames in found.values() for part in frames.ranges)
 
-    def deliverer(self, frame: int) -> str:
-        """Whose picture of the frame counts."""
-        return self._witness.deliverer(frame) or ""
+    def deliverers(self, frames: FrameSet) -> dict[str, FrameSet]:
+        """Whose pictures of these frames count."""
+        found: dict[str, list[int]] = {}
+        for frame in frames:
+            found.setdefault(self._witness.deliverer(frame) or "", []).append(frame)
+        return {host: frameset.of(protocol.ranges_of(some)) for host, some in found.items()}
 
     def retract(self, frames: FrameSet) -> None:
         """These frames count no more."""
@@ -298,14 +295,12 @@ class Doubts:
 
     def _audits(self, usable: Collection[str]) -> list[Doubt]:
         """The sample by who delivered it: another host draws it again, where there is one."""
-        chosen: dict[str, list[int]] = {}
-        for frame in witness.spread(self._ledger.frames, self._audit):
-            chosen.setdefault(self.deliverer(frame), []).append(frame)
         doubts: list[Doubt] = []
-        for host, frames in chosen.items():
+        chosen = frameset.of(protocol.ranges_of(witness.spread(self._ledger.frames, self._audit)))
+        for host, frames in self.deliverers(chosen).items():
             others = [name for name in usable if name != host and self._witness.are_alike(name, host)]
             pixels = self._witness.class_of(host)
-            doubts.append(Doubt(protocol.ranges_of(frames), host if others else None, pixels=pixels, is_audit=True))
+            doubts.append(Doubt(frames.ranges, host if others else None, pixels=pixels, is_audit=True))
         return doubts
 
     def _reason(self, chunk: Chunk, host: str, hosts: Standings, now_s: float) -> str:

@@ -16,7 +16,9 @@ LOOK_S = 0.5
 PAUSE_PER_HOST_S = 0.0002
 FEW_HOSTS = 20
 
-_QUIET = events.FramesVerified | events.FramesCaptured | events.SeamDrawn | events.ChunkMeasured
+_QUIET = (
+    events.FramesVerified | events.FramesCaptured | events.SeamDrawn | events.ChunkMeasured | events.StillsDropped
+)  # fmt: skip
 
 
 @dataclass(slots=True)

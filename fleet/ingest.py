@@ -85,6 +85,14 @@ def is_segment(path: Path, segment: SegmentFile) -> bool:
     return hashlib.sha256(data).hexdigest() == segment.sha256
 
 
+def measure(path: Path) -> tuple[str, int]:
+    """sha256 and size of the file, flushed to the disk."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+        return digest, os.fstat(file.fileno()).st_size
+
+
 def take_screenshot(quarantine: Path, name: str, target: Path) -> bool:
     """Moves a pulled PNG of any size to `target`, then empties the quarantine; False when there is none."""
     try:

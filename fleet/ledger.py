@@ -73,6 +73,7 @@ class Ledger:
         self.chunks: dict[str, Chunk] = {}
         self._running: dict[str, Chunk] = {}
         self._returned: dict[str, Chunk] = {}  # ended, and some of their frames were pending when last looked at
+        self._dropped: set[FrameRange] = set()  # encoded segments whose stills are deleted
 
     @property
     def running(self) -> list[Chunk]:
@@ -149,6 +150,15 @@ class Ledger:
         chunk.missing -= fresh
         return fresh
 
+    def drop(self, segment: FrameRange) -> None:
+        """The stills of an encoded segment are deleted, unless some of its frames are to come once more meanwhile."""
+        if not frameset.of([segment]) & self.frames - self.verified:
+            self._dropped.add(segment)
+
+    def bound(self, frames: FrameSet) -> FrameSet:
+        """`frames` and all that can only go with them: one segment without stills goes as a whole."""
+        return frames | frameset.of(segment for segment in self._dropped if frames.touches(segment))
+
     def is_beating(self, name: str) -> bool:
         """Whether the twin of chunk `name` has nothing left to do."""
         twin = self._running.get(self.chunks[name].twin or "")
@@ -186,8 +196,7 @@ class Ledger:
         for chunk in self.chunks.values():
             if lost := chunk.bound(absent):
                 chunk.lose(lost)
-                self.verified -= lost
-                self.pending |= lost
+                self._return(lost)
                 self._returned[chunk.name] = chunk
 
     def retract(self, name: str, frames: FrameSet) -> FrameSet:
@@ -200,8 +209,7 @@ class Ledger:
         chunk.lose(lost)
         chunk.spoiled |= lost
         chunk.kept -= lost
-        self.verified -= lost
-        self.pending |= lost
+        self._return(lost)
         return lost
 
     def spoil(self, name: str) -> None:
@@ -223,6 +231,7 @@ class Ledger:
         assert frameset.of(part for place in places for part in place.ranges) == self.frames, "a frame is nowhere"
         assert sum(map(len, places)) == len(self.frames), "a frame is in two places"
         assert sum(len(chunk.stored) for chunk in self.chunks.values()) == len(self.verified), "stored is not verified"
+        assert not frameset.of(self._dropped) & self.frames - self.verified, "a frame without a still is not verified"
         for name in self.chunks:
             self._check_chunk(name)
 
@@ -238,6 +247,11 @@ class Ledger:
         assert not chunk.missing & self.pending, "a frame is owned and pending"
         assert not chunk.missing & self.verified, "a frame is owned and verified"
         assert not chunk.stored - self.verified, "a frame is stored and not verified"
+
+    def _return(self, lost: FrameSet) -> None:
+        self.verified -= lost
+        self.pending |= lost
+        self._dropped = {segment for segment in self._dropped if not lost.touches(segment)}
 
     def _twin_missing(self, chunk: Chunk) -> FrameSet:
         twin = self._running.get(chunk.twin or "")

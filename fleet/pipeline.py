@@ -1,9 +1,11 @@
 """Verified frames in, encoded segments out, while capture goes on elsewhere.
 
-Knows where each frame's file is; does not know hosts, and does not build encoder commands.
+Knows where each frame's file is, and deletes those of encoded segments when told to; does not know hosts, and does not
+build encoder commands.
 """
 
 import asyncio
+import contextlib
 import functools
 import itertools
 import os
@@ -12,7 +14,7 @@ from pathlib import Path
 
 from capture import protocol
 from capture.protocol import FrameRange
-from fleet import encode, events, returns
+from fleet import encode, events, ingest, returns
 from fleet.halt import Halt
 from fleet.model import Plan
 from fleet.rundir import RunDirectory
@@ -27,13 +29,21 @@ class Pipeline:
     """Encodes each segment of the plan's grid while its frames come."""
 
     def __init__(
-        self, plan: Plan, directory: RunDirectory, emit: Callable[[events.Event], None], halt: Halt | None = None
+        self,
+        plan: Plan,
+        directory: RunDirectory,
+        emit: Callable[[events.Event], None],
+        halt: Halt | None = None,
+        *,
+        keeps_stills: bool = False,
     ) -> None:
+        """No segment is ever `settled` when it `keeps_stills`."""
         self._plan = plan
         self._directory = directory
         self._emit = emit
         self._halt = halt or Halt()
-        self._files: dict[int, Path] = {}
+        self._keeps_stills = keeps_stills
+        self._homes: dict[int, tuple[str, FrameRange]] = {}  # by frame, the chunk in whose directory its still is
         self._lacking = [set(segment) for segment in plan.segments]
         self._segment_of = {frame: index for index, segment in enumerate(plan.segments) for frame in segment}
         self._awaited: dict[int, asyncio.Future[Path]] = {}  # by frame: an encoder has all frames before it
@@ -42,6 +52,7 @@ class Pipeline:
         self._done: set[int] = set()
         self._told: set[int] = set()
         self._received: dict[int, str] = {}  # segments that a host encoded, and the chunk that they came with
+        self._settled: dict[int, events.StillsDropped] = {}  # to be said before it is done
         self._is_closed = False
 
     def add_verified(self, event: events.FramesVerified, frames: FrameRange) -> None:
@@ -53,15 +64,13 @@ class Pipeline:
 
     def add(self, chunk: str, frames: FrameRange, verified: Iterable[int]) -> None:
         """Tells that `verified` frames of `chunk`, which captures `frames`, are in the run's directory."""
+        home = (chunk, frames)
         for frame in verified:
-            if frame in self._files:
-                continue
-            name = protocol.frame_name(frame - frames.start, self._plan.image)
-            self._files[frame] = self._directory.chunks / chunk / name
+            self._homes[frame] = home
             self._lacking[self._segment_of[frame]].discard(frame)
             awaited = self._awaited.pop(frame, None)
             if awaited is not None and not awaited.done():  # its encoder was cancelled
-                awaited.set_result(self._files[frame])
+                awaited.set_result(self._still(frame))
         self._news.set()
 
     def receive(self, chunk: str, frames: FrameRange, segment: FrameRange) -> None:
@@ -71,8 +80,6 @@ class Pipeline:
         if fetched.exists():
             fetched.replace(self._target(index))
         self._received[index] = chunk
-        for frame in segment:
-            self._files.setdefault(frame, self._target(index))
         self._lacking[index].clear()
         self._finish(index)
 
@@ -80,9 +87,10 @@ class Pipeline:
         """These frames are to come once more, from elsewhere: what was encoded of them is encoded again."""
         for frame in itertools.chain.from_iterable(event.frames):
             index = self._segment_of[frame]
+            self._homes.pop(frame, None)
             if self._received.get(index, event.chunk) != event.chunk:
-                self._files[frame] = self._target(index)  # as another host drew it, which encoded the segment
-            elif self._files.pop(frame, None) is not None:
+                continue  # in the segment it is as another host drew it, which encoded that
+            if self._is_here(frame):
                 self._lacking[index].add(frame)
                 self._undo(index)
                 self._target(index).unlink(missing_ok=True)
@@ -90,6 +98,17 @@ class Pipeline:
             index for index, chunk in self._received.items() if self._lacking[index] and chunk == event.chunk
         ]:
             del self._received[index]
+
+    def settled(self) -> tuple[events.StillsDropped, ...]:
+        """Segments that were encoded here, and are flushed: whoever retracts must know of them before `drop`."""
+        return tuple(self._settled.values())
+
+    def drop(self, event: events.StillsDropped) -> None:
+        """Deletes the stills of a settled segment, unless some of its frames were retracted meanwhile."""
+        if self._settled.pop(event.index, None) is not None:
+            for frame in event.frames:
+                self._still(frame).unlink(missing_ok=True)
+                del self._homes[frame]
 
     def close(self) -> None:
         """Every frame is here, and none will be retracted: `run` ends with the last segment."""
@@ -119,7 +138,7 @@ class Pipeline:
             index for index in range(len(self._lacking)) if index not in self._encoding and index not in self._done
         ]
         complete = [index for index in ready if not self._lacking[index]]
-        coming = [index for index in ready if self._lacking[index] and self._plan.segments[index].start in self._files]
+        coming = [index for index in ready if self._lacking[index] and self._is_here(self._plan.segments[index].start)]
         waiting = sum(bool(self._lacking[index]) for index in self._encoding)
         slots = ENCODERS_AT_THE_END if self._is_closed else ENCODERS
         free = max(0, slots - (len(self._encoding) - waiting))
@@ -131,6 +150,16 @@ class Pipeline:
         if not target.exists():  # a resumed run keeps what it had: a segment appears by rename, so it is whole
             await encode.stream(self._plan, segment, self._arrival, target)
         self._finish(index)
+        if not self._keeps_stills and not self._is_closed:  # else all of them go soon, or none
+            await self._settle(index)
+
+    async def _settle(self, index: int) -> None:
+        """Makes sure that the segment can stand for its frames; while it cannot, their stills stay."""
+        with contextlib.suppress(OSError):
+            digest, size_bytes = await asyncio.to_thread(ingest.measure, self._target(index))
+            self._settled[index] = events.StillsDropped(
+                index=index, frames=self._plan.segments[index], size_bytes=size_bytes, sha256=digest
+            )
 
     def _finish(self, index: int) -> None:
         """The segment is in its place; nobody needs to encode it any more."""
@@ -143,6 +172,7 @@ class Pipeline:
 
     def _undo(self, index: int) -> None:
         self._done.discard(index)
+        self._settled.pop(index, None)
         if index in self._encoding and self._encoding[index] is not asyncio.current_task():
             self._encoding[index].cancel()
 
@@ -152,10 +182,17 @@ class Pipeline:
 
     async def _arrival(self, frame: int) -> Path:
         """Where the frame's file is, as soon as it is here."""
-        if frame not in self._files:
+        if not self._is_here(frame):
             self._awaited[frame] = asyncio.get_running_loop().create_future()
             return await self._awaited[frame]
-        return self._files[frame]
+        return self._still(frame)
+
+    def _is_here(self, frame: int) -> bool:
+        return frame not in self._lacking[self._segment_of[frame]]
+
+    def _still(self, frame: int) -> Path:
+        chunk, frames = self._homes[frame]
+        return self._directory.chunks / chunk / protocol.frame_name(frame - frames.start, self._plan.image)
 
     def _target(self, index: int) -> Path:
         return self._directory.segments / returns.segment_name(self._plan, index)

@@ -184,7 +184,7 @@ async def _render(
     halt: Halt,
 ) -> assemble.Delivered:
     plan = prepared.plan
-    pipeline = Pipeline(plan, directory, log.emit, halt)
+    pipeline = Pipeline(plan, directory, log.emit, halt, keeps_stills=request.keep)
     early = prepared.head.early if prepared.head else None
     for chunk, (frames, stored) in schedule.stored.items():
         pipeline.add(chunk, frames, stored - frameset.of(schedule.encoded[chunk]))
@@ -221,6 +221,8 @@ async def _render(
                 schedule=schedule,
                 on_verified=pipeline.add_verified,
                 on_retracted=pipeline.retract,
+                settled=pipeline.settled,
+                on_dropped=pipeline.drop,
                 history=history,
                 halt=halt,
             )

@@ -125,7 +125,10 @@ class _Tally:
                 self._add_evidence(event, now_s)
             case events.SeamDrawn() | events.SeamMatched() | events.Audited():
                 self._add_seam(event)
-            case events.FramesCaptured() | events.PageLoaded() | events.RangeSized() | events.RunDraining():
+            case (
+                events.FramesCaptured() | events.PageLoaded() | events.RangeSized() | events.RunDraining()
+                | events.StillsDropped()
+            ):  # fmt: skip
                 pass
             case _:
                 assert_never(event)

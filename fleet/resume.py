@@ -18,6 +18,7 @@ def absent_frames(chunks: Path, plan: Plan, history: list[events.Record]) -> Fra
     ranges: dict[str, FrameRange] = {}
     homes: dict[int, str] = {}  # the chunk whose file of the frame counts; later ones were captured for comparison
     found: dict[int, bool] = {}  # whether some file of the frame is there, or the segment that it is in
+    dropped: list[events.StillsDropped] = []
     for record in history:
         event = record.event
         if isinstance(event, events.ChunkOrdered):
@@ -25,6 +26,9 @@ def absent_frames(chunks: Path, plan: Plan, history: list[events.Record]) -> Fra
         elif isinstance(event, events.FramesRetracted):
             for index in [index for index in frameset.of(event.frames) if homes.get(index) == event.chunk]:
                 del homes[index], found[index]
+            dropped = [one for one in dropped if not frameset.of(event.frames).touches(one.frames)]
+        elif isinstance(event, events.StillsDropped):
+            dropped.append(event)
         elif isinstance(event, events.FramesVerified):
             is_encoded = _is_encoded(chunks, plan, event, ranges[event.chunk])
             for frame in event.frames:
@@ -32,7 +36,8 @@ def absent_frames(chunks: Path, plan: Plan, history: list[events.Record]) -> Fra
                     name = protocol.frame_name(frame.index - ranges[event.chunk].start, plan.image)
                     is_there = is_encoded or _is_there(chunks / event.chunk / name, frame, plan)
                     found[frame.index] = found.get(frame.index, False) or is_there
-    return frameset.of(protocol.ranges_of(index for index, is_there in found.items() if not is_there))
+    absent = frameset.of(protocol.ranges_of(index for index, is_there in found.items() if not is_there))
+    return absent - frameset.of(one.frames for one in dropped if _is_segment_there(chunks, plan, one))
 
 
 def _is_encoded(chunks: Path, plan: Plan, event: events.FramesVerified, chunk: FrameRange) -> bool:
@@ -42,6 +47,15 @@ def _is_encoded(chunks: Path, plan: Plan, event: events.FramesVerified, chunk: F
     fetched = chunks / event.chunk / protocol.segment_name(event.segment.frames.start - chunk.start)
     kept = chunks.parent / "segments" / returns.segment_name(plan, plan.segments.index(event.segment.frames))
     return any(ingest.is_segment(path, event.segment) for path in (fetched, kept))
+
+
+def _is_segment_there(chunks: Path, plan: Plan, event: events.StillsDropped) -> bool:
+    """Whether the segment that was encoded here is what it was when its stills were deleted."""
+    try:
+        found = ingest.measure(chunks.parent / "segments" / returns.segment_name(plan, event.index))
+    except OSError:
+        return False
+    return found == (event.sha256, event.size_bytes)
 
 
 def _is_there(path: Path, frame: FrameFile, plan: Plan) -> bool:

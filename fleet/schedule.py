@@ -26,7 +26,7 @@ from fleet.standing import Standings
 _OrderEvent = events.ChunkStarted | events.ChunkTrimmed | events.ChunkDone | events.ChunkFailed
 _ChunkEvent = (
     events.ChunkOrdered | events.ChunkStarted | events.ChunkTrimmed | events.FramesVerified | events.ChunkDone
-    | events.ChunkFailed | events.SeamDrawn | events.FramesRetracted
+    | events.ChunkFailed | events.SeamDrawn | events.FramesRetracted | events.StillsDropped
 )  # fmt: skip
 
 
@@ -180,6 +180,8 @@ class Schedule:
                 self._fail(event, now_s)
             case events.FramesRetracted():
                 self._blame.retract(event)
+            case events.StillsDropped():
+                self._ledger.drop(event.frames)
 
     def _start_over(self) -> None:
         for chunk in self._ledger.running:

@@ -85,6 +85,7 @@ class _Evidence:
         self.chunks: dict[str, FrameRange] = {}
         self.copies: dict[int, dict[str, FrameFile]] = {}  # by frame, then by chunk
         self.encoded: set[tuple[int, str]] = set()  # frame and chunk: what came is their segment
+        self.dropped = FrameSet()  # frames whose segment stands for them
         self.has_audio = False
         self._hosts: dict[tuple[int, str], str] = {}  # by frame and chunk
         for record in records:
@@ -98,14 +99,20 @@ class _Evidence:
                         self.copies.setdefault(frame.index, {})[event.chunk] = frame
                         self._hosts[frame.index, event.chunk] = event.host
                 case events.FramesRetracted() as event:
-                    for index in of(event.frames):
-                        self._drop(index, event.chunk)
+                    self._retract(event)
+                case events.StillsDropped() as event:
+                    self.dropped |= of([event.frames])
                 case events.HostStruck(is_final=True) as event:
                     self._disbelieve(event.host)
                 case events.AudioMixed() as event:
                     self.has_audio = event.tracks > 0
                 case _:
                     pass
+
+    def _retract(self, event: events.FramesRetracted) -> None:
+        self.dropped -= of(event.frames)
+        for index in of(event.frames):
+            self._drop(index, event.chunk)
 
     def _disbelieve(self, host: str) -> None:
         """What it drew is no evidence against others who drew the same frames."""
@@ -179,6 +186,8 @@ def _files(directory: RunDirectory, plan: Plan, evidence: _Evidence) -> Check:
     """Every captured frame that was kept, byte for byte."""
     count, problem = 0, ""
     for index, copies in sorted(evidence.copies.items()):
+        if index in evidence.dropped:
+            continue
         files = {chunk: file for chunk, file in copies.items() if (index, chunk) not in evidence.encoded}
         whys = [_why_bad(directory, plan, evidence.chunks[chunk], chunk, file) for chunk, file in files.items()]
         count += "" in whys
@@ -226,7 +235,7 @@ def _bytes(plan: Plan, path: Path, end: events.RunFinished) -> Check:
     if FORMATS[plan.format].joining is Joining.FOLDER:
         digest, size_bytes = outfolder.measure(path)
     else:
-        digest, size_bytes = assemble.measure(path)
+        digest, size_bytes = ingest.measure(path)
     problem = "" if digest == end.sha256 else f"the run delivered {end.size_bytes} bytes, sha256 {end.sha256[:12]}"
     return Check("output", f"{size_bytes} bytes, sha256 {digest[:12]}", problem)
 

@@ -163,6 +163,7 @@ def fold(view: View, record: events.Record) -> View:
             | events.ChunkMeasured()
             | events.RangeSized()
             | events.HostReturns()
+            | events.StillsDropped()
             | events.AudioMixed()
         ):
             return view

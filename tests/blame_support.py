@@ -40,8 +40,10 @@ class Studio:
         *,
         rng: Random | None = None,
         pixels: Mapping[str, str] | None = None,
+        segment: int | None = None,
         **terms: object,
     ) -> None:
+        """Segments of `segment` frames lose their stills as soon as all of them count."""
         self.schedule = Schedule(FrameRange(0, count), hosts=hosts, **terms)  # type: ignore[arg-type]
         self.homes: dict[int, tuple[str, str]] = {}  # by frame, host and chunk of the file that an encoder would read
         self.files: dict[tuple[str, int], str] = {}  # by chunk and frame, the picture's digest
@@ -54,6 +56,9 @@ class Studio:
         self._drawn: dict[tuple[str, int], int] = {}
         self._work: list[list[events.Event]] = []  # what each order on its way will lead to
         self._count = count
+        starts = range(0, count, segment) if segment else ()
+        self._segments = [FrameRange(start, min(start + segment, count)) for start in starts if segment]
+        self.dropped: set[FrameRange] = set()
 
     @property
     def kept(self) -> dict[int, tuple[str, str]]:
@@ -102,6 +107,7 @@ class Studio:
         for event in happened:  # files arrive whether or not their host is believed
             if isinstance(event, events.FramesVerified):
                 self.files |= {(event.chunk, file.index): file.sha256 for file in event.frames}
+        heard = [*self._settled(), *heard]
         self.log += heard
         self.now_s += 0.01
         given = self.schedule.handle(*heard, now_s=self.now_s)
@@ -111,6 +117,8 @@ class Studio:
             if isinstance(event, events.FramesVerified):
                 for file in self.schedule.kept(event).frames:
                     self.homes.setdefault(file.index, (event.host, event.chunk))
+            elif isinstance(event, events.StillsDropped) and self.homes.keys() >= {*event.frames}:
+                self.dropped.add(event.frames)
         for order in given:
             self._obey(order)
 
@@ -120,6 +128,16 @@ class Studio:
                 for part in order.event.frames:
                     for frame in part:
                         self.homes.pop(frame, None)
+        gone = {segment for segment in self.dropped if not self.homes.keys() >= {*segment}}
+        assert not any(frame in self.homes for segment in gone for frame in segment), "a frame is nowhere any more"
+        self.dropped -= gone
+
+    def _settled(self) -> list[events.Event]:
+        complete = [one for one in self._segments if one not in self.dropped and self.homes.keys() >= {*one}]
+        return [
+            events.StillsDropped(index=self._segments.index(one), frames=one, size_bytes=1, sha256=digest(str(one)))
+            for one in complete
+        ]
 
     def _obey(self, order: orders.Order) -> None:
         match order:

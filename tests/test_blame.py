@@ -18,16 +18,35 @@ from fleet.trial import Ruling, Trial
 
 @pytest.mark.parametrize("lie", LIES)
 @settings(max_examples=15, deadline=None)
-@given(seed=st.integers(0, 999), honest=st.integers(2, 4), compared=st.sampled_from([(1, 0.0), (5, 1.0), (None, 1.0)]))
+@given(
+    seed=st.integers(0, 999),
+    honest=st.integers(2, 4),
+    compared=st.sampled_from([(1, 0.0), (5, 1.0), (None, 1.0)]),
+    segment=st.sampled_from([None, 7, 20]),
+)
 def test_no_frame_of_a_liar_stays_in_the_film(
-    lie: str, seed: int, honest: int, compared: tuple[int | None, float]
+    lie: str, seed: int, honest: int, compared: tuple[int | None, float], segment: int | None
 ) -> None:
     chunk_frames, audit = compared
     hosts = {"liar": LIES[lie], **{f"h{number}": right for number in range(honest)}}
-    studio = Studio(60, hosts, rng=Random(seed), chunk_frames=chunk_frames, audit=audit).run()
+    studio = Studio(60, hosts, rng=Random(seed), chunk_frames=chunk_frames, audit=audit, segment=segment).run()
     assert studio.end == orders.Finish()
     assert wrong(studio) == []
     assert studio.struck <= {"liar"}
+
+
+def test_a_segment_without_stills_is_captured_again_as_a_whole() -> None:
+    hosts = {"a": right, "b": right, "liar": lambda frame, _: right(frame) if frame > 20 else f"flipped {frame}"}
+    studio = Studio(60, hosts, chunk_frames=10, audit=0.2, segment=15).run()
+    assert studio.end == orders.Finish()
+    assert wrong(studio) == []
+    taken = [event for event in studio.said(events.FramesRetracted) if isinstance(event, events.FramesRetracted)]
+    assert "liar" in {event.host for event in taken}
+    assert {event.host for event in taken} > {"liar"}, "frames of others were bound to those of the liar"
+    records = [events.Record("", 0.0, event) for event in studio.log]
+    resumed = Schedule.replay(records, FrameRange(0, 60), hosts=["a"])
+    resumed.check()
+    assert resumed.verified == studio.schedule.verified
 
 
 def test_what_another_host_drew_alike_stays_and_all_else_of_a_convict_is_captured_again() -> None:

@@ -105,6 +105,72 @@ def test_a_segment_that_a_crash_left_of_retracted_frames_is_not_used(tmp_path: P
     assert media.rgb(last)[1] > 150
 
 
+async def settled(pipeline: Pipeline, count: int) -> tuple[events.StillsDropped, ...]:
+    """What may be dropped, when it is `count` segments."""
+    async with asyncio.timeout(60):
+        while len(pipeline.settled()) < count:  # noqa: ASYNC110  it tells nobody
+            await asyncio.sleep(0.01)
+    return pipeline.settled()
+
+
+def stills(directory: RunDirectory, chunk: str) -> list[int]:
+    return sorted(int(file.stem.removeprefix("frame_")) for file in (directory.chunks / chunk).iterdir())
+
+
+@pytest.mark.ffmpeg
+def test_the_stills_of_an_encoded_segment_go_when_told_and_a_resumed_run_does_without_them(tmp_path: Path) -> None:
+    plan = media.make_plan(COUNT, segment=2)
+    directory = RunDirectory(tmp_path / "run")
+    draw(directory, "c0001", RED)
+    draw(directory, "c0002", GREEN)
+    happened = told_of(directory, "a", "c0001")
+
+    async def scenario() -> tuple[Path, ...]:
+        pipeline = Pipeline(plan, directory, lambda _: None)
+        running = asyncio.create_task(pipeline.run())
+        pipeline.add("c0001", ALL, ALL)
+        first, last = await settled(pipeline, 2)
+        assert stills(directory, "c0001") == [*ALL]
+        pipeline.drop(first)
+        assert stills(directory, "c0001") == [*LAST]
+        # Told too late: the frames are taken back meanwhile, and the first one of them is still what counts.
+        pipeline.retract(retracted(FrameRange(3, 4)))
+        pipeline.drop(last)
+        assert stills(directory, "c0001") == [*LAST]
+        pipeline.add("c0002", ALL, FrameRange(3, 4))
+        (again,) = await settled(pipeline, 1)
+        happened.extend([first, again])
+        pipeline.drop(again)
+        pipeline.close()
+        return await running
+
+    films = asyncio.run(scenario())
+    assert stills(directory, "c0001") == [3]  # what was retracted: the run ends without anybody looking at it
+    assert stills(directory, "c0002") == [0, 1, 2]
+    assert [round(media.rgb(film)[0], -2) for film in films] == [200, 200]
+    assert list(resume.absent_frames(directory.chunks, plan, log(*happened))) == []
+    films[0].write_bytes(films[0].read_bytes()[:-1])
+    assert list(resume.absent_frames(directory.chunks, plan, log(*happened))) == [0, 1]
+
+
+@pytest.mark.ffmpeg
+def test_a_run_that_keeps_its_stills_never_drops_any(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    draw(directory, "c0001", RED)
+
+    async def scenario() -> tuple[events.StillsDropped, ...]:
+        encoded = asyncio.Event()
+        pipeline = Pipeline(media.make_plan(COUNT), directory, lambda _: encoded.set(), keeps_stills=True)
+        running = asyncio.create_task(pipeline.run())
+        pipeline.add("c0001", ALL, ALL)
+        await encoded.wait()
+        pipeline.close()
+        await running
+        return pipeline.settled()
+
+    assert asyncio.run(scenario()) == ()
+
+
 def log(*happened: events.Event) -> list[events.Record]:
     return [events.Record("", float(second), event) for second, event in enumerate(happened)]
 

@@ -46,6 +46,7 @@ from fleet.events.run import (
     RunStarted,
     SegmentEncoded,
     SteppingFixed,
+    StillsDropped,
     Warned,
 )
 
@@ -85,6 +86,7 @@ __all__ = [
     "SeamMatched",
     "SegmentEncoded",
     "SteppingFixed",
+    "StillsDropped",
     "Suspected",
     "Trait",
     "Warned",

@@ -48,6 +48,7 @@ from fleet.events.run import (
     RunStarted,
     SegmentEncoded,
     SteppingFixed,
+    StillsDropped,
     Warned,
 )
 
@@ -58,7 +59,7 @@ Event = (
     | HostReturns | PageLoaded | BundlePushed | ChunkOrdered | ChunkStarted | WorkersChanged | ChunkTrimmed
     | FramesCaptured | FramesVerified | ChunkDone | ChunkFailed | RangeSized | RunDraining | HostDraining | HostStruck
     | Suspected | Disagreed | FramesRetracted | SeamDrawn | SeamMatched | Audited | CoresUsed | ChunkMeasured
-    | SegmentEncoded | AudioMixed | Warned | RunFinished
+    | SegmentEncoded | StillsDropped | AudioMixed | Warned | RunFinished
 )  # fmt: skip
 
 _KINDS: dict[str, type[Event]] = {
@@ -96,6 +97,7 @@ _KINDS: dict[str, type[Event]] = {
     "frames.audited": Audited,
     "cores.used": CoresUsed,
     "segment.encoded": SegmentEncoded,
+    "stills.dropped": StillsDropped,
     "audio.mixed": AudioMixed,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}

@@ -70,6 +70,16 @@ class SegmentEncoded:
     frames: FrameRange
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StillsDropped:
+    """The stills of an encoded segment are deleted: from here on its file, of these bytes, stands for its frames."""
+
+    index: int
+    frames: FrameRange
+    size_bytes: int
+    sha256: str
+
+
 @dataclass(frozen=True, slots=True)
 class AudioMixed:
     """The sound track is ready; `tracks` elements are in it."""
