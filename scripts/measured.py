@@ -51,7 +51,7 @@ def run(command: Sequence[str], environment: dict[str, str], *, timeout_s: float
                 parent.wait(timeout_s)
             finally:
                 if parent.poll() is None:
-                    for pid in _below(parent.pid):
+                    for pid in below(parent.pid):
                         with suppress(ProcessLookupError):
                             os.kill(pid, signal.SIGKILL)
                     parent.wait(STOP_WAIT_S)
@@ -71,14 +71,14 @@ class _Peak(threading.Thread):
 
     def run(self) -> None:
         while not self._is_over.wait(SAMPLE_S):
-            self.bytes = max(self.bytes, sum(map(_pss, _below(self._root))))
+            self.bytes = max(self.bytes, sum(map(pss, below(self._root))))
 
     def stop(self) -> None:
         self._is_over.set()
         self.join()
 
 
-def _below(root: int) -> list[int]:
+def below(root: int) -> list[int]:
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
@@ -89,7 +89,7 @@ def _below(root: int) -> list[int]:
     return found
 
 
-def _pss(pid: int) -> int:
+def pss(pid: int) -> int:
     with suppress(OSError, ValueError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
