@@ -39,7 +39,7 @@ class Journal:
         return self.directory / protocol.segment_name(frames.start - self._start)
 
     def announced(self, frames: Iterable[int]) -> list[FrameFile]:
-        """Those of `frames` that were announced."""
+        """Those of `frames` that were announced, and are not stored elsewhere."""
         return [self._frames[frame] for frame in frames if frame in self._frames]
 
     def add(self, frame: FrameFile) -> None:
@@ -63,6 +63,7 @@ class Journal:
         for frame in frames:
             self.path(frame).unlink(missing_ok=True)
             self.spool.pop(frame, None)
+            self._frames.pop(frame, None)
             self._stored.add(frame)
 
     def _is_whole(self, frame: int) -> bool:

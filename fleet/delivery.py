@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from capture import protocol
 from capture.protocol import FrameFile, FrameRange, SegmentFile
-from fleet import events, orders
+from fleet import events, frameset, orders
+from fleet.frameset import FrameSet
 
 # Enough for one pull, however little it costs to wait for more.
 PULL_FRAMES = 64
@@ -26,7 +27,7 @@ class Delivery:
     order: orders.Capture
     directory: str  # on the host, absolute
     announced: dict[int, FrameFile] = field(default_factory=dict)
-    arrived: set[int] = field(default_factory=set)
+    arrived: FrameSet = field(default_factory=FrameSet)
     announced_at_s: float = 0.0
     failed_pulls: int = 0
     is_begun: bool = False
@@ -56,14 +57,14 @@ class Delivery:
 
     def arrive(self, frame: int) -> None:
         """The frame is here as a file of its own; the others of its segment will come like it."""
-        self.arrived.add(frame)
+        self.arrived |= frameset.of([FrameRange(frame, frame + 1)])
         self.announced.pop(frame, None)
         for segment in [one for one in self.promised if frame in one]:
             self.release(segment)
 
     def promise(self) -> tuple[FrameRange, ...]:
         """The segments that the host can still be asked for: of which no frame is here."""
-        fresh = {one for one in self.segments if not self.arrived.intersection(one)} - self.promised
+        fresh = {one for one in self.segments if not self.arrived.touches(one)} - self.promised
         self.promised |= fresh
         return tuple(sorted(fresh))
 
@@ -113,7 +114,8 @@ class Delivery:
         """Nothing at or after `stop` will come, but for what was announced; None when nobody asked for that."""
         if self.asked_stop is None:
             return None
-        stop = max([stop, self.asked_stop, *(frame + 1 for frame in (*self.announced, *self.arrived))])
+        here = [part.stop for part in self.arrived.ranges]
+        stop = max([stop, self.asked_stop, *here, *(frame + 1 for frame in self.announced)])
         stop = min(stop, self.order.todo[-1].stop)
         todo = tuple(FrameRange(part.start, min(part.stop, stop)) for part in self.order.todo if part.start < stop)
         self.order, self.asked_stop = dataclasses.replace(self.order, todo=todo), None

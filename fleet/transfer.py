@@ -14,7 +14,7 @@ from pathlib import Path
 from capture import protocol
 from capture.faults import Fault, FaultCode
 from capture.protocol import FrameFile, FrameRange, SegmentFile
-from fleet import events, ffprobe, ingest, orders, programs, sentences
+from fleet import events, ffprobe, frameset, ingest, orders, programs, sentences
 from fleet.delivery import Delivery
 from fleet.errors import ConfigError, FleetError
 from fleet.formats import FORMATS
@@ -256,7 +256,7 @@ class Puller:
             target.unlink(missing_ok=True)
             return False
         delivery.release(segment.frames)
-        delivery.arrived.update(segment.frames)
+        delivery.arrived |= frameset.of([segment.frames])
         frames = tuple(delivery.announced.pop(frame) for frame in segment.frames)
         self._emit(events.FramesVerified(chunk=chunk, host=self._host, frames=frames, segment=segment))
         return True

@@ -192,7 +192,7 @@ def test_frames_of_a_promised_segment_wait_for_it() -> None:
 def test_a_segment_of_which_a_frame_is_here_is_not_asked_for() -> None:
     whole = FrameRange(0, 30)
     order = orders.Capture(host="a", chunk="c1", attempt=1, frames=whole, todo=(whole,))
-    one = Delivery(order=order, directory="/x", segments=GRID, arrived={3})
+    one = Delivery(order=order, directory="/x", segments=GRID, arrived=of(FrameRange(3, 4)))
     assert one.promise() == (SECOND, THIRD)
     one.announce(frames(SECOND), 0.0, 1000)
     one.arrive(12)  # it was on its way already
