@@ -17,7 +17,8 @@ PAUSE_PER_HOST_S = 0.0002
 FEW_HOSTS = 20
 
 _QUIET = (
-    events.FramesVerified | events.FramesCaptured | events.SeamDrawn | events.ChunkMeasured | events.StillsDropped
+    events.FramesVerified | events.FramesCaptured | events.FramesHeld | events.SeamDrawn | events.ChunkMeasured
+    | events.StillsDropped
 )  # fmt: skip
 
 

@@ -73,7 +73,14 @@ class Link:
         self._messages: AsyncIterator[FromAgent] = channel.receive()
         self._log = log
         argv = work.rehearsal.argv if work.rehearsal else ()
-        self._puller = Puller(host.name, plan=work.plan, directory=work.directory, emit=emit, argv=argv)
+        self._puller = Puller(
+            host.name,
+            plan=work.plan,
+            directory=work.directory,
+            emit=emit,
+            argv=argv,
+            waiting_bytes=work.waiting_bytes,
+        )
         self._workspace = ""
         self._pinged = self._ponged = 0
         self._missing: asyncio.Queue[protocol.Missing] = asyncio.Queue()

@@ -54,9 +54,12 @@ class Pipeline:
         self._received: dict[int, str] = {}  # segments that a host encoded, and the chunk that they came with
         self._settled: dict[int, events.StillsDropped] = {}  # to be said before it is done
         self._is_closed = False
+        self._came_frames = self._came_bytes = 0
 
     def add_verified(self, event: events.FramesVerified, frames: FrameRange) -> None:
         """Takes in the event that frames of the chunk `frames` are here, or a segment made of them."""
+        self._came_frames += len(event.frames)
+        self._came_bytes += sum(frame.size_bytes for frame in event.frames)
         if event.segment is None:
             self.add(event.chunk, frames, (frame.index for frame in event.frames))
         elif event.frames:
@@ -102,6 +105,14 @@ class Pipeline:
     def settled(self) -> tuple[events.StillsDropped, ...]:
         """Segments that were encoded here, and are flushed: whoever retracts must know of them before `drop`."""
         return tuple(self._settled.values())
+
+    def waiting_bytes(self) -> int:
+        """About so much of the frames here is in segments that are complete, and that will be encoded."""
+        if self._halt.is_asked:
+            return 0
+        ready = (index for index, lacking in enumerate(self._lacking) if not lacking and index not in self._done)
+        frames = sum(len(self._plan.segments[index]) for index in ready)
+        return frames * self._came_bytes // max(1, self._came_frames)
 
     def drop(self, event: events.StillsDropped) -> None:
         """Deletes the stills of a settled segment, unless some of its frames were retracted meanwhile."""

@@ -203,6 +203,7 @@ async def _render(
         may_keep_state=prepared.composition.may_keep_state,
         allow_mixed=request.allow_mixed,
         rehearsal=await _rehearse(request, plan, directory),
+        waiting_bytes=pipeline.waiting_bytes,
     )
     try:
         async with (

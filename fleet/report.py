@@ -126,8 +126,8 @@ class _Tally:
             case events.SeamDrawn() | events.SeamMatched() | events.Audited():
                 self._add_seam(event)
             case (
-                events.FramesCaptured() | events.PageLoaded() | events.RangeSized() | events.RunDraining()
-                | events.StillsDropped()
+                events.FramesCaptured() | events.FramesHeld() | events.PageLoaded() | events.RangeSized()
+                | events.RunDraining() | events.StillsDropped()
             ):  # fmt: skip
                 pass
             case _:

@@ -155,7 +155,7 @@ class Schedule:
                 self._is_sequential = event.sequential
             case events.PixelsFixed():
                 self.curve = hints.sampled(self.curve, event.frames, self._ledger.frames.span)
-            case events.FramesCaptured():
+            case events.FramesCaptured() | events.FramesHeld():
                 self._hosts.hear(event.host, event.chunk, now_s)
             case events.HostDraining() | events.RunDraining():
                 self._hosts.drain(event, now_s)

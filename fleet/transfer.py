@@ -26,7 +26,11 @@ from fleet.transports.base import Transport
 # What segments, sound and the file itself need beside the frames; and how long to wait for somebody to make room.
 DISK_FREE_MIN_BYTES = 256 << 20
 DISK_WAIT_S = 60.0
-DISK_LOOK_S = 1.0
+ROOM_LOOK_S = 1.0
+# Of frames that wait for an encoder: some minutes of 1080p, so that none is ever idle, and less than a small disk.
+SPOOL_BYTES_MAX = 2 << 30
+# A host whose frames wait says nothing meanwhile, and is to be taken for frozen by nobody.
+HELD_SAY_S = 10.0
 # Reading two seconds of video takes a tenth of one.
 PROBE_TIMEOUT_S = 60.0
 # How much later than they are due frames may be pulled, and segments be given up.
@@ -57,8 +61,12 @@ class Puller:
         emit: Callable[[events.Event], None],
         returns: Returns = Returns.FRAMES,
         argv: tuple[str, ...] = (),
+        waiting_bytes: Callable[[], int] = int,
     ) -> None:
-        """`returns` says what the host sends; FFmpeg's `argv` makes its segments."""
+        """`returns` says what the host sends; FFmpeg's `argv` makes its segments.
+
+        `waiting_bytes` are those of frames here that encoders will take, whatever else comes.
+        """
         self._host = host
         self._plan = plan
         self._directory = directory
@@ -68,6 +76,8 @@ class Puller:
         self._returns = returns
         self._argv = argv
         self._flow = Flow()
+        self._waiting_bytes = waiting_bytes
+        self._is_shortage_told = False
 
     def set_returns(self, returns: Returns, why: str) -> None:
         """From now on the host sends this; AUTO is to be measured."""
@@ -276,17 +286,34 @@ class Puller:
             self.set_returns(*choice)
 
     async def _room(self, size_bytes: int) -> None:
-        """Waits while this machine's disk is too full: frames stay on their hosts. ConfigError when it remains so."""
-        deadline_s = time.monotonic() + DISK_WAIT_S
-        is_told = False
-        while (free_bytes := shutil.disk_usage(self._directory.path).free) < size_bytes + DISK_FREE_MIN_BYTES:
-            shortage = f"only {sentences.size(free_bytes)} are free for frames in {self._directory.path}"
-            if time.monotonic() >= deadline_s:
+        """Waits while there is no room here: frames stay on their hosts. ConfigError when nobody makes any."""
+        deadline_s, say_s = time.monotonic() + DISK_WAIT_S, 0.0
+        while shortage := self._shortage(size_bytes):
+            now_s = time.monotonic()
+            if self._waiting_bytes():  # encoders make room, and give up by themselves when they cannot
+                deadline_s = now_s + DISK_WAIT_S
+            elif now_s >= deadline_s:
                 raise ConfigError(shortage, remedy="free some space, then add `--resume` to the same command")
-            if not is_told:
-                self._emit(events.Warned("", f"{shortage}: they wait on their hosts for up to {DISK_WAIT_S:.0f} s"))
-                is_told = True
-            await asyncio.sleep(DISK_LOOK_S)
+            if now_s >= say_s:
+                say_s = now_s + HELD_SAY_S
+                self._hold(shortage)
+            await asyncio.sleep(ROOM_LOOK_S)
+
+    def _shortage(self, size_bytes: int) -> str:
+        """Why so many bytes more cannot be taken now; empty when they can."""
+        free_bytes, waiting_bytes = shutil.disk_usage(self._directory.path).free, self._waiting_bytes()
+        if free_bytes < size_bytes + DISK_FREE_MIN_BYTES:
+            return f"only {sentences.size(free_bytes)} are free for frames in {self._directory.path}"
+        if waiting_bytes > SPOOL_BYTES_MAX:
+            return f"{sentences.size(waiting_bytes)} of frames are here and not encoded"
+        return ""
+
+    def _hold(self, shortage: str) -> None:
+        if not self._is_shortage_told:
+            self._is_shortage_told = True
+            self._emit(events.Warned(self._host, f"{shortage}: more of them wait on their hosts"))
+        for chunk in self._deliveries:
+            self._emit(events.FramesHeld(chunk=chunk, host=self._host))
 
     def _reject(self, delivery: Delivery, rejected: tuple[tuple[FrameFile, str], ...]) -> None:
         delivery.failed_pulls += 1

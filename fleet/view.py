@@ -160,6 +160,7 @@ def fold(view: View, record: events.Record) -> View:
             | events.PixelsFixed()
             | events.PageLoaded()
             | events.FramesCaptured()
+            | events.FramesHeld()
             | events.ChunkMeasured()
             | events.RangeSized()
             | events.HostReturns()

@@ -1,5 +1,6 @@
 """What one run is about, as every host that takes part in it is told. Decides and does nothing."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from capture.protocol import PAGE_LIMIT_S
@@ -30,3 +31,4 @@ class Work:
     page_notes: PageNotes = field(default_factory=PageNotes)  # grows while the run goes on
     busy: Busy = busy.SKIP
     rehearsal: Rehearsal | None = None  # None: hosts return frames
+    waiting_bytes: Callable[[], int] = int  # of frames here that encoders will take, whatever else comes

@@ -1,6 +1,7 @@
 """What was encoded of frames that are taken back is encoded again of those that replace them, also after a crash."""
 
 import asyncio
+import dataclasses
 import hashlib
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from capture.protocol import FrameFile, FrameRange
 from fleet import events, resume
+from fleet.halt import Halt
 from fleet.pipeline import Pipeline
 from fleet.rundir import RunDirectory
 
@@ -151,6 +153,24 @@ def test_the_stills_of_an_encoded_segment_go_when_told_and_a_resumed_run_does_wi
     assert list(resume.absent_frames(directory.chunks, plan, log(*happened))) == []
     films[0].write_bytes(films[0].read_bytes()[:-1])
     assert list(resume.absent_frames(directory.chunks, plan, log(*happened))) == [0, 1]
+
+
+def test_only_frames_that_an_encoder_will_take_wait_for_one(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    draw(directory, "c0001", RED)
+    _, verified = told_of(directory, "a", "c0001")
+    assert isinstance(verified, events.FramesVerified)
+    size_bytes = verified.frames[0].size_bytes
+    halt = Halt()
+    pipeline = Pipeline(media.make_plan(COUNT, segment=2), directory, lambda _: None, halt)
+    assert pipeline.waiting_bytes() == 0
+    pipeline.add_verified(dataclasses.replace(verified, frames=verified.frames[:3]), ALL)
+    assert pipeline.waiting_bytes() == 2 * size_bytes
+    pipeline.add_verified(dataclasses.replace(verified, frames=verified.frames[3:]), ALL)
+    assert pipeline.waiting_bytes() == 4 * size_bytes
+    with halt.heard_by(lambda: None):
+        halt.drain()
+    assert pipeline.waiting_bytes() == 0
 
 
 @pytest.mark.ffmpeg

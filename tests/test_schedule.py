@@ -496,12 +496,15 @@ def test_a_host_that_delivers_no_more_frames_is_cancelled_and_struck() -> None:
     assert feed.said == [events.HostStruck(host="a", strikes=1, reason="no frame of c0001 for 41 s")]
 
 
-def test_a_host_that_says_it_captures_is_not_frozen_however_slow_its_link_is() -> None:
+@pytest.mark.parametrize(
+    "sign", [events.FramesCaptured(chunk="c0001", host="a", count=1), events.FramesHeld(chunk="c0001", host="a")]
+)
+def test_a_host_that_captures_or_is_made_to_wait_is_not_frozen_however_slow_its_link_is(sign: events.Event) -> None:
     feed = Fed(1000, "a", chunk_frames=1000)
     order = only(feed(ready("a")))
     feed(verified(order, 0, 10))
     for _ in range(100):
-        assert feed(events.FramesCaptured(chunk="c0001", host="a", count=1)) == ()
+        assert feed(sign) == ()
 
 
 def test_a_frame_that_two_hosts_draw_differently_is_reported_and_the_first_counts() -> None:

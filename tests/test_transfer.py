@@ -1,16 +1,20 @@
-"""What a host says of a chunk becomes events, before any frame of it has been pulled."""
+"""What a host says of a chunk becomes events, and its frames come as far as there is room for them."""
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_ingest import PLAN
+from test_ingest import PLAN, announce, png
 
 from capture.faults import Fault, FaultCode
-from capture.protocol import UNMEASURED, Done, Failed, FrameRange, Spent, Stages
-from fleet import events, orders
+from capture.protocol import UNMEASURED, Ack, Captured, Done, Encode, Failed, FrameRange, Spent, Stages
+from fleet import agentzip, events, model, orders, transfer
+from fleet.errors import ConfigError
 from fleet.events import ChunkMeasured
 from fleet.rundir import RunDirectory
 from fleet.transfer import Puller
+from fleet.transports.local import LocalTransport
 
 FRAMES = FrameRange(0, 10)
 STAGES = Stages(frames=10, seek=Spent(10, 30.0), screenshot=Spent(10, 400.0))
@@ -36,3 +40,66 @@ def test_what_the_frames_of_a_chunk_took_is_told_once_and_only_of_the_order_that
     puller.hear(end)
     puller.hear(end)
     assert said == [ChunkMeasured(chunk="c1", host="a", attempt=2, stages=stages) for stages in measured]
+
+
+async def pull(directory: Path, heard: Callable[[events.Event], None], waiting_bytes: Callable[[], int]) -> Ack:
+    """One frame of a host that is this machine; what is said to the host when it is here."""
+    (directory / "host").mkdir()
+    frame = announce(0, png(4, 3))
+    (directory / "host" / "frame_000000.png").write_bytes(png(4, 3))
+    run = RunDirectory(directory / "run")
+    puller = Puller("a", plan=PLAN, directory=run, emit=heard, waiting_bytes=waiting_bytes)
+    first = FrameRange(0, 1)
+    puller.expect(orders.Capture(chunk="c1", host="a", attempt=1, frames=first, todo=(first,)), str(directory / "host"))
+    puller.hear(Captured("c1", 1, (frame,)))
+    puller.hear(Done("c1", 1))
+    said: asyncio.Queue[Ack | Encode] = asyncio.Queue()
+    transport = LocalTransport(
+        model.Host(name="a", transport="local"), agentzip.AgentZip(path=directory, sha256="", size_bytes=0)
+    )
+    running = asyncio.create_task(puller.run(transport, said.put))
+    hearing = asyncio.create_task(said.get())
+    await asyncio.wait([running, hearing], return_when=asyncio.FIRST_COMPLETED)
+    hearing.cancel()
+    if running.done():
+        running.result()
+    running.cancel()
+    ack = hearing.result()
+    assert isinstance(ack, Ack)
+    return ack
+
+
+def kinds(said: list[events.Event]) -> list[type[events.Event]]:
+    return [type(event) for event in said]
+
+
+def test_frames_stay_on_their_host_while_too_many_here_wait_for_an_encoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "ROOM_LOOK_S", 0.0)
+    monkeypatch.setattr(transfer, "HELD_SAY_S", 0.0)
+    said: list[events.Event] = []
+
+    def waiting_bytes() -> int:  # until it has been said three times
+        return transfer.SPOOL_BYTES_MAX + (kinds(said).count(events.FramesHeld) < 3)
+
+    assert asyncio.run(pull(tmp_path, said.append, waiting_bytes)) == Ack("c1", (FrameRange(0, 1),))
+    held, here = [events.FramesHeld] * 3, [events.FramesVerified]
+    assert kinds(said)[:6] == [events.FramesCaptured, events.Warned, *held, *here]
+
+
+def test_a_full_disk_ends_a_run_only_when_no_encoder_makes_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "DISK_FREE_MIN_BYTES", 1 << 60)
+    monkeypatch.setattr(transfer, "DISK_WAIT_S", 0.0)
+    monkeypatch.setattr(transfer, "ROOM_LOOK_S", 0.0)
+    monkeypatch.setattr(transfer, "HELD_SAY_S", 0.0)
+    said: list[events.Event] = []
+
+    def waiting_bytes() -> int:
+        return kinds(said).count(events.FramesHeld) < 3
+
+    with pytest.raises(ConfigError, match="are free for frames in"):
+        asyncio.run(pull(tmp_path, said.append, waiting_bytes))
+    assert kinds(said).count(events.FramesHeld) == 3

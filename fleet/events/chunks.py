@@ -75,6 +75,14 @@ class FramesCaptured:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FramesHeld:
+    """Finished frames of a chunk wait on their host, for here is no room; said again and again while that lasts."""
+
+    chunk: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FramesVerified:
     """These frames are here, under their final names, and equal to what was announced; or a `segment` made of them."""
 

@@ -15,6 +15,7 @@ from fleet.events.chunks import (
     ChunkStarted,
     ChunkTrimmed,
     FramesCaptured,
+    FramesHeld,
     FramesVerified,
     RangeSized,
     WorkersChanged,
@@ -59,7 +60,7 @@ Event = (
     | HostReturns | PageLoaded | BundlePushed | ChunkOrdered | ChunkStarted | WorkersChanged | ChunkTrimmed
     | FramesCaptured | FramesVerified | ChunkDone | ChunkFailed | RangeSized | RunDraining | HostDraining | HostStruck
     | Suspected | Disagreed | FramesRetracted | SeamDrawn | SeamMatched | Audited | CoresUsed | ChunkMeasured
-    | SegmentEncoded | StillsDropped | AudioMixed | Warned | RunFinished
+    | SegmentEncoded | StillsDropped | FramesHeld | AudioMixed | Warned | RunFinished
 )  # fmt: skip
 
 _KINDS: dict[str, type[Event]] = {
@@ -82,6 +83,7 @@ _KINDS: dict[str, type[Event]] = {
     "workers.changed": WorkersChanged,
     "chunk.trimmed": ChunkTrimmed,
     "chunk.captured": FramesCaptured,
+    "chunk.held": FramesHeld,
     "chunk.measured": ChunkMeasured,
     "chunk.verified": FramesVerified,
     "chunk.done": ChunkDone,
