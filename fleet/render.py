@@ -171,7 +171,7 @@ async def run(
             log.emit(_success(request, delivered))
         if not request.keep:
             directory.drop_frames()
-        return report.fold(rundir.read_events(directory.events))
+        return report.fold(rundir.each_event(directory.events))
 
 
 async def _render(
@@ -231,7 +231,7 @@ async def _render(
             pipeline.close()
             remembered = memory.path(rundir.cache_root(), plan)
             known = memory.read(remembered, plan.frames)
-            memory.write(remembered, rundir.read_events(directory.events), schedule.speeds, known)
+            memory.write(remembered, rundir.each_event(directory.events), schedule.speeds, known)
     except BaseExceptionGroup as error:
         raise cause_of(error) from error
     finally:
@@ -312,7 +312,7 @@ def _logged(
         raise
     finally:
         log.close()
-        directory.write_report(report.fold(rundir.read_events(directory.events)))
+        directory.write_report(report.fold(rundir.each_event(directory.events)))
 
 
 @contextlib.asynccontextmanager

@@ -168,16 +168,20 @@ def _is_unfinished(records: list[events.Record]) -> bool:
 
 
 def read_events(path: Path) -> list[events.Record]:
-    """All records of a log. A damaged last line, which a crash can leave, is dropped."""
+    """All records of a log; of a long run they are many."""
+    return list(each_event(path))
+
+
+def each_event(path: Path) -> Iterator[events.Record]:
+    """The records of a log, one by one. A damaged last line, which a crash can leave, is dropped."""
     if not path.exists():
-        return []
-    records = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            records.append(events.from_line(line))
-        except (ValueError, KeyError):
-            log.warning("%s: dropped a damaged line", path)
-    return records
+        return
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            try:
+                yield events.from_line(line)
+            except (ValueError, KeyError):
+                log.warning("%s: dropped a damaged line", path)
 
 
 class EventLog:
