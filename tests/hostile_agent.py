@@ -458,6 +458,21 @@ def says_everything_twice(agent: Agent) -> None:
 
 
 @case
+def waits_with_its_last_frame(agent: Agent) -> None:
+    def capture(order: Message) -> None:
+        agent.started(order)
+        *first, last = [agent.frame(order, frame) for frame in frames_of(order)]
+        agent.captured(order, first)
+        deadline_s = time.monotonic() + 20
+        while not (agent.workspace.parent / "go").exists() and time.monotonic() < deadline_s:
+            time.sleep(0.01)
+        agent.captured(order, [last])
+        agent.done(order)
+
+    swap(agent, "on_capture", capture)
+
+
+@case
 def says_what_nobody_asked(agent: Agent) -> None:
     def gossip(_: Message) -> None:
         stranger = {"chunk": "c99", "attempt": 7}

@@ -24,7 +24,7 @@ PACKAGE = "hostile_agent_package"
 SIZE = (64, 48)
 FRAMES = 30
 COMPOSITION = f"""<!doctype html><html><head><meta charset="utf-8"></head><body>
-<div data-composition-id="m" data-width="{SIZE[0]}" data-height="{SIZE[1]}" data-start="0" data-duration="1"></div>
+<div data-composition-id="m" data-width="{SIZE[0]}" data-height="{SIZE[1]}" data-start="0" data-duration="{{}}"></div>
 </body></html>"""
 
 
@@ -42,10 +42,10 @@ def agent(directory: Path) -> Iterator[agentzip.AgentZip]:
         yield agentzip.build(directory / "built", PACKAGE)
 
 
-def composition(directory: Path) -> Path:
+def composition(directory: Path, seconds: int = 1) -> Path:
     """A composition that needs no measuring."""
     directory.mkdir()
-    (directory / "index.html").write_text(COMPOSITION)
+    (directory / "index.html").write_text(COMPOSITION.format(seconds))
     return directory
 
 
@@ -111,6 +111,7 @@ async def render_with(
     hosts: Sequence[model.Host],
     *,
     heard: Callable[[events.Event], None] = lambda _: None,
+    keep: bool = True,
     **changes: Any,
 ) -> Ended:
     """One render into `directory`; $FLEETRENDER_STATE is one for all renders of a test."""
@@ -118,7 +119,7 @@ async def render_with(
         composition=directory / "c",
         output=directory / f"{hosts[0].name}.mp4",
         hosts=tuple(hosts),
-        keep=True,
+        keep=keep,
         chunk_frames=1 if len(hosts) > 1 else None,
         **changes,
     )

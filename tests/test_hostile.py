@@ -11,7 +11,7 @@ import hostile_support as support
 import pytest
 
 from capture.protocol import FrameRange
-from fleet import agentzip, dispatch, errors, link, render, request, rundir, transfer
+from fleet import agentzip, dispatch, errors, events, link, render, request, rundir, transfer
 from fleet.schedule import Schedule
 from fleet.transports import channel
 
@@ -26,6 +26,7 @@ CASES = sorted(
     - set(hostile_agent.HARMLESS)
     - set(hostile_agent.CLOCKS)
     - set(hostile_agent.DRAWS_WRONG)
+    - {"waits_with_its_last_frame"}
 )
 # What is said of a host whose frames are not what it announced, and of one whose words cannot be true.
 DAMAGED = r"frames never came|announced|pixels instead|second picture|not a JPEG|empty|No such|not a regular|levels"
@@ -215,3 +216,24 @@ def test_a_full_disk_here_stops_the_pulls_and_loses_nothing(stage: Stage, monkey
     assert ended.report["frames_verified"] == 0
     monkeypatch.setattr(transfer, "DISK_FREE_MIN_BYTES", 0)
     assert asyncio.run(stage.render(("full", ""), resume=True)).error is None
+
+
+def test_stills_are_deleted_while_other_frames_are_still_to_come(stage: Stage, tmp_path: Path) -> None:
+    asked = request.Request(composition=support.composition(tmp_path / "c", seconds=4), output=tmp_path / "out.mp4")
+    host = support.local(tmp_path, "slow", "waits_with_its_last_frame")
+    runs: list[Path] = []
+    left: list[int] = []
+
+    def hear(event: events.Event) -> None:
+        if isinstance(event, events.RunStarted):
+            runs.append(stage.home / "state" / "runs" / event.run)
+        elif isinstance(event, events.StillsDropped):
+            (tmp_path / "hosts" / "slow" / "go").touch()
+        elif isinstance(event, events.FramesVerified):
+            left[:] = sorted(int(file.stem[6:]) for file in (runs[0] / "chunks" / event.chunk).iterdir())
+
+    rendering = support.render_with(tmp_path, render.prepare(asked), stage.agent, [host], heard=hear, keep=False)
+    ended = asyncio.run(rendering)
+    assert ended.error is None, ended.error
+    assert left == [*range(60, 120)]
+    assert ended.report["frames_verified"] == 120
