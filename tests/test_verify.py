@@ -114,6 +114,19 @@ def test_every_damage_is_named(home: Path, problem: str) -> None:
     assert any(said.startswith(problem) for said in problems), problems
 
 
+def test_a_still_that_went_when_its_segment_was_encoded_is_not_missed(home: Path) -> None:
+    log = run_of(home) / "events.jsonl"
+    *lines, last = log.read_text().splitlines()
+    encoded = next(json.loads(line) for line in lines if '"segment.encoded","index":0' in line)
+    dropped = encoded | {"type": "stills.dropped", "size_bytes": 1, "sha256": "0" * 64}
+    log.write_text("\n".join([*lines, json.dumps(dropped), last]) + "\n")
+    for file in frames_of(home)[: encoded["frames"]["stop"] - encoded["frames"]["start"]]:
+        file.unlink()
+    ended = fleetrender(home, "verify", "out.mp4", "--json")
+    assert ended.code == 0, ended.stdout + ended.stderr
+    assert "15 frames as captured" in ended.stdout
+
+
 def test_a_plan_of_another_run_is_refused(home: Path) -> None:
     plan = run_of(home) / "plan.json"
     plan.write_text(plan.read_text().replace('"jpeg_quality": ', '"jpeg_quality": 1'))
