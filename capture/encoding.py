@@ -51,6 +51,8 @@ class Encoding:
             wish, frames = found
             journal = journals[wish.chunk]
             stills = [Still(str(journal.path(file.index)), file.sha256) for file in journal.announced(frames)]
+            if len(stills) < len(frames):
+                continue  # some were fetched as such: nobody waits for the segment
             task = encoder.task(wish.argv, journal.spec, stills, journal.segment(frames), is_named=False)
             self._begin(task, wish, frames)
 

@@ -151,6 +151,17 @@ def test_segments_that_take_too_much_room_are_given_up_and_come_as_frames(tmp_pa
         assert given_up == protocol.Unencoded("c1", 1, whole, "its frames take too much room")
 
 
+def test_a_segment_of_which_frames_were_fetched_is_not_made(tmp_path: Path) -> None:
+    with support.agent(tmp_path, {"frame_s": 0.02}) as coordinator:
+        _, bundle = prepare(coordinator, workers=1)
+        coordinator.say(support.order(bundle, 50, 90), protocol.Encode("c1", 1, (FrameRange(50, 90),), ()))
+        told = coordinator.hear(protocol.Captured).frames
+        coordinator.say(Ack("c1", protocol.ranges_of(frame.index for frame in told)))
+        coordinator.hear(Done)
+        coordinator.ask(support.order(bundle, 0, 30, chunk="c2"), Done)
+        assert coordinator.of(protocol.Unencoded) == []
+
+
 def test_a_cancelled_chunk_stops_and_keeps_its_frames(tmp_path: Path) -> None:
     with support.agent(tmp_path, {"frame_s": 0.02}) as coordinator:
         workspace, bundle = prepare(coordinator, **two_workers())

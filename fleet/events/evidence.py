@@ -37,7 +37,7 @@ class Disagreed:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FramesRetracted:
     """Verified frames that count no more: the host is not believed and nobody else drew them alike, or it is gone and
-    nobody else draws pixels like those.
+    nobody else draws pixels like those; or they are in one segment with such frames, and have no stills any more.
     """
 
     chunk: str
