@@ -156,7 +156,7 @@ class Ledger:
             self._dropped.add(segment)
 
     def bound(self, frames: FrameSet) -> FrameSet:
-        """`frames` and all that can only go with them: one segment without stills goes as a whole."""
+        """`frames` and all that can only go with them: a segment without stills goes as a whole."""
         return frames | frameset.of(segment for segment in self._dropped if frames.touches(segment))
 
     def is_beating(self, name: str) -> bool:

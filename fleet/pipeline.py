@@ -101,6 +101,7 @@ class Pipeline:
             index for index, chunk in self._received.items() if self._lacking[index] and chunk == event.chunk
         ]:
             del self._received[index]
+            self._lacking[index] |= {*self._plan.segments[index]} - self._homes.keys()
 
     def settled(self) -> tuple[events.StillsDropped, ...]:
         """Segments that were encoded here, and are flushed: whoever retracts must know of them before `drop`."""

@@ -311,7 +311,7 @@ class Puller:
     def _hold(self, shortage: str) -> None:
         if not self._is_shortage_told:
             self._is_shortage_told = True
-            self._emit(events.Warned(self._host, f"{shortage}: more of them wait on their hosts"))
+            self._emit(events.Warned("", f"{shortage}: more of them wait on their hosts"))
         for chunk in self._deliveries:
             self._emit(events.FramesHeld(chunk=chunk, host=self._host))
 

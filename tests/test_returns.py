@@ -306,6 +306,20 @@ def test_a_segment_from_a_host_is_in_the_film_until_it_is_taken_back(tmp_path: P
     assert [event.index for event in told if isinstance(event, events.SegmentEncoded)] == [0, 1]
 
 
+def test_a_frame_that_a_segment_replaced_is_not_here_when_both_are_taken_back(tmp_path: Path) -> None:
+    plan = media.make_plan(4, segment=2)
+    directory, whole, last = RunDirectory(tmp_path / "run"), FrameRange(0, 4), plan.segments[1]
+    pipeline = Pipeline(plan, directory, lambda _: None)
+    pipeline.add("c0002", whole, [2])
+    pipeline.add_verified(received(directory, last), whole)
+    pipeline.retract(events.FramesRetracted(chunk="c0002", host="b", frames=(FrameRange(2, 3),)))
+    pipeline.retract(events.FramesRetracted(chunk="c0001", host="a", frames=(FrameRange(3, 4),)))
+    pipeline.add("c0003", whole, [3])
+    assert pipeline.waiting_bytes() == 0
+    pipeline.add("c0003", whole, [2])
+    assert pipeline.waiting_bytes() > 0
+
+
 def test_a_resumed_run_counts_frames_whose_segment_is_there(tmp_path: Path) -> None:
     plan = media.make_plan(4, segment=2)
     directory = RunDirectory(tmp_path / "run")
