@@ -145,8 +145,7 @@ def command(plan: Plan, segments: str, audio: str | None, output: str, *, progra
     ticks = encode.timescale(plan.fps) / plan.fps if row.tick_s is None else 1 / row.tick_s / plan.fps
     options: dict[str, Any] = {
         "c": "copy",
-        # The concat demuxer adds durations in microseconds; frame N begins at N frames, exactly.
-        "bsf:v": f"setts=ts=N*{ticks}" if ticks.denominator == 1 else f"setts=ts=floor(N*{ticks}+0.5)",
+        "bsf:v": _times(ticks, row.lead_frames(plan.quality)),
         "video_track_timescale": encode.timescale(plan.fps),
         "map_metadata": -1,
         "map_chapters": -1,
@@ -155,6 +154,17 @@ def command(plan: Plan, segments: str, audio: str | None, output: str, *, progra
         "f": row.container,
     }
     return _compiled(graph.output(*streams, f"file:{output}", **options), program)
+
+
+def _times(ticks: Fraction, lead_frames: int) -> str:
+    """The filter that gives packet N its time: the concat demuxer adds durations in microseconds, and ours are exact.
+
+    A frame lasts `ticks`. Packets come in the order of decoding, so where that is another one than the order of
+    showing, when they are shown is rounded to frames.
+    """
+    if lead_frames:
+        return f"setts=pts=floor(PTS/{ticks}+0.5)*{ticks}:dts=(N-{lead_frames})*{ticks}"
+    return f"setts=ts=N*{ticks}" if ticks.denominator == 1 else f"setts=ts=floor(N*{ticks}+0.5)"
 
 
 def judge(media: ffprobe.Media, expected: Expectation) -> tuple[Finding, ...]:
@@ -179,6 +189,8 @@ def judge(media: ffprobe.Media, expected: Expectation) -> tuple[Finding, ...]:
         for code, what, found, wanted in pairs
         if found != wanted
     ]
+    if expected.tick_s is None and not video.is_even:
+        findings.append(_finding("times", "frames are not shown one after the other, all equally long"))
     if late := sorted(set(expected.keyframes) - set(video.keyframes)):
         findings.append(_finding("keyframes", f"no keyframe where a segment begins: frame {late[0]}"))
     return (*findings, *(finding for sound in sounds for finding in _judge_sound(sound, expected)))
@@ -267,12 +279,12 @@ async def _probe_folder(plan: Plan, folder: Path) -> ffprobe.Media:
 async def _probe_file(path: Path) -> ffprobe.Media:
     timeout_s = START_TIMEOUT_S + path.stat().st_size / BYTES_PER_S_MIN
     program = programs.find_ffmpeg().ffprobe
-    streams, flags = await _both(
+    streams, packets = await _both(
         _probe_with(ffprobe.command(program, f"file:{path}"), path, timeout_s),
-        _probe_with(ffprobe.flags_command(program, f"file:{path}"), path, timeout_s),
+        _probe_with(ffprobe.packets_command(program, f"file:{path}"), path, timeout_s),
     )
     media = ffprobe.parse(streams)
-    return media.counted(*ffprobe.parse_flags(flags)) if media.of_kind("video") else media
+    return media.counted(ffprobe.parse_packets(packets)) if media.of_kind("video") else media
 
 
 async def _probe_with(argv: tuple[str, ...], path: Path, timeout_s: float) -> bytes:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fleet import checks, hosts, rundir
+from fleet import checks, hosts, programs, rundir
 from fleet.formats import FORMATS
 from fleet.model import Finding, Severity
 
@@ -130,9 +130,7 @@ def _tool(name: str, question: str) -> Tool | None:
 
 
 def _encoders(ffmpeg: str) -> tuple[str, ...]:
-    listed = {
-        words[1] for line in _output(ffmpeg, "-hide_banner", "-encoders").splitlines() if (words := line.split())[1:]
-    }
+    listed = programs.encoders(_output(ffmpeg, "-hide_banner", "-encoders"))
     return tuple(encoder for encoder in ENCODERS if encoder in listed)
 
 

@@ -1,5 +1,6 @@
 """What ffprobe says about a file, as values. Pure: no I/O; `programs` runs the command."""
 
+import itertools
 import json
 import re
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ class Stream:
     duration_s: Fraction | None = None
     packets: int | None = None  # only when counted
     keyframes: tuple[int, ...] = ()  # packets, counted from 0, at which decoding can begin; only when counted
+    is_even: bool = True  # one packet is shown after the other, all equally long; only when counted
     width: int = 0
     height: int = 0
     pixel_format: str = ""
@@ -33,6 +35,15 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
+class Packets:
+    """The packets of one stream: how many, which of them are keyframes, and whether they are shown at even steps."""
+
+    count: int
+    keyframes: tuple[int, ...]
+    is_even: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Media:
     """One file: its container's duration and its streams in file order."""
 
@@ -43,10 +54,10 @@ class Media:
         """The streams of `kind`, in file order."""
         return tuple(stream for stream in self.streams if stream.kind == kind)
 
-    def counted(self, packets: int, keyframes: tuple[int, ...]) -> "Media":
+    def counted(self, found: Packets) -> "Media":
         """The same, with what was counted in its first video stream."""
         first = self.of_kind("video")[0]
-        known = replace(first, packets=packets, keyframes=keyframes)
+        known = replace(first, packets=found.count, keyframes=found.keyframes, is_even=found.is_even)
         return Media(self.duration_s, tuple(known if stream is first else stream for stream in self.streams))
 
 
@@ -64,8 +75,8 @@ def stills_command(ffprobe: str, pattern: str, fps: Fraction) -> tuple[str, ...]
     )  # fmt: skip
 
 
-def flags_command(ffprobe: str, path: str, *, container: str = "") -> tuple[str, ...]:
-    """Reads the whole file and says a few letters for each packet of its first video stream.
+def packets_command(ffprobe: str, path: str, *, container: str = "") -> tuple[str, ...]:
+    """Reads the whole file and says a time and a few letters for each packet of its first video stream.
 
     With `container` it is read as nothing else: what a stranger sent could name other files.
     """
@@ -77,7 +88,7 @@ def flags_command(ffprobe: str, path: str, *, container: str = "") -> tuple[str,
         "-select_streams",
         "v:0",
         "-show_entries",
-        "packet=flags",
+        "packet=pts,flags",
         "-of",
         "csv=p=0",
         "-i",
@@ -85,11 +96,17 @@ def flags_command(ffprobe: str, path: str, *, container: str = "") -> tuple[str,
     )
 
 
-def parse_flags(text: bytes) -> tuple[int, tuple[int, ...]]:
-    """From what `flags_command` makes ffprobe say: how many packets there are, and which of them are keyframes."""
-    # A packet with side data has a comma after its flags.
-    packets = [line for line in text.splitlines() if line.strip(b", ")]
-    return len(packets), tuple(index for index, line in enumerate(packets) if line.startswith(b"K"))
+def parse_packets(text: bytes) -> Packets:
+    """From what `packets_command` makes ffprobe say. A time that is not told is no even step."""
+    # A packet with side data has more commas.
+    found = [line.split(b",") for line in text.splitlines() if line.strip(b", ")]
+    times = sorted(int(time) for time, *_ in found if re.fullmatch(rb"-?\d+", time))
+    steps = {after - before for before, after in itertools.pairwise(times)}
+    return Packets(
+        count=len(found),
+        keyframes=tuple(index for index, (_, *flags) in enumerate(found) if flags and flags[0].startswith(b"K")),
+        is_even=len(times) == len(found) and len(steps) <= 1 and 0 not in steps,
+    )
 
 
 def parse(text: bytes) -> Media:

@@ -70,6 +70,10 @@ class Format:
         """Whether segments hold the captured stills themselves, to be encoded when all are there, or never."""
         return self.joining is not Joining.CONCAT
 
+    def lead_frames(self, quality: Quality) -> int:
+        """By how many frames decoding goes ahead of showing; two where B-frames refer to each other, as x264's do."""
+        return 2 if self.video(quality, 1).get("bf") else 0
+
     @property
     def segment_container(self) -> str:
         """FFmpeg's name of the muxer of segments; QuickTime holds anything and keeps exact times."""
@@ -102,7 +106,8 @@ def _x264(quality: Quality, gop_frames: int) -> Options:
         "c:v": "libx264",
         "preset": preset,
         "crf": crf,
-        "bf": 0,  # presentation order is coding order, so timestamps can be counted instead of trusted
+        # As the presets have it: without, the same CRF takes 10 to 40 % more bytes, and of film more time, too.
+        "bf": 0 if quality is Quality.DRAFT else 3,
         "threads": ENCODER_THREADS,
         "x264-params": ":".join(params),
     }

@@ -10,7 +10,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ INSTALL_FFMPEG = (
 STDERR_TAIL_BYTES = 4096
 _DISK_CAUSES = ("No space left on device", "Permission denied", "Read-only file system", "Disk quota exceeded")
 # ffprobe's JSON for a file of ours is 5 KB.
-STDOUT_LIMIT_BYTES = 16 * 1024 * 1024
+STDOUT_LIMIT_BYTES = 64 * 1024 * 1024
 # Runs the program with PR_SET_PDEATHSIG where util-linux' setpriv is missing. A preexec_fn would do the same in this
 # process, but Python runs it between fork and exec, where a lock of another thread can hang it.
 _TRAMPOLINE = (
@@ -74,11 +74,18 @@ def find_ffmpeg() -> FFmpeg:
     return FFmpeg(str(found["ffmpeg"]), str(found["ffprobe"]))
 
 
-async def require_encoder(encoder: str) -> None:
-    """ConfigError unless FFmpeg was built with `encoder`; Fedora's own package lacks libx264."""
-    ended = await run((find_ffmpeg().ffmpeg, "-hide_banner", "-h", f"encoder={encoder}"), timeout_s=30)
-    if ended.code or not ended.stdout.startswith(b"Encoder "):
-        raise ConfigError(f"{ended.argv[0]} was built without {encoder}", remedy=INSTALL_FFMPEG)
+async def require_encoders(wanted: Iterable[str]) -> None:
+    """ConfigError unless FFmpeg was built with all that are `wanted`; Fedora's own package lacks libx264."""
+    ended = await run((find_ffmpeg().ffmpeg, "-hide_banner", "-encoders"), timeout_s=30)
+    ended.require("asking FFmpeg for its encoders")
+    listed = encoders(ended.stdout.decode(errors="replace"))
+    if missing := [encoder for encoder in wanted if encoder not in listed]:
+        raise ConfigError(f"{ended.argv[0]} was built without {', '.join(missing)}", remedy=INSTALL_FFMPEG)
+
+
+def encoders(listing: str) -> frozenset[str]:
+    """The names in what `ffmpeg -encoders` says: the second word of each line."""
+    return frozenset(words[1] for line in listing.splitlines() if (words := line.split())[1:])
 
 
 async def run(argv: Sequence[str], *, timeout_s: float, feed: AsyncIterable[bytes] | None = None) -> Ended:

@@ -210,8 +210,7 @@ async def _render(
             asyncio.TaskGroup() as group,
             transports.dialer(directory.path, prepared.agent, request.hosts, early=early) as dialer,
         ):
-            for encoder in FORMATS[plan.format].encoders:
-                group.create_task(programs.require_encoder(encoder))
+            group.create_task(programs.require_encoders(FORMATS[plan.format].encoders))
             segments = group.create_task(pipeline.run())
             sound = group.create_task(_mix(plan, directory, log, strict=request.strict))
             dispatch = Dispatch(

@@ -200,15 +200,15 @@ class Puller:
         """Pulls what is due, oldest order first, and acknowledges what counts, until cancelled."""
         while True:
             self._news.clear()
+            self._choose()
+            for wish in self.wishes():  # first: a segment of which one frame is pulled comes as frames
+                await send(wish)
             now_s = time.monotonic()
             for delivery in [one for one in self._deliveries.values() if one.is_due(now_s, transport.pull_age_s)]:
                 verified = await self._pull(transport, delivery)
                 if verified:
                     await send(protocol.Ack(delivery.order.chunk, protocol.ranges_of(verified)))
             await self._pull_segments(transport, send)
-            self._choose()
-            for wish in self.wishes():
-                await send(wish)
             await self._end_orders(transport)
             try:
                 async with asyncio.timeout(LOOK_S):
@@ -274,11 +274,12 @@ class Puller:
     async def _count(self, path: Path, segment: FrameRange) -> None:
         """FrameRejected unless there is a packet for each frame, and decoding can begin with the first."""
         container = FORMATS[self._plan.format].segment_container
-        argv = ffprobe.flags_command(programs.find_ffmpeg().ffprobe, f"file:{path}", container=container)
+        argv = ffprobe.packets_command(programs.find_ffmpeg().ffprobe, f"file:{path}", container=container)
         ended = await programs.run(argv, timeout_s=PROBE_TIMEOUT_S)
-        count, keyframes = ffprobe.parse_flags(ended.stdout)
-        if ended.code or count != len(segment) or keyframes[:1] != (0,):
-            raise ingest.FrameRejected(f"segment {segment}: {count} frames are in it, keyframes {keyframes[:3]}")
+        found = ffprobe.parse_packets(ended.stdout)
+        if ended.code or found.count != len(segment) or found.keyframes[:1] != (0,):
+            text = f"segment {segment}: {found.count} frames are in it, keyframes {found.keyframes[:3]}"
+            raise ingest.FrameRejected(text)
 
     def _choose(self) -> None:
         """What an automatic host returns is known once its link is."""

@@ -210,10 +210,11 @@ async def _segments(plan: Plan, files: Sequence[Path]) -> Check:
     problem = ""
     for index, file in enumerate(files):
         wanted = len(plan.segments[index]) if index < len(plan.segments) else 0
-        argv = ffprobe.flags_command(programs.find_ffmpeg().ffprobe, f"file:{file}")
-        packets, keyframes = ffprobe.parse_flags((await programs.run(argv, timeout_s=_patience_s(wanted))).stdout)
-        if packets != wanted or 0 not in keyframes:
-            problem = problem or f"{file.name} has {packets} frames instead of {wanted}, keyframes {keyframes[:1]}"
+        argv = ffprobe.packets_command(programs.find_ffmpeg().ffprobe, f"file:{file}")
+        found = ffprobe.parse_packets((await programs.run(argv, timeout_s=_patience_s(wanted))).stdout)
+        if found.count != wanted or 0 not in found.keyframes:
+            count, keyframes = found.count, found.keyframes[:1]
+            problem = problem or f"{file.name} has {count} frames instead of {wanted}, keyframes {keyframes}"
     return Check("segments", f"{len(files)} of {len(plan.segments)}", problem)
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from fleet import assemble, audio, encode, ffprobe
 from fleet.errors import FleetError, VerificationError
 from fleet.ffprobe import Media, Stream
-from fleet.model import AudioTrack, Plan
+from fleet.model import AudioTrack, Plan, Quality
 
 VIDEO = Stream(
     kind="video", codec="h264", start_s=Fraction(0), duration_s=Fraction(3), packets=90, width=64, height=36,
@@ -65,6 +65,33 @@ def test_video_and_sound_are_copied() -> None:
         "-c copy -fflags +bitexact -map_chapters -1 -map_metadata -1 -movflags +faststart -video_track_timescale 90000 "
         "file:o.mp4.part -hide_banner -loglevel error -nostdin -xerror -y"
     )
+
+
+def test_b_frames_are_decoded_before_they_are_shown() -> None:
+    argv = assemble.command(media.make_plan(quality=Quality.STANDARD), "list", None, "o.mp4.part")
+    assert "setts=pts=floor(PTS/3000+0.5)*3000:dts=(N-2)*3000" in argv
+
+
+@pytest.mark.parametrize(
+    ("times", "is_even"),
+    [
+        ((0, 9000, 3000, 6000), True),
+        ((-3000, 0), True),
+        ((7,), True),
+        ((0, 9000, 3000), False),
+        ((0, 3000, 3000), False),
+        ((0, "N/A"), False),
+    ],
+)
+def test_packets_are_shown_at_even_steps(times: tuple[object, ...], is_even: bool) -> None:
+    text = "".join(f"{time},{'K_' if index == 0 else '__'}\n" for index, time in enumerate(times))
+    assert ffprobe.parse_packets(text.encode()) == ffprobe.Packets(len(times), (0,), is_even)
+
+
+def test_frames_at_uneven_times_are_a_finding() -> None:
+    assert judged(dataclasses.replace(VIDEO, is_even=False), SOUND) == [
+        "frames are not shown one after the other, all equally long"
+    ]
 
 
 def test_a_silent_video_has_one_input() -> None:
@@ -137,19 +164,20 @@ def test_a_stream_that_says_nothing_is_read_as_unknown(noise: str) -> None:
 
 
 @pytest.mark.ffmpeg
+@pytest.mark.parametrize("quality", [Quality.DRAFT, Quality.STANDARD])
 @pytest.mark.parametrize(
     ("fps", "segment"),
     [
         (Fraction(30), 40), (Fraction(24), 48), (Fraction(30000, 1001), 40),
-        (Fraction(24000, 1001), 47), (Fraction(359, 12), 13), (Fraction(37), 34),
+        (Fraction(24000, 1001), 47), (Fraction(359, 12), 33), (Fraction(37), 49),
     ],
 )  # fmt: skip
-def test_three_segments_and_sound_last_exactly_as_long_as_promised(
-    tmp_path: Path, stills: list[Path], fps: Fraction, segment: int
+def test_segments_and_sound_last_exactly_as_long_as_promised(
+    tmp_path: Path, stills: list[Path], fps: Fraction, segment: int, quality: Quality
 ) -> None:
     tone = media.tone(tmp_path / "tone.wav", 440)
     track = AudioTrack(id="tone", file=str(tone), start_s=Fraction(1), duration_s=Fraction(2))
-    plan = media.make_plan(100, segment=segment, fps=fps, audio=(track,))
+    plan = media.make_plan(100, segment=segment, fps=fps, audio=(track,), quality=quality)
     segments = encode_all(plan, stills, tmp_path / "segments", range(len(plan.segments)))
     sound = asyncio.run(audio.mix(plan, tmp_path / "segments")).file
     delivered = asyncio.run(assemble.run(plan, segments, sound, tmp_path / "o.mp4"))

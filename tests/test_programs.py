@@ -134,6 +134,6 @@ def test_a_missing_ffmpeg_says_what_to_install(monkeypatch: pytest.MonkeyPatch, 
 
 @pytest.mark.ffmpeg
 def test_a_missing_encoder_is_found_before_any_work() -> None:
-    asyncio.run(programs.require_encoder("libx264"))
-    with pytest.raises(ConfigError, match="built without libx999"):
-        asyncio.run(programs.require_encoder("libx999"))
+    asyncio.run(programs.require_encoders(["libx264", "aac"]))
+    with pytest.raises(ConfigError, match="built without libx999, aacx"):
+        asyncio.run(programs.require_encoders(["libx999", "aac", "aacx"]))
