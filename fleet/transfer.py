@@ -272,14 +272,16 @@ class Puller:
         return True
 
     async def _count(self, path: Path, segment: FrameRange) -> None:
-        """FrameRejected unless there is a packet for each frame, and decoding can begin with the first."""
-        container = FORMATS[self._plan.format].segment_container
-        argv = ffprobe.packets_command(programs.find_ffmpeg().ffprobe, f"file:{path}", container=container)
+        """FrameRejected unless there is a packet for each frame, at its time, and decoding can begin with the first."""
+        row = FORMATS[self._plan.format]
+        argv = ffprobe.packets_command(programs.find_ffmpeg().ffprobe, f"file:{path}", container=row.segment_container)
         ended = await programs.run(argv, timeout_s=PROBE_TIMEOUT_S)
         found = ffprobe.parse_packets(ended.stdout)
         if ended.code or found.count != len(segment) or found.keyframes[:1] != (0,):
             text = f"segment {segment}: {found.count} frames are in it, keyframes {found.keyframes[:3]}"
             raise ingest.FrameRejected(text)
+        if row.tick_s is None and not found.is_even:
+            raise ingest.FrameRejected(f"segment {segment}: its frames are not shown one after the other")
 
     def _choose(self) -> None:
         """What an automatic host returns is known once its link is."""

@@ -1,17 +1,34 @@
 """What a host says of a chunk becomes events, and its frames come as far as there is room for them."""
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+import media_support as media
 import pytest
 from test_ingest import PLAN, announce, png
 
+from capture import protocol
 from capture.faults import Fault, FaultCode
-from capture.protocol import UNMEASURED, Ack, Captured, Done, Encode, Failed, FrameRange, Spent, Stages
+from capture.frames import described
+from capture.protocol import (
+    UNMEASURED,
+    Ack,
+    Captured,
+    Done,
+    Encode,
+    Encoded,
+    Failed,
+    FrameRange,
+    SegmentFile,
+    Spent,
+    Stages,
+)
 from fleet import agentzip, events, model, orders, transfer
 from fleet.errors import ConfigError
 from fleet.events import ChunkMeasured
+from fleet.returns import Returns
 from fleet.rundir import RunDirectory
 from fleet.transfer import Puller
 from fleet.transports.local import LocalTransport
@@ -53,6 +70,11 @@ async def pull(directory: Path, heard: Callable[[events.Event], None], waiting_b
     puller.expect(orders.Capture(chunk="c1", host="a", attempt=1, frames=first, todo=(first,)), str(directory / "host"))
     puller.hear(Captured("c1", 1, (frame,)))
     puller.hear(Done("c1", 1))
+    return await first_ack(puller, directory)
+
+
+async def first_ack(puller: Puller, directory: Path) -> Ack:
+    """What the host, which is this machine, is told first to be here."""
     said: asyncio.Queue[Ack | Encode] = asyncio.Queue()
     transport = LocalTransport(
         model.Host(name="a", transport="local"), agentzip.AgentZip(path=directory, sha256="", size_bytes=0)
@@ -103,3 +125,30 @@ def test_a_full_disk_ends_a_run_only_when_no_encoder_makes_room(
     with pytest.raises(ConfigError, match="are free for frames in"):
         asyncio.run(pull(tmp_path, said.append, waiting_bytes))
     assert kinds(said).count(events.FramesHeld) == 3
+
+
+@pytest.mark.ffmpeg
+@pytest.mark.parametrize("gap", [0, 2])
+def test_a_segment_counts_only_when_its_frames_are_shown_one_after_the_other(tmp_path: Path, gap: int) -> None:
+    plan, host, segment = media.make_plan(3, segment=3), tmp_path / "host", FrameRange(0, 3)
+    stills = media.make_stills(host, 3)
+    file = host / protocol.segment_name(0)
+    late = ("-vf", f"setpts=N+gte(N\\,2)*{gap}", "-fps_mode", "passthrough", "-c:v", "libx264", "-f", "mp4")
+    media.ffmpeg("-framerate", "30", "-start_number", "0", "-i", f"{host}/frame_%06d.jpg", *late, str(file))
+    said: list[events.Event] = []
+    puller = Puller("a", plan=plan, directory=RunDirectory(tmp_path / "run"), emit=said.append)
+    puller.set_returns(Returns.SEGMENTS, "asked")
+    puller.expect(orders.Capture(chunk="c1", host="a", attempt=1, frames=segment, todo=(segment,)), str(host))
+    puller.offer(orders.Encode(host="a", chunk="c1", attempt=1, segments=(segment,)))
+    assert [wish.segments for wish in puller.wishes()] == [(segment,)]
+    puller.hear(Captured("c1", 1, tuple(described(still.read_bytes(), n) for n, still in enumerate(stills))))
+    made = file.read_bytes()
+    puller.hear(Encoded("c1", 1, SegmentFile(segment, len(made), hashlib.sha256(made).hexdigest())))
+    puller.hear(Done("c1", 1))
+    assert asyncio.run(first_ack(puller, tmp_path)) == Ack("c1", (segment,))
+    (verified,) = (event for event in said if isinstance(event, events.FramesVerified))
+    assert (verified.segment is None) == bool(gap)
+    told = [event.message for event in said if isinstance(event, events.Warned)]
+    assert told == ["c1: frames 0:3 come as such: segment 0:3: its frames are not shown one after the other"] * bool(
+        gap
+    )
