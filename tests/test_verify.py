@@ -80,8 +80,8 @@ def dispute_a_frame(home: Path) -> None:
     log = run_of(home) / "events.jsonl"
     lines = log.read_text().splitlines()
     ordered = next(json.loads(line) for line in lines if '"chunk.ordered"' in line)
-    verified = next(json.loads(line) for line in lines if '"chunk.verified"' in line)
-    frame = verified["frames"][0]
+    told = [json.loads(line) for line in lines if '"chunk.verified"' in line]
+    verified, frame = next((event, frame) for event in told for frame in event["frames"] if frame["index"] == 10)
     other = ordered | {"chunk": "other", "host": "other"}
     lie = verified | {"chunk": "other", "host": "other", "frames": [frame | {"sha256": "0" * 64}]}
     log.write_text("\n".join([*lines[:-1], json.dumps(other), json.dumps(lie), lines[-1]]) + "\n")
