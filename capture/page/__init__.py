@@ -34,6 +34,7 @@ TOP_FRAME = (
     "media.js",
     "video.js",
     "volume.js",
+    "redraw.js",
 )
 AFTER_ADAPTERS = ("seek.js", "globals.js", "ready.js", "api.js")
 

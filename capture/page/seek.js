@@ -155,6 +155,7 @@ fleet.seek = (() => {
       fleet.video.place();
       const needsPaint = await fleet.paint.prepare();
       const hasMedia = await fleet.media.frameReady();
+      step("redraw", () => fleet.redraw.prepare(frame));
       if (next !== undefined) fleet.video.expect(next);
       return { needsPaint, hasLoaded: hasStills || stills !== null || hasMedia };
     } catch (error) {
