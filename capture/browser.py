@@ -330,6 +330,10 @@ def _child(command_fd: int, reply_fd: int, parent: int) -> Callable[[], None]:
         tree.die_with_parent(parent)
         with suppress(OSError):
             os.write(os.open("/proc/self/oom_score_adj", os.O_WRONLY), OOM_SCORE)
+        # Where each session is a group of its own to the scheduler, niceness counts within it; the group has another.
+        with suppress(OSError):
+            if nice := os.nice(0):
+                os.write(os.open("/proc/self/autogroup", os.O_WRONLY), str(nice).encode())
         os.dup2(command_fd, 3)
         os.dup2(reply_fd, 4)
 

@@ -19,6 +19,7 @@ from capture.protocol import (
     Failed,
     GlBackend,
     ImageFormat,
+    Limits,
     Note,
     Probed,
     Started,
@@ -221,6 +222,17 @@ def test_a_killed_agent_takes_its_browsers_along(tmp_path: Path, who: str) -> No
         agent = int(Path(f"/proc/{guard}/task/{guard}/children").read_text().split()[0])
         support.kill({"guard": guard, "agent": agent}[who])
         support.eventually(lambda: not any(map(support.is_alive, family)), "browsers are gone")
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this kernel does not group sessions")
+def test_browsers_give_way_to_other_sessions(tmp_path: Path) -> None:
+    with support.agent(tmp_path) as coordinator:
+        workspace, bundle, mode = prepare(coordinator, limits=Limits(nice=7, workers=1))
+        coordinator.say(order(bundle, 0, 300, mode))
+        coordinator.hear(Captured)
+        browsers = tree.descendants(browser_below(workspace))
+        assert any("renderer" in command(pid) for pid in browsers)
+        assert {Path(f"/proc/{pid}/autogroup").read_text().split()[-1] for pid in browsers} == {"7"}
 
 
 def test_the_zip_that_hosts_receive_captures_the_same(tmp_path: Path, expected: dict[str, str]) -> None:
