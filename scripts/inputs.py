@@ -16,11 +16,13 @@ DEFAULT = (
     checkout.ROOT / "examples" / "shader",
     *(PAGES / n for n in ("deck", "moving", "film", "video", "short")),
 )
-# By the name under which a page plays them. A slow zoom with light grain, some 12 Mbit/s as x264 encodes it at CRF 16;
-# and strong noise over a moving picture, 77 Mbit/s: nothing that a codec or a cache could make light of.
+# What a page plays under this name, by the name of its folder. A slow zoom with light grain, some 12 Mbit/s as x264
+# encodes it at CRF 16; and strong noise over a moving picture, 77 Mbit/s: nothing that a codec or a cache could make
+# light of.
+CLIP_NAME = "clip.mp4"
 CLIPS = {
-    "film.mp4": "mandelbrot=size=1920x1080:rate=30:maxiter=300:end_pts=300,trim=duration=5,noise=alls=3:allf=t",
-    "video.mp4": "testsrc2=size=1920x1080:rate=30:duration=5,noise=alls=12:allf=t",
+    "film": "mandelbrot=size=1920x1080:rate=30:maxiter=300:end_pts=300,trim=duration=5,noise=alls=3:allf=t",
+    "video": "testsrc2=size=1920x1080:rate=30:duration=5,noise=alls=12:allf=t",
 }
 
 
@@ -39,17 +41,16 @@ def machine() -> str:
 
 @contextmanager
 def complete(path: Path) -> Iterator[Path]:
-    """The project, with the clips that it names made in a copy of it where it has none."""
+    """The project, with the clip that its folder's name stands for made in a copy of it where it has none."""
     page = (path / "index.html").read_text(encoding="utf-8", errors="replace")
-    lacking = {name: clip for name, clip in CLIPS.items() if name in page and not (path / name).exists()}
-    if not lacking:
+    clip = CLIPS.get(path.name)
+    if clip is None or CLIP_NAME not in page or (path / CLIP_NAME).exists():
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         copy = Path(directory, path.name)
         shutil.copytree(path, copy)
         coded = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-preset", "veryfast"]
-        for name, clip in lacking.items():
-            made = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", clip, *coded, str(copy / name)]
-            subprocess.run(made, check=True)
+        made = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", clip, *coded, str(copy / CLIP_NAME)]
+        subprocess.run(made, check=True)
         yield copy
