@@ -23,7 +23,7 @@ INSTALL_FFMPEG = (
 # Enough for FFmpeg's last words; a broken input can make it say the same thing a million times.
 STDERR_TAIL_BYTES = 4096
 _DISK_CAUSES = ("No space left on device", "Permission denied", "Read-only file system", "Disk quota exceeded")
-# ffprobe's JSON for a file of ours is 5 KB.
+# ffprobe says up to 20 bytes for each packet of a file: more than a day of frames.
 STDOUT_LIMIT_BYTES = 64 * 1024 * 1024
 # Runs the program with PR_SET_PDEATHSIG where util-linux' setpriv is missing. A preexec_fn would do the same in this
 # process, but Python runs it between fork and exec, where a lock of another thread can hang it.

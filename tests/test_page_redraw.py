@@ -14,7 +14,6 @@ PAGE = """
     #outer, #inner, #wide {{ position: absolute; width: 100px; height: 50px; transform-origin: 0 0 }}
     #wide {{ width: 1200px; transform-origin: 50% 0 }}
     #far {{ transform: scale(0.01) }}
-    @keyframes slide {{ to {{ translate: 4px }} }}
   </style>
   <div id="outer"><div id="inner"></div></div><div id="wide"></div>
   <div id="far"><div id="shrunk"></div></div>

@@ -126,7 +126,7 @@ fleet.redraw = (() => {
     if (!last || (last.opacity < 1 && is.opacity === 1)) return true;
     if (stays) return false;
     if (alike.length || isSlight(last.others, is.others)) return true;
-    moved.set(element, change(last, is) ?? []);
+    if (!pseudo) moved.set(element, change(last, is) ?? []);
     return false;
   };
 
