@@ -124,15 +124,18 @@ def test_browsers_that_started_before_the_bundle_was_here_capture_the_same(
         assert support.digests(workspace / "runs/r1/c1") == {name: expected[name] for name in names}
 
 
-def test_a_browser_killed_in_mid_chunk_changes_nothing(tmp_path: Path, expected: dict[str, str]) -> None:
+def test_browsers_killed_in_mid_chunk_change_nothing(tmp_path: Path, expected: dict[str, str]) -> None:
     with support.agent(tmp_path) as coordinator:
         workspace, bundle, mode = prepare(coordinator, workers=2)
         coordinator.say(order(bundle, 50, 250, mode))
         coordinator.hear(Captured)
-        support.kill(browser_below(workspace))
+        # One of them captures, which one is not known; the other may be starting still, and fails in another way.
+        for pid in browsers_below(workspace):
+            support.kill(pid)
         coordinator.hear(Done)
         assert support.digests(workspace / "runs/r1/c1") == expected
-        assert any("browser_crashed" in note.text for note in coordinator.of(Note))
+        notes = [note.text for note in coordinator.of(Note)]
+        assert any("browser_crashed" in text for text in notes), notes
 
 
 def test_a_frame_truncated_before_the_end_is_repaired(tmp_path: Path, expected: dict[str, str]) -> None:
@@ -230,7 +233,7 @@ def test_browsers_give_way_to_other_sessions(tmp_path: Path) -> None:
         workspace, bundle, mode = prepare(coordinator, limits=Limits(nice=7, workers=1))
         coordinator.say(order(bundle, 0, 300, mode))
         coordinator.hear(Captured)
-        browsers = tree.descendants(browser_below(workspace))
+        browsers = tree.descendants(browsers_below(workspace)[0])
         assert any("renderer" in command(pid) for pid in browsers)
         assert {Path(f"/proc/{pid}/autogroup").read_text().split()[-1] for pid in browsers} == {"7"}
 
@@ -248,8 +251,9 @@ def worker_below(workspace: Path) -> int:
     return next(pid for pid in support.processes_of(workspace) if command(pid).endswith(" worker "))
 
 
-def browser_below(workspace: Path) -> int:
-    return next(filter(is_browser, support.processes_of(workspace)))
+def browsers_below(workspace: Path) -> list[int]:
+    """Oldest first: what such a process forks looks like it until it runs another program."""
+    return sorted(filter(is_browser, support.processes_of(workspace)))
 
 
 def is_browser(pid: int) -> bool:
