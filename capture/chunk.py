@@ -102,6 +102,7 @@ class Chunk:
         self.is_over = False
         self.is_held = False  # too many frames wait to be fetched: no block is given
         self.is_overcommitted = False  # whether a failure said that this host runs too many workers
+        self._allowed: int | None = None  # frames that may be finished or begun; None: all
         self._numbers = numbers
         self._wanted = {frame for part in order.todo for frame in part}
         self._written: set[int] = set()
@@ -216,6 +217,13 @@ class Chunk:
         was_held, self.is_held = self.is_held, is_held
         return self._proceed(now_s) if was_held and not is_held else []
 
+    def allow(self, word: protocol.Allow, now_s: float) -> list[Action]:
+        """Begins blocks as far as the coordinator allows; a word about another order is none."""
+        if (word.chunk, word.attempt) != (self.order.chunk, self.order.attempt):
+            return []
+        self._allowed = word.frames
+        return self._proceed(now_s)
+
     def saw_memory(self, room: int, *, is_short: bool, now_s: float) -> list[Action]:
         """Memory has room for so many more workers, or `is_short` for those that there are."""
         self._climb.saw_memory(room, is_short=is_short, now_s=now_s)
@@ -265,7 +273,7 @@ class Chunk:
             return [Inspect()]
         actions = [*self._tell_news(), *self._dismiss_surplus()]
         for number, worker in self._workers.items():
-            is_free = worker.is_ready and worker.block is None and not self.is_held
+            is_free = worker.is_ready and worker.block is None and self._may_begin()
             if self._queue and is_free and busy < self._climb.active:
                 worker.block = self._queue.take(self.target, self._trouble.frames_within)
                 worker.heard_s = now_s
@@ -274,6 +282,11 @@ class Chunk:
         while len(self._workers) < min(self.target, busy + len(self._queue)):
             actions.append(self._hire(now_s))
         return actions
+
+    def _may_begin(self) -> bool:
+        blocks = [worker.block or () for worker in self._workers.values()]
+        begun = len(self._written) + sum(frame not in self._written for block in blocks for frame in block)
+        return not self.is_held and (self._allowed is None or begun < self._allowed)
 
     def _tell_news(self) -> list[Action]:
         """What was decided about the number of workers."""

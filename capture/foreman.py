@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import itertools
 import math
-import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from capture.encoding import Encoding
 from capture.faults import Fault, FaultCode
 from capture.journal import Journal
 from capture.protocol import (
+    Allow,
     BlockDone,
     BlockFailed,
     Capture,
@@ -44,7 +44,7 @@ DISK_FREE_MIN_BYTES = 512 * 1024 * 1024
 # Memory is looked at so often while workers may come and go; a look costs about a millisecond.
 MEMORY_LOOK_S = 1.0
 Order = (
-    protocol.Warm | protocol.Rehearse | Capture | protocol.Encode | protocol.Cancel | Trim | protocol.Ack
+    protocol.Warm | protocol.Rehearse | Capture | protocol.Encode | protocol.Cancel | Trim | Allow | protocol.Ack
 )  # fmt: skip
 _KILLED = (FaultCode.BROWSER_CRASHED, FaultCode.WORKER_DIED)
 
@@ -94,6 +94,8 @@ class Foreman:
                 self.cancel(name)
             case Trim():
                 self.trim(order)
+            case Allow():
+                self._decide(lambda active: active.chunk.allow(order, time.monotonic()))
             case protocol.Ack():
                 self.acknowledge(order)
             case _:
@@ -235,7 +237,7 @@ class Foreman:
         workspace = self._site.workspace
         if not workspace.bundle(order.spec.bundle).is_dir():
             return Fault(code=FaultCode.INTERNAL, message=f"bundle was never prepared: {order.spec.bundle}")
-        free = self._free_bytes()
+        free = self._site.free_bytes()
         if free < DISK_FREE_MIN_BYTES:
             message = f"only {free // pool.MIB} MiB free in {workspace.path}, {DISK_FREE_MIN_BYTES // pool.MIB} needed"
             return Fault(code=FaultCode.DISK_FULL, message=message)
@@ -365,7 +367,7 @@ class Foreman:
             spool_bytes=sum(sum(spool.values()) for spool in spools),
             spool_frames=sum(map(len, spools)),
             limit_bytes=self._site.spool_bytes_max,
-            free_bytes=self._free_bytes(),
+            free_bytes=self._site.free_bytes(),
             in_segments=self._encoding.segments.longest(order.chunk) if self._encoding.is_busy else 0,
             workers=active.chunk.target,
         )
@@ -374,10 +376,6 @@ class Foreman:
         if is_held and not self._encoding.is_busy:
             self._encoding.give_up(order.chunk)  # frames that wait for their segment would wait for ever
         return active.chunk.hold(time.monotonic(), is_held=is_held)
-
-    def _free_bytes(self) -> int:
-        disk = os.statvfs(self._site.workspace.path)
-        return disk.f_bavail * disk.f_frsize
 
     def _orders(self) -> list[Capture]:
         """What is being captured, or waits for that."""

@@ -1,5 +1,6 @@
 """Where and with what an agent captures: settled by the coordinator's Hello and the facts of the host."""
 
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,10 @@ class Site:
     oom_kills: Callable[[], int]
     encoders: Encoders
     spool_bytes_max: int = pool.SPOOL_BYTES_MAX  # of frames that wait to be fetched
+
+    def free_bytes(self) -> int:
+        """Of the workspace's disk."""
+        return shutil.disk_usage(self.workspace.path).free
 
 
 def of(workspace: store.Workspace, hello: protocol.Hello, facts: protocol.HostFacts, encoders: Encoders) -> Site:

@@ -18,6 +18,8 @@ PULL_BYTES = 32 << 20
 BATCH_BYTES = 4 * PULL_BYTES
 # A chunk that is over waits no longer for its last segments: their frames are still on their host.
 ENCODE_PATIENCE_S = 120.0
+# Going a little further is no news.
+ALLOWED_STEP = 8
 
 
 @dataclass(kw_only=True)
@@ -39,6 +41,7 @@ class Delivery:
     promised: set[FrameRange] = field(default_factory=set)  # segments that will come instead of their frames
     encoded: dict[FrameRange, SegmentFile] = field(default_factory=dict)  # those of them that are made
     over_s: float = 0.0
+    allowed: int | None = None  # so many frames may be finished, as the host was told
 
     def announce(self, frames: tuple[FrameFile, ...], now_s: float, limit_bytes: int) -> int:
         """Takes announced frames in, says how many are news; ProtocolError for one not ordered, or too large."""
@@ -67,6 +70,15 @@ class Delivery:
         fresh = {one for one in self.segments if not self.arrived.touches(one)} - self.promised
         self.promised |= fresh
         return tuple(sorted(fresh))
+
+    def allow(self, headroom: int) -> protocol.Allow | None:
+        """What to tell a host that may go on by so many frames beyond those that are here; None where it is no news."""
+        frames = len(self.arrived) + max(headroom, len(self.announced))
+        is_news = self.allowed is None or frames >= self.allowed + ALLOWED_STEP
+        if not self.is_begun or self.end is not None or not is_news:
+            return None
+        self.allowed = frames
+        return protocol.Allow(self.order.chunk, self.order.attempt, frames)
 
     def encode(self, segment: SegmentFile) -> None:
         """The host has made a segment; one that is not waited for any more is no news."""
@@ -131,6 +143,11 @@ class Delivery:
             return True
         size_bytes = sum(frame.size_bytes for frame in frames)
         return size_bytes >= PULL_BYTES or now_s - self.announced_at_s >= age_s
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the host has gone as far as it may."""
+        return self.allowed is not None and len(self.arrived) + len(self.announced) >= self.allowed
 
     @property
     def lacking(self) -> list[int]:

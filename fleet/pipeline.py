@@ -14,15 +14,15 @@ from pathlib import Path
 
 from capture import protocol
 from capture.protocol import FrameRange
-from fleet import encode, events, ingest, returns
+from fleet import encode, events, ingest, returns, throttle
 from fleet.halt import Halt
 from fleet.model import Plan
 from fleet.rundir import RunDirectory
 
-# One encoder per two cores: x264 keeps its pinned threads busy, and on one machine capture needs the rest.
+# One encoder per two cores: x264 keeps its pinned threads busy.
 ENCODERS = max(1, (os.cpu_count() or 1) // 2)
-# Once nothing is captured any more, nobody else needs the cores.
-ENCODERS_AT_THE_END = os.cpu_count() or 1
+# Where whole segments wait, the more of them are encoded at once the better cores are used.
+ENCODERS_MAX = os.cpu_count() or 1
 
 
 class Pipeline:
@@ -49,6 +49,7 @@ class Pipeline:
         self._awaited: dict[int, asyncio.Future[Path]] = {}  # by frame: an encoder has all frames before it
         self._news = asyncio.Event()
         self._encoding: dict[int, asyncio.Task[None]] = {}
+        self._fed: dict[int, int] = {}  # by segment, frames that its encoder has
         self._done: set[int] = set()
         self._told: set[int] = set()
         self._received: dict[int, str] = {}  # segments that a host encoded, and the chunk that they came with
@@ -115,6 +116,24 @@ class Pipeline:
         frames = sum(len(self._plan.segments[index]) for index in ready)
         return frames * self._came_bytes // max(1, self._came_frames)
 
+    def headroom(self) -> int:
+        """How many more frames may come before encoders have got further, where they share cores with capture."""
+        coming = sum(map(len, self._lacking))
+        most = throttle.most(segment_frames=encode.gop_frames(self._plan.segments), encoders=ENCODERS)
+        return throttle.headroom(behind=self._behind(), coming=coming, most=most)
+
+    def _behind(self) -> int:
+        """Frames that encoders can go on with, whatever comes; none once they wait for one that is not here."""
+        waiting = {self._segment_of[frame] for frame in self._awaited}
+        behind = 0
+        for index, (segment, lacking) in enumerate(zip(self._plan.segments, self._lacking, strict=True)):
+            fed = self._fed.get(index, 0)
+            if not lacking and index not in self._done:
+                behind += len(segment) - max(0, fed - throttle.LOOKAHEAD)
+            elif index in self._encoding and index not in waiting:
+                behind += max(0, len(segment) - len(lacking) - fed)
+        return behind
+
     def drop(self, event: events.StillsDropped) -> None:
         """Deletes the stills of a settled segment, unless some of its frames were retracted meanwhile."""
         if self._settled.pop(event.index, None) is not None:
@@ -152,8 +171,7 @@ class Pipeline:
         complete = [index for index in ready if not self._lacking[index]]
         coming = [index for index in ready if self._lacking[index] and self._is_here(self._plan.segments[index].start)]
         waiting = sum(bool(self._lacking[index]) for index in self._encoding)
-        slots = ENCODERS_AT_THE_END if self._is_closed else ENCODERS
-        free = max(0, slots - (len(self._encoding) - waiting))
+        free = max(0, ENCODERS_MAX - (len(self._encoding) - waiting))
         return complete[:free] + (coming[: max(0, ENCODERS - waiting)] if free > len(complete) else [])
 
     async def _encode(self, index: int) -> None:
@@ -184,6 +202,7 @@ class Pipeline:
 
     def _undo(self, index: int) -> None:
         self._done.discard(index)
+        self._fed.pop(index, None)
         self._settled.pop(index, None)
         if index in self._encoding and self._encoding[index] is not asyncio.current_task():
             self._encoding[index].cancel()
@@ -194,10 +213,14 @@ class Pipeline:
 
     async def _arrival(self, frame: int) -> Path:
         """Where the frame's file is, as soon as it is here."""
-        if not self._is_here(frame):
+        if self._is_here(frame):
+            file = self._still(frame)
+        else:
             self._awaited[frame] = asyncio.get_running_loop().create_future()
-            return await self._awaited[frame]
-        return self._still(frame)
+            file = await self._awaited[frame]
+        index = self._segment_of[frame]
+        self._fed[index] = self._fed.get(index, 0) + 1
+        return file
 
     def _is_here(self, frame: int) -> bool:
         return frame not in self._lacking[self._segment_of[frame]]

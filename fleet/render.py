@@ -44,7 +44,7 @@ from fleet.errors import CompositionError, ExitCode, FleetError, cause_of
 from fleet.formats import FORMATS
 from fleet.halt import Halt
 from fleet.headstart import HeadStart
-from fleet.model import Bundle, Composition, Plan, Severity
+from fleet.model import Bundle, Composition, Host, Plan, Severity
 from fleet.pipeline import Pipeline
 from fleet.rehearsal import Rehearsal
 from fleet.request import Request
@@ -204,6 +204,7 @@ async def _render(
         allow_mixed=request.allow_mixed,
         rehearsal=await _rehearse(request, plan, directory),
         waiting_bytes=pipeline.waiting_bytes,
+        headroom=pipeline.headroom if _shares_cores(request.hosts) else None,
     )
     try:
         async with (
@@ -237,6 +238,11 @@ async def _render(
         for warned in work.page_notes.warnings():
             log.emit(warned)
     return await assemble.run(plan, segments.result(), sound.result(), request.output)
+
+
+def _shares_cores(hosts: Sequence[Host]) -> bool:
+    """Whether all frames are captured on the cores that encode them. Others could do a host's work while it waits."""
+    return [host.transport for host in hosts] == ["local"]
 
 
 async def _rehearse(request: Request, plan: Plan, directory: RunDirectory) -> Rehearsal | None:

@@ -31,6 +31,8 @@ ROOM_LOOK_S = 1.0
 SPOOL_BYTES_MAX = 2 << 30
 # A host whose frames wait says nothing meanwhile, and is to be taken for frozen by nobody.
 HELD_SAY_S = 10.0
+# How far a host may go is looked at so often; encoders take some ten frames meanwhile.
+THROTTLE_LOOK_S = 0.1
 # Reading two seconds of video takes a tenth of one.
 PROBE_TIMEOUT_S = 60.0
 # How much later than they are due frames may be pulled, and segments be given up.
@@ -62,10 +64,12 @@ class Puller:
         returns: Returns = Returns.FRAMES,
         argv: tuple[str, ...] = (),
         waiting_bytes: Callable[[], int] = int,
+        headroom: Callable[[], int] | None = None,
     ) -> None:
         """`returns` says what the host sends; FFmpeg's `argv` makes its segments.
 
-        `waiting_bytes` are those of frames here that encoders will take, whatever else comes.
+        `waiting_bytes` are those of frames here that encoders will take, whatever else comes, `headroom` says how many
+        more are welcome.
         """
         self._host = host
         self._plan = plan
@@ -78,6 +82,8 @@ class Puller:
         self._flow = Flow()
         self._waiting_bytes = waiting_bytes
         self._is_shortage_told = False
+        self._headroom = headroom
+        self._held_say_s = 0.0
 
     def set_returns(self, returns: Returns, why: str) -> None:
         """From now on the host sends this; AUTO is to be measured."""
@@ -195,7 +201,7 @@ class Puller:
             self._emit(events.SeamDrawn(chunk=delivery.order.chunk, host=self._host, frame=frame))
 
     async def run(
-        self, transport: Transport, send: Callable[[protocol.Ack | protocol.Encode], Awaitable[None]]
+        self, transport: Transport, send: Callable[[protocol.Ack | protocol.Encode | protocol.Allow], Awaitable[None]]
     ) -> None:
         """Pulls what is due, oldest order first, and acknowledges what counts, until cancelled."""
         while True:
@@ -210,11 +216,23 @@ class Puller:
                     await send(protocol.Ack(delivery.order.chunk, protocol.ranges_of(verified)))
             await self._pull_segments(transport, send)
             await self._end_orders(transport)
+            await self._throttle(send)
             try:
-                async with asyncio.timeout(LOOK_S):
+                async with asyncio.timeout(LOOK_S if self._headroom is None else THROTTLE_LOOK_S):
                     await self._news.wait()
             except TimeoutError:
                 continue
+
+    async def _throttle(self, send: Callable[[protocol.Allow], Awaitable[None]]) -> None:
+        """Tells the host how far it may go, where that is bounded."""
+        if self._headroom is None:
+            return
+        for delivery in self._deliveries.values():
+            if allowed := delivery.allow(self._headroom()):
+                await send(allowed)
+        if any(one.is_held for one in self._deliveries.values()) and time.monotonic() >= self._held_say_s:
+            self._held_say_s = time.monotonic() + HELD_SAY_S
+            self._say_held()
 
     async def _pull(self, transport: Transport, delivery: Delivery) -> list[int]:
         order = delivery.order
@@ -315,6 +333,9 @@ class Puller:
         if not self._is_shortage_told:
             self._is_shortage_told = True
             self._emit(events.Warned("", f"{shortage}: more of them wait on their hosts"))
+        self._say_held()
+
+    def _say_held(self) -> None:
         for chunk in self._deliveries:
             self._emit(events.FramesHeld(chunk=chunk, host=self._host))
 

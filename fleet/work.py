@@ -32,3 +32,4 @@ class Work:
     busy: Busy = busy.SKIP
     rehearsal: Rehearsal | None = None  # None: hosts return frames
     waiting_bytes: Callable[[], int] = int  # of frames here that encoders will take, whatever else comes
+    headroom: Callable[[], int] | None = None  # how far hosts may go ahead of encoders; None: as far as they like

@@ -47,12 +47,12 @@ def command(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", "fleet", *map(str, arguments)]
 
 
-def fleetrender(home: Path, *arguments: str | Path, cwd: Path | None = None) -> Ended:
-    """Runs a command to its end, without a terminal and without input."""
+def fleetrender(home: Path, *arguments: str | Path, cwd: Path | None = None, **variables: str) -> Ended:
+    """Runs a command to its end, without a terminal and without input, with more environment `variables`."""
     done = subprocess.run(
         command(*arguments),
         cwd=cwd or home,
-        env=environment(home) | {"PYTHONPATH": str(ROOT)},
+        env=environment(home) | {"PYTHONPATH": str(ROOT)} | variables,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -13,6 +13,7 @@ from capture import browser, frames, png, protocol, remembered, tree
 from capture.faults import FaultCode
 from capture.protocol import (
     EQUAL_DB,
+    Allow,
     Captured,
     CaptureMode,
     Done,
@@ -136,6 +137,22 @@ def test_browsers_killed_in_mid_chunk_change_nothing(tmp_path: Path, expected: d
         assert support.digests(workspace / "runs/r1/c1") == expected
         notes = [note.text for note in coordinator.of(Note)]
         assert any("browser_crashed" in text for text in notes), notes
+
+
+def test_a_bounded_agent_waits_and_changes_nothing(tmp_path: Path, expected: dict[str, str]) -> None:
+    with support.agent(tmp_path) as coordinator:
+        workspace, bundle, mode = prepare(coordinator, workers=2)
+        coordinator.say(order(bundle, 50, 250, mode))
+        coordinator.hear(Started)
+        coordinator.say(Allow("c1", 1, 40))
+        while len(coordinator.captured()) < 40:
+            coordinator.hear(Captured)
+        with pytest.raises(AssertionError, match="within"):
+            coordinator.hear(Captured, timeout_s=1.0)
+        assert len(coordinator.captured()) < 60  # a block is begun while it may be
+        coordinator.say(Allow("c1", 1, 200))
+        coordinator.hear(Done)
+        assert support.digests(workspace / "runs/r1/c1") == expected
 
 
 def test_a_frame_truncated_before_the_end_is_repaired(tmp_path: Path, expected: dict[str, str]) -> None:

@@ -14,7 +14,7 @@ from capture import chunk as chunks
 from capture.chunk import Action, Chunk, Dismiss, Give, Hire, Inspect, Tell
 from capture.climb import fixed
 from capture.faults import Fault, FaultCode, Retry
-from capture.protocol import Captured, Done, Failed, FrameFile, FrameRange, Note, Resized, Spent, Stages, Trimmed
+from capture.protocol import Allow, Captured, Done, Failed, FrameFile, FrameRange, Note, Resized, Spent, Stages, Trimmed
 from capture.trouble import MARGIN_S
 
 FRAMES = FrameRange(50, 82)
@@ -450,3 +450,31 @@ def test_announced_frames_say_how_long_they_took() -> None:
     assert isinstance(told, Tell)
     assert isinstance(told.message, Captured)
     assert [frame.took_ms for frame in told.message.frames] == [400]
+
+
+def test_no_block_is_begun_beyond_what_the_coordinator_allows() -> None:
+    chunk = running()
+    assert chunk.allow(Allow("c1", 1, 16), 1.0) == []
+    assert write(chunk, 1, FrameRange(50, 58), 1.0) == []  # 8 are finished and 8 begun
+    assert chunk.allow(Allow("c1", 2, 99), 1.0) == []  # of another order
+    assert chunk.allow(Allow("c2", 1, 99), 1.0) == []
+    assert write(chunk, 2, FrameRange(58, 66), 1.0) == []
+
+
+def test_a_bounded_chunk_goes_on_with_the_next_word_and_ends() -> None:
+    chunk = running()
+    chunk.allow(Allow("c1", 1, 16), 1.0)
+    write(chunk, 1, FrameRange(50, 58), 1.0)
+    write(chunk, 2, FrameRange(58, 66), 1.0)
+    assert chunk.tick(10_000.0) == []  # nobody is at work, and nobody stands still
+    assert chunk.allow(Allow("c1", 1, 17), 2.0) == [Give(1, FrameRange(66, 74))]
+    assert chunk.allow(Allow("c1", 1, 32), 2.0) == [Give(2, FrameRange(74, 82))]
+    write(chunk, 1, FrameRange(66, 74), 3.0)
+    assert write(chunk, 2, FrameRange(74, 82), 3.0) == [Inspect()]
+
+
+def test_frames_of_a_failed_worker_count_as_begun_no_more() -> None:
+    chunk = running()
+    chunk.allow(Allow("c1", 1, 16), 1.0)
+    chunk.failed(1, fault(FaultCode.WORKER_DIED), 1.0)
+    assert chunk.ready(3, 2.0) == [Give(3, FrameRange(50, 58))]

@@ -1,8 +1,8 @@
 """An order on its way home: when its frames are pulled, and that it is asked to end sooner."""
 
-from capture.protocol import FrameFile, FrameRange
+from capture.protocol import Allow, FrameFile, FrameRange
 from fleet import orders
-from fleet.delivery import PULL_FRAMES, Delivery
+from fleet.delivery import ALLOWED_STEP, PULL_FRAMES, Delivery
 
 
 def delivery(asked_stop: int | None) -> Delivery:
@@ -45,3 +45,21 @@ def test_frames_wait_for_company_as_long_as_a_pull_is_worth_it() -> None:
     all_frames = [frame for part in one.order.todo for frame in part]
     one.announce(tuple(FrameFile(frame, 1, "ab" * 32) for frame in all_frames[:PULL_FRAMES]), 5.0, 1000)
     assert one.is_due(5.0, 1.5)
+
+
+def test_a_host_is_told_how_far_it_may_go_when_that_is_news() -> None:
+    one = delivery(None)
+    assert one.allow(20) is None  # it has not begun
+    one.is_begun = True
+    assert one.allow(20) == Allow("c1", 1, 20)
+    assert not one.is_held
+    assert one.allow(20 + ALLOWED_STEP - 1) is None
+    assert one.allow(0) is None  # what was allowed stays so
+    one.announce(tuple(FrameFile(frame, 1, "ab" * 32) for frame in range(10, 30)), 0.0, 1000)
+    assert one.is_held
+    for frame in range(10, 20):
+        one.arrive(frame)
+    assert one.is_held
+    assert one.allow(4) is None  # ten are here, and as many on their way: more than encoders wish for
+    assert one.allow(30) == Allow("c1", 1, 40)
+    assert not one.is_held

@@ -10,9 +10,9 @@ import media_support as media
 import pytest
 
 from capture.protocol import FrameFile, FrameRange
-from fleet import events, resume
+from fleet import events, resume, throttle
 from fleet.halt import Halt
-from fleet.pipeline import Pipeline
+from fleet.pipeline import ENCODERS, Pipeline
 from fleet.rundir import RunDirectory
 
 COUNT = 4
@@ -216,3 +216,35 @@ def test_a_resumed_run_takes_frames_from_where_they_count(tmp_path: Path) -> Non
     (directory.chunks / "c0002" / "frame_000003.jpg").unlink()
     assert list(resume.absent_frames(directory.chunks, plan, log(*liar, retracted(ALL), *other))) == [3]
     assert list(resume.absent_frames(directory.chunks, plan, log(*liar))) == [0]
+
+
+@pytest.mark.ffmpeg
+def test_capture_may_not_go_far_ahead_of_encoders_unless_they_wait_for_it(tmp_path: Path) -> None:
+    count, segment = 200, 50
+    every = FrameRange(0, count)
+    directory = RunDirectory(tmp_path / "run")
+    media.make_stills(directory.chunks / "c0001", count)
+    room: dict[str, int] = {}
+
+    async def scenario() -> None:
+        pipeline = Pipeline(media.make_plan(count, segment=segment), directory, lambda _: None)
+        room["nothing is here"] = pipeline.headroom()
+        pipeline.add("c0001", every, FrameRange(0, 100))
+        room["two segments are"] = pipeline.headroom()
+        pipeline.add("c0001", every, {*every} - {130})
+        room["all but one frame"] = pipeline.headroom()
+        running = asyncio.create_task(pipeline.run())
+        async with asyncio.timeout(60):
+            while pipeline.headroom() < throttle.LEAST:  # noqa: ASYNC110  it tells nobody
+                await asyncio.sleep(0.01)
+        assert sorted(path.name for path in directory.segments.glob("*.mp4")) == [
+            f"segment_{index:05d}.mp4" for index in (0, 1, 3)
+        ]
+        pipeline.add("c0001", every, {130})
+        pipeline.close()
+        await running
+
+    asyncio.run(scenario())
+    assert room["nothing is here"] == min(throttle.most(segment_frames=segment, encoders=ENCODERS), count // 2)
+    assert room["two segments are"] == 0
+    assert room["all but one frame"] == 0

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import threading
 from pathlib import Path
 
@@ -30,6 +31,28 @@ def test_a_range_shows_the_frames_of_the_whole(tmp_path: Path) -> None:
     (machine,) = ended.result["cores"]  # one, though agent and coordinator have both told
     assert (machine["hosts"], machine["is_coordinator"]) == (["local"], True)
     assert None not in machine["shares"]
+
+
+def test_capture_waits_for_encoders_that_have_the_same_cores(tmp_path: Path) -> None:
+    encoder = tmp_path / "bin" / "ffmpeg"
+    encoder.parent.mkdir()
+    # Encodes nothing before the log says that capture waits; gives up waiting after a minute.
+    encoder.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in *-progress*) for _ in $(seq 600); do\n'
+        '  grep -q chunk.held "$FLEETRENDER_STATE"/runs/*/events.jsonl && break; sleep 0.1\n'
+        f'done;; esac\nexec {shutil.which("ffmpeg")} "$@"\n'
+    )
+    encoder.chmod(0o755)
+    ended = fleetrender(
+        tmp_path, "run", BARCODE, "-o", "out.mp4", "--events", "-", PATH=f"{encoder.parent}:/usr/bin:/bin"
+    )
+    assert ended.code == 0, ended.stderr
+    assert barcode.read_file(tmp_path / "out.mp4") == list(range(300))
+    told = [json.loads(line) for line in ended.stdout.splitlines()]
+    held = next(index for index, event in enumerate(told) if event["type"] == "chunk.held")
+    captured = sum(event["count"] for event in told[:held] if event["type"] == "chunk.captured")
+    assert 100 < captured < 270  # about as many wait as are still to come
 
 
 def test_without_a_terminal_every_line_is_plain(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from capture.frames import described
 from capture.protocol import (
     UNMEASURED,
     Ack,
+    Allow,
     Captured,
     Done,
     Encode,
@@ -75,7 +76,7 @@ async def pull(directory: Path, heard: Callable[[events.Event], None], waiting_b
 
 async def first_ack(puller: Puller, directory: Path) -> Ack:
     """What the host, which is this machine, is told first to be here."""
-    said: asyncio.Queue[Ack | Encode] = asyncio.Queue()
+    said: asyncio.Queue[Ack | Allow | Encode] = asyncio.Queue()
     transport = LocalTransport(
         model.Host(name="a", transport="local"), agentzip.AgentZip(path=directory, sha256="", size_bytes=0)
     )

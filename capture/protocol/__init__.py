@@ -29,6 +29,7 @@ from capture.protocol.agent import (
 from capture.protocol.coordinator import (
     Ack,
     Acquire,
+    Allow,
     Bye,
     Canary,
     Cancel,
@@ -111,6 +112,7 @@ __all__ = [
     "VERSION",
     "Ack",
     "Acquire",
+    "Allow",
     "Block",
     "BlockDone",
     "BlockFailed",

@@ -173,6 +173,15 @@ class Trim:
 
 
 @dataclass(frozen=True, slots=True)
+class Allow:
+    """Bounds how many frames of a chunk may be finished or begun before the next word of this kind; else all may be."""
+
+    chunk: str
+    attempt: int
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ack:
     """These absolute frames are verified and stored here: their files may go."""
 

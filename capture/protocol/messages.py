@@ -35,6 +35,7 @@ from capture.protocol.agent import (
 from capture.protocol.coordinator import (
     Ack,
     Acquire,
+    Allow,
     Bye,
     Canary,
     Cancel,
@@ -78,7 +79,7 @@ class ProtocolError(Exception):
 
 ToAgent = (
     Hello | Acquire | Prepare | Offer | Probe | Examine | Canary | TryGl | Rehearse
-    | Warm | Capture | Encode | Cancel | Trim | Ack | Clean | Ping | Bye
+    | Warm | Capture | Encode | Cancel | Trim | Allow | Ack | Clean | Ping | Bye
 )  # fmt: skip
 FromAgent = (
     Facts | Granted | Denied | Missing | Prepared | Probed | Examined | Canaried | GlTried | Loaded
@@ -93,7 +94,7 @@ _KINDS: dict[str, type[Message]] = {
     kind.__name__.lower(): kind
     for kind in (
         Hello, Acquire, Prepare, Offer, Probe, Examine, Canary, TryGl, Rehearse,
-        Warm, Capture, Encode, Cancel, Trim, Ack, Clean, Ping, Bye,
+        Warm, Capture, Encode, Cancel, Trim, Allow, Ack, Clean, Ping, Bye,
         Facts, Granted, Denied, Missing, Prepared, Probed, Examined, Canaried, GlTried, Loaded, Cleaned, Rehearsed,
         Started, Resized, Captured, Encoded, Unencoded, Seam, Trimmed, Done, Failed, Note, Pong, Stopping,
         Setup, Open, Block, Ready, Stepped, SeamDrawn, FrameWritten, Misjudged, BlockDone, BlockFailed,
