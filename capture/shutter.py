@@ -17,7 +17,8 @@ FIRST_FRAME_MS = 100_000
 READY_STEP_MS = 10
 # 60 s of waiting need 1,240 ticks by the pace below; at 240 fps they still lie 2 microseconds apart.
 TICKS_PER_FRAME = 2048
-# A page that waits for a frame gets one soon; a page that waits for something else is not kept busy.
+# A page that waits for a frame gets one soon; a page that waits for something else is not kept busy, and one whose
+# scripts take their time is not asked about it in every frame.
 QUICK_PUMPS = 40
 QUICK_PUMP_S = 0.005
 SLOW_PUMP_S = 0.05
@@ -41,6 +42,7 @@ class BeginFrames:
         self._frame: int | None = None
         self._tick_ms = Fraction(0)
         self._has_moved = True
+        self._patience_s = QUICK_PUMP_S  # with a page that does not answer at once
 
     def enter(self, frame: int) -> None:
         """From now on the clock stands just before `frame`, until its picture is taken."""
@@ -51,7 +53,7 @@ class BeginFrames:
         """The reply to a command that may itself wait for frames: they are given to it."""
         pumps = 0
         while True:
-            pause_s = QUICK_PUMP_S if pumps < QUICK_PUMPS else SLOW_PUMP_S
+            pause_s = SLOW_PUMP_S if pumps >= QUICK_PUMPS else QUICK_PUMP_S if pumps else self._patience_s
             found = self._connection.reply_within(message_id, min(pause_s, max(0.0, deadline - time.monotonic())))
             if found is not None:
                 return found
@@ -60,8 +62,11 @@ class BeginFrames:
             waits_for_files = self._connection.reply(asked, deadline)["result"].get("value")
             found = self._connection.poll(message_id)
             if found is not None:
+                if pumps == 0:  # it was only slow, and will be
+                    self._patience_s = min(2 * self._patience_s, SLOW_PUMP_S)
                 return found
             if not waits_for_files:
+                self._patience_s = QUICK_PUMP_S
                 self.commit(deadline)
             pumps += 1
 

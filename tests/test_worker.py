@@ -146,6 +146,20 @@ def test_a_page_that_is_only_slow_is_drawn_once_a_frame_after_a_jump_too(tmp_pat
 
 
 @pytest.mark.browser
+def test_a_page_that_is_always_slow_is_not_asked_why_in_every_frame(tmp_path: Path) -> None:
+    slow = "<script>addEventListener('hf-seek', () => { let x = 0; for (let n = 0; n < 3e7; n++) x ^= n; });</script>"
+    with running() as worker:
+        worker.send(setup(tmp_path, support.COMPOSITION + slow))
+        assert worker.receive() == Ready(("frame_loop",))
+        worker.frames_of(block(tmp_path, 0, 10, 0))
+        worker.send(block(tmp_path, 10, 30, 0))
+        while not isinstance(done := worker.receive(), BlockDone):
+            assert isinstance(done, FrameWritten)
+    assert done.stages.paint.messages == 0
+    assert 20 <= done.stages.seek.messages < 30  # one to seek, and a question now and then
+
+
+@pytest.mark.browser
 def test_missing_and_damaged_files_are_captured_again_into_the_same_names_with_the_same_bytes(tmp_path: Path) -> None:
     chunk, directory, image = FrameRange(50, 66), tmp_path / "frames", ImageFormat.PNG
     with running() as worker:
