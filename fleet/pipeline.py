@@ -120,7 +120,8 @@ class Pipeline:
         """How many more frames may come before encoders have got further, where they share cores with capture."""
         coming = sum(map(len, self._lacking))
         most = throttle.most(segment_frames=encode.gop_frames(self._plan.segments), encoders=ENCODERS)
-        return throttle.headroom(behind=self._behind(), coming=coming, most=most)
+        behind = 0 if self._halt.is_asked else self._behind()  # what is not begun any more is waited for by nobody
+        return throttle.headroom(behind=behind, coming=coming, most=most)
 
     def _behind(self) -> int:
         """Frames that encoders can go on with, whatever comes; none once they wait for one that is not here."""

@@ -44,7 +44,7 @@ from fleet.errors import CompositionError, ExitCode, FleetError, cause_of
 from fleet.formats import FORMATS
 from fleet.halt import Halt
 from fleet.headstart import HeadStart
-from fleet.model import Bundle, Composition, Host, Plan, Severity
+from fleet.model import Bundle, Composition, Plan, Severity
 from fleet.pipeline import Pipeline
 from fleet.rehearsal import Rehearsal
 from fleet.request import Request
@@ -204,7 +204,7 @@ async def _render(
         allow_mixed=request.allow_mixed,
         rehearsal=await _rehearse(request, plan, directory),
         waiting_bytes=pipeline.waiting_bytes,
-        headroom=pipeline.headroom if _shares_cores(request.hosts) else None,
+        headroom=pipeline.headroom if _is_throttled(request) else None,
     )
     try:
         async with (
@@ -240,9 +240,12 @@ async def _render(
     return await assemble.run(plan, segments.result(), sound.result(), request.output)
 
 
-def _shares_cores(hosts: Sequence[Host]) -> bool:
-    """Whether all frames are captured on the cores that encode them. Others could do a host's work while it waits."""
-    return [host.transport for host in hosts] == ["local"]
+def _is_throttled(request: Request) -> bool:
+    """Whether all frames are captured on the cores that this process encodes them with.
+
+    Other hosts could do one's work while it waits. A host that encodes needs whole segments, and bounds itself.
+    """
+    return [host.transport for host in request.hosts] == ["local"] and request.returns is not Returns.SEGMENTS
 
 
 async def _rehearse(request: Request, plan: Plan, directory: RunDirectory) -> Rehearsal | None:

@@ -131,7 +131,7 @@ def test_the_stills_of_an_encoded_segment_go_when_told_and_a_resumed_run_does_wi
         pipeline = Pipeline(plan, directory, lambda _: None)
         running = asyncio.create_task(pipeline.run())
         pipeline.add("c0001", ALL, ALL)
-        first, last = await settled(pipeline, 2)
+        first, last = sorted(await settled(pipeline, 2), key=lambda event: event.index)  # made side by side
         assert stills(directory, "c0001") == [*ALL]
         pipeline.drop(first)
         assert stills(directory, "c0001") == [*LAST]
@@ -216,6 +216,16 @@ def test_a_resumed_run_takes_frames_from_where_they_count(tmp_path: Path) -> Non
     (directory.chunks / "c0002" / "frame_000003.jpg").unlink()
     assert list(resume.absent_frames(directory.chunks, plan, log(*liar, retracted(ALL), *other))) == [3]
     assert list(resume.absent_frames(directory.chunks, plan, log(*liar))) == [0]
+
+
+def test_what_is_not_encoded_any_more_holds_up_nothing(tmp_path: Path) -> None:
+    halt = Halt()
+    pipeline = Pipeline(media.make_plan(200, segment=50), RunDirectory(tmp_path / "run"), lambda _: None, halt)
+    pipeline.add("c0001", FrameRange(0, 200), FrameRange(0, 150))
+    assert pipeline.headroom() == 0
+    with halt.heard_by(lambda: None):
+        halt.drain()
+    assert pipeline.headroom() == throttle.LEAST
 
 
 @pytest.mark.ffmpeg

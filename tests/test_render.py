@@ -55,6 +55,13 @@ def test_capture_waits_for_encoders_that_have_the_same_cores(tmp_path: Path) -> 
     assert 100 < captured < 270  # about as many wait as are still to come
 
 
+def test_segments_longer_than_capture_may_be_ahead_are_encoded_by_the_host(tmp_path: Path) -> None:
+    options = ("--fps", "60", "--frames", "0:120", "--return", "segments")
+    ended = fleetrender(tmp_path, "run", BARCODE, *options, "-o", "out.mp4", "--json")
+    assert ended.code == 0, ended.stderr
+    assert ended.result["segments_encoded"] == 1
+
+
 def test_without_a_terminal_every_line_is_plain(tmp_path: Path) -> None:
     ended = fleetrender(tmp_path, "run", BARCODE, "--frames", "0:30")
     assert ended.code == 0, ended.stderr
