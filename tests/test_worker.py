@@ -29,6 +29,7 @@ from capture.protocol import (
     Note,
     Ready,
     Setup,
+    Stages,
 )
 from capture.worker import FRAMES_PER_BROWSER, needs_fresh_page
 
@@ -73,6 +74,13 @@ class Running:
         written = [self.receive() for _ in block.frames]
         assert self.receive() == BlockDone(block.frames)
         return [message.frame for message in written if isinstance(message, FrameWritten)]
+
+    def stages_of(self, block: Block) -> Stages:
+        """Sends a block and returns what its frames took."""
+        self.send(block)
+        while not isinstance(done := self.receive(), BlockDone):
+            assert isinstance(done, FrameWritten)
+        return done.stages
 
     def failure(self) -> Fault:
         """The fault with which the worker ends, after any frames."""
@@ -135,10 +143,7 @@ def test_a_page_that_is_only_slow_is_drawn_once_a_frame_after_a_jump_too(tmp_pat
         worker.send(setup(tmp_path, support.COMPOSITION + slow))
         assert worker.receive() == Ready(("frame_loop",))
         worker.frames_of(block(tmp_path, 0, 2, 0))
-        worker.send(block(tmp_path, 10, 13, 0))
-        while not isinstance(done := worker.receive(), BlockDone):
-            assert isinstance(done, FrameWritten)
-    stages = done.stages
+        stages = worker.stages_of(block(tmp_path, 10, 13, 0))
     assert (stages.frames, stages.paint.messages, stages.screenshot.messages) == (3, 0, 3)
     # Asked again while it ran whether it waits for anything, at most once: the answer comes when its script has ended.
     assert 3 <= stages.seek.messages <= 6
@@ -152,11 +157,9 @@ def test_a_page_that_is_always_slow_is_not_asked_why_in_every_frame(tmp_path: Pa
         worker.send(setup(tmp_path, support.COMPOSITION + slow))
         assert worker.receive() == Ready(("frame_loop",))
         worker.frames_of(block(tmp_path, 0, 10, 0))
-        worker.send(block(tmp_path, 10, 30, 0))
-        while not isinstance(done := worker.receive(), BlockDone):
-            assert isinstance(done, FrameWritten)
-    assert done.stages.paint.messages == 0
-    assert 20 <= done.stages.seek.messages < 30  # one to seek, and a question now and then
+        stages = worker.stages_of(block(tmp_path, 10, 30, 0))
+    assert stages.paint.messages == 0
+    assert 20 <= stages.seek.messages < 30  # one to seek, and a question now and then
 
 
 @pytest.mark.browser
