@@ -43,6 +43,7 @@ class Agent:
     def __init__(self, root: Path) -> None:
         self.workspace = root.expanduser().absolute() / "m"
         self.run = ""
+        self.deadline_s = time.monotonic() + 60
         self.facts: Message = {
             "python": "3.11.2", "kernel": "6.1", "architecture": "x86_64", "machine_id": str(os.getpid()),
             "is_root": False, "workspace": str(self.workspace), "cpu_count": 1, "cpu_affinity": 1, "cpu_quota": None,
@@ -87,6 +88,8 @@ class Agent:
 
     def on_capture(self, order: Message) -> None:
         self.started(order)
+        while (self.workspace.parent / "hold").exists() and time.monotonic() < self.deadline_s:
+            time.sleep(0.01)
         if order["seam"] is not None:
             told = announced(order["seam"], self.draw(order["seam"]))
             say("seam", chunk=order["chunk"], attempt=order["attempt"], frame=told)
@@ -438,7 +441,7 @@ def another_protocol(agent: Agent) -> None:
 DRAWS_WRONG: dict[str, Callable[[int], bytes]] = {
     "flipped_pixel": lambda frame: picture(frame + (1 << 20)),
     "swapped_frames": lambda frame: picture(frame ^ 1),
-    "repeated_frame": lambda frame: picture(frame - frame % 2),
+    "one_for_all": lambda frame: picture(1 << 20),
     "another_time": lambda frame: picture(frame + 5),
 }
 for wrong, draw in DRAWS_WRONG.items():

@@ -50,10 +50,23 @@ class Stage:
     agent: agentzip.AgentZip
     prepared: render.Prepared
 
-    async def render(self, *hosts: tuple[str, str], resume: bool = False) -> support.Ended:
-        """A render with these hosts: the name of each, and its lie."""
+    async def render(self, *hosts: tuple[str, str], resume: bool = False, together: bool = False) -> support.Ended:
+        """A render with these hosts: the name of each, and its lie. `together`: none is done before all have begun."""
         chosen = [support.local(self.home, name, case) for name, case in hosts]
-        return await support.render_with(self.home, self.prepared, self.agent, chosen, resume=resume)
+        held = {host.name: self.home / "hosts" / host.name / "hold" for host in chosen} if together else {}
+        for hold in held.values():
+            hold.parent.mkdir(parents=True)
+            hold.touch()
+        begun: set[str] = set()
+
+        def hear(event: events.Event) -> None:
+            if isinstance(event, events.ChunkStarted):
+                begun.add(event.host)
+                if begun == held.keys():
+                    for hold in held.values():
+                        hold.unlink(missing_ok=True)
+
+        return await support.render_with(self.home, self.prepared, self.agent, chosen, heard=hear, resume=resume)
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +177,8 @@ def test_a_run_goes_on_with_its_honest_hosts(stage: Stage) -> None:
 @pytest.mark.parametrize("case", hostile_agent.DRAWS_WRONG)
 def test_who_draws_what_is_not_the_frame_is_caught_at_a_seam_and_left_out(stage: Stage, case: str) -> None:
     liar = f"liar-{case.replace('_', '-')}"
-    ended = asyncio.run(stage.render((f"first-{liar}", ""), (f"second-{liar}", ""), (liar, case)))
+    hosts = (f"first-{liar}", ""), (f"second-{liar}", ""), (liar, case)
+    ended = asyncio.run(stage.render(*hosts, together=True))
     assert ended.error is None, ended.error
     evidence = ended.report["evidence"]
     disagreed = [each for each in evidence if each["type"] == "frame.disagreed"]
@@ -177,7 +191,7 @@ def test_who_draws_what_is_not_the_frame_is_caught_at_a_seam_and_left_out(stage:
 
 
 def test_two_hosts_that_differ_end_the_run_and_it_goes_on_with_the_one_that_is_left(stage: Stage) -> None:
-    both = asyncio.run(stage.render(("one-of-two", ""), ("other-of-two", "flipped_pixel")))
+    both = asyncio.run(stage.render(("one-of-two", ""), ("other-of-two", "flipped_pixel"), together=True))
     assert isinstance(both.error, errors.VerificationError)
     assert "looks different on one-of-two and other-of-two" in str(both.error)
     assert both.report["exit_code"] == errors.ExitCode.VERIFICATION
