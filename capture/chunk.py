@@ -221,6 +221,8 @@ class Chunk:
         """Begins blocks as far as the coordinator allows; a word about another order is none."""
         if (word.chunk, word.attempt) != (self.order.chunk, self.order.attempt):
             return []
+        if self._allowed is None:
+            self._climb.share()
         self._allowed = word.frames
         return self._proceed(now_s)
 

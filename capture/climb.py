@@ -5,6 +5,7 @@ fewer workers in turns, for costs change along a composition. Whoever pauses in 
 """
 
 import statistics
+import sys
 from collections import deque
 from dataclasses import dataclass
 
@@ -75,6 +76,12 @@ class Climb:
         self._trial = None
         self._times_s.clear()
         self._fresh_frames = turns.TURN_FRAMES * workers
+
+    def share(self) -> None:
+        """Encoders that have the same cores are waited for: frames are not captured sooner by taking more of these."""
+        self.workers = self.active = self._most = self._untried() or self.workers
+        self._trial = None
+        self._due = sys.maxsize  # rising p95 still calls for fewer
 
     def halve(self) -> None:
         """Workers fail: half as many, or those of before a trial, for the rest of the chunk."""

@@ -14,7 +14,7 @@ import agent_support as support
 
 from capture.chunk import Action, Chunk, Give, Hire, Inspect, Tell
 from capture.climb import Climb, fixed
-from capture.protocol import FrameFile, FrameRange, Resized
+from capture.protocol import Allow, FrameFile, FrameRange, Resized
 
 STILL = 0.25
 PERIOD = 997  # of noise, in frames and in seconds
@@ -63,13 +63,15 @@ class Host:
         self._noise = [math.exp(chance.gauss(0, self.noise)) for _ in range(PERIOD)]
         self._moods = [math.exp(chance.gauss(0, self.noise / 3)) for _ in range(PERIOD)]
 
-    def capture(self, count: int, climb: Climb) -> float:
+    def capture(self, count: int, climb: Climb, *, is_throttled: bool = False) -> float:
         """Captures so many frames as one chunk; the seconds that it took."""
         began_s = self.now_s
         order = support.order("b", 0, count)
         chunk = Chunk(order, climb=climb, numbers=self._numbers)
         warm = {number: worker.is_ready for number, worker in self._workers.items()}
         self._do(chunk, chunk.start([], warm, self.now_s))
+        if is_throttled:
+            self._do(chunk, chunk.allow(Allow(order.chunk, order.attempt, count), self.now_s))
         while not chunk.is_over:
             self._advance(chunk)
         return self.now_s - began_s

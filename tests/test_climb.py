@@ -96,6 +96,30 @@ def test_no_more_than_are_allowed_and_fit_into_memory(most: int, room: int) -> N
     assert max([climb.workers, *(change.before for change in simulated.changes)]) == 2
 
 
+def test_beside_encoders_that_are_waited_for_nothing_is_tried() -> None:
+    climb, simulated = climbing(2), host(8)
+    for _ in range(2):
+        simulated.capture(3000, climb, is_throttled=True)
+    assert (climb.workers, simulated.changes, climb.learnt) == (2, [], None)
+
+
+def test_a_trial_ends_when_encoders_are_waited_for() -> None:
+    climb = trying(4)
+    climb.share()
+    assert (climb.workers, climb.active, climb.take_news()) == (4, 4, None)
+
+
+def test_beside_encoders_frames_that_become_slow_still_call_for_fewer() -> None:
+    climb = climbing(4)
+    climb.share()
+    workers = set()
+    for frame in range(2000):
+        took_s = 0.1 if frame < 500 else 1.0
+        climb.wrote(took_s, busy=climb.active, left=5000 - frame, is_new=True, now_s=frame * took_s)
+        workers.add(climb.active)
+    assert workers == {3, 4}
+
+
 def test_a_number_that_was_asked_for_is_not_changed() -> None:
     climb = fixed(2)
     for now_s in range(10):
