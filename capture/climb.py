@@ -4,8 +4,8 @@ It sets out from what `pool.py` reckons, and lasts as long as the agent. Each st
 fewer workers in turns, for costs change along a composition. Whoever pauses in a turn keeps its browser and page.
 """
 
+import math
 import statistics
-import sys
 from collections import deque
 from dataclasses import dataclass
 
@@ -63,7 +63,7 @@ class Climb:
         self._p95_s: float | None = None
         self._is_upwards = True
         self._has_risen = False
-        self._due = 0  # frames captured before the next trial
+        self._due: float = 0  # frames captured before the next trial
         self._room = 0  # workers that memory has room for
         self._short_looks = 0
         self._relieved_s: float | None = None
@@ -81,7 +81,7 @@ class Climb:
         """Encoders that have the same cores are waited for: frames are not captured sooner by taking more of these."""
         self.workers = self.active = self._most = self._untried() or self.workers
         self._trial = None
-        self._due = sys.maxsize  # rising p95 still calls for fewer
+        self._due = math.inf  # rising p95 still calls for fewer
 
     def halve(self) -> None:
         """Workers fail: half as many, or those of before a trial, for the rest of the chunk."""
