@@ -22,6 +22,9 @@ TICKS_PER_FRAME = 2048
 QUICK_PUMPS = 40
 QUICK_PUMP_S = 0.005
 SLOW_PUMP_S = 0.05
+# Each time it was only slow it gets so much longer, up to what a page that waits for a frame after all may lose once.
+PATIENCE_GROWTH = 4
+PATIENCE_MAX_S = 0.2
 # Doubling pauses, 1.55 s in all: the browser may still be at a frame of its own, e.g. after a page was attached.
 PENDING_RETRIES = 5
 PENDING_PAUSE_S = 0.05
@@ -63,7 +66,7 @@ class BeginFrames:
             found = self._connection.poll(message_id)
             if found is not None:
                 if pumps == 0:  # it was only slow, and will be
-                    self._patience_s = min(2 * self._patience_s, SLOW_PUMP_S)
+                    self._patience_s = min(PATIENCE_GROWTH * self._patience_s, PATIENCE_MAX_S)
                 return found
             if not waits_for_files:
                 self._patience_s = QUICK_PUMP_S
