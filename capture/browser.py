@@ -162,7 +162,7 @@ def flags(
     unsandboxed = () if sandbox and os.geteuid() != 0 else ("--no-sandbox",)  # Chromium refuses to sandbox root
     small_shm = ("--disable-dev-shm-usage",) if _shm_free_bytes() < SHM_BYTES_MIN else ()
     return [
-        "--remote-debugging-pipe",
+        "--remote-debugging-pipe=cbor",
         f"--user-data-dir={profile}",
         f"--window-size={size[0]},{size[1]}",
         *QUIET_FLAGS,

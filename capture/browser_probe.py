@@ -115,9 +115,9 @@ def _begin_frame_fault(connection: cdp.Connection, session: str) -> str:
     return fault
 
 
-def _picture_fault(picture: str) -> str:
+def _picture_fault(picture: bytes) -> str:
     try:
-        rows = png.rows(shutter.decode(picture))
+        rows = png.rows(picture)
     except ValueError as error:
         return f"the picture of the test page is unreadable: {error}"
     size = (len(rows[0]), len(rows)) if rows else (0, 0)

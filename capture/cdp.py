@@ -1,16 +1,16 @@
-"""DevTools over a pipe: NUL-separated JSON on two file descriptors. Blocking, one thread, a deadline on every wait.
+"""DevTools over a pipe: CBOR on two file descriptors. Blocking, one thread, a deadline on every wait.
 
 Knows neither Chromium nor pages. While one reply is awaited, events are handled and other commands may be sent.
 """
 
-import json
 import os
 import selectors
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from capture import cbor
 from capture.meter import Meter
 from capture.protocol import Stage
 
@@ -19,7 +19,7 @@ Params = dict[str, Any]
 Handler = Callable[[Params, str | None], None]
 
 READ_BYTES = 1 << 20  # the default pipe holds 64 KiB; enlarged pipes and a late reader can have more waiting
-# A 4K PNG in base64 is below 50 MiB. Chromium itself gives up at 100 MiB in the other direction.
+# A 4K PNG is below 40 MiB. Chromium itself gives up at 100 MiB in the other direction.
 MESSAGE_LIMIT_BYTES = 256 << 20
 SEND_TIMEOUT_S = 30.0  # Chromium's reader is a thread of its own: this long without a byte taken means it is gone
 
@@ -72,7 +72,7 @@ class Connection:
         message: Params = {"id": self._last_id, "method": method, "params": params or {}}
         if session is not None:
             message["sessionId"] = session
-        self._write(json.dumps(message, separators=(",", ":")).encode() + b"\0")
+        self._write(cbor.encode(message))
 
     def send(self, method: str, params: Params | None = None, session: str | None = None) -> int:
         """Sends a command and returns its id for `reply` or `poll`."""
@@ -152,17 +152,19 @@ class Connection:
             raise Closed(f"the pipe broke: {error}") from error
         if not data:
             raise Closed("the browser closed its pipe")
-        # Searching only the new bytes keeps a large screenshot, which comes in many reads, linear.
-        searched = len(self._buffer)
         self._buffer += data
-        if len(self._buffer) > MESSAGE_LIMIT_BYTES:
+        try:
+            return list(self._whole_messages())
+        except cbor.Malformed as error:
+            raise Closed(f"it does not speak DevTools' CBOR: {error}") from error
+
+    def _whole_messages(self) -> Iterator[Params]:
+        while 0 < (size := cbor.size(self._buffer)) <= len(self._buffer):
+            message = bytes(self._buffer[:size])
+            del self._buffer[:size]
+            yield cbor.decode(message)
+        if size > MESSAGE_LIMIT_BYTES:
             raise Closed(f"a message exceeds {MESSAGE_LIMIT_BYTES} bytes")
-        end = self._buffer.rfind(b"\0", searched)
-        if end < 0:
-            return []
-        messages = bytes(self._buffer[:end])
-        del self._buffer[: end + 1]
-        return [json.loads(message) for message in messages.split(b"\0")]
 
     def _dispatch(self, message: Params) -> None:
         if "id" in message:

@@ -3,7 +3,6 @@
 Requests are intercepted in the browser (Fetch domain), so no port is opened on the host.
 """
 
-import base64
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from capture.protocol import Note
 
 ORIGIN = "https://composition.invalid"
 PASSED_SCHEMES = ("data:", "blob:", "about:")
-# Chromium gives up on a DevTools message of 100 MiB; base64 adds a third.
+# Chromium gives up on a DevTools message of 100 MiB.
 BODY_BYTES_MAX = 64 << 20
 # Media elements ask for "from here to the end" and come back for the rest.
 RANGE_BYTES_MAX = 8 << 20
@@ -172,7 +171,7 @@ class Server:
             "requestId": request_id,
             "responseCode": found.status,
             "responseHeaders": [{"name": name, "value": value} for name, value in found.headers],
-            "body": base64.b64encode(found.body).decode(),
+            "body": found.body,
         }
         self._connection.notify("Fetch.fulfillRequest", params, session)
 

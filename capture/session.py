@@ -71,7 +71,7 @@ class Session:
         self._shutter: shutter.Shutter | None = None
         self._has_document = False
         self._repeats: Repeats | None = None
-        self._shown = _Shown()
+        self._shown = b""  # the last picture
 
     def attach(self, runtime: str) -> None:
         """Makes the tab, with all that needs no document yet; `open` does it where nobody has. Raises as `open`."""
@@ -126,9 +126,7 @@ class Session:
             finished, following = seek, next(steps, (None, None))
             self._finish(finished, is_last=following[0] is None)
             seek = self._begin_seek(*following)
-            with self._connection.meter.at(Stage.TRANSFER):
-                picture = self._shown.picture
-            yield finished.frame, picture
+            yield finished.frame, self._shown
 
     def step(self, frames: Iterable[int]) -> Iterator[int]:
         """Goes through absolute frames without pictures, each as far as capturing it would go, so that a page which
@@ -154,10 +152,9 @@ class Session:
     def evidence(self) -> bytes | None:
         """A PNG of the page as it is, for a failure's report; None when the browser cannot give one any more."""
         try:
-            data = self._camera.evidence(time.monotonic() + EVIDENCE_TIMEOUT_S)
+            return self._camera.evidence(time.monotonic() + EVIDENCE_TIMEOUT_S) or None
         except (cdp.Closed, cdp.TimedOut, cdp.Refused, CaptureError):
             return None
-        return shutter.decode(data) or None
 
     def _await_document(self, deadline: float) -> None:
         """Until it is parsed; on the way the parser may wait for fonts, and does not go on by itself."""
@@ -258,8 +255,10 @@ class Session:
                     self._show(self._shoot(seek.deadline), seek.deadline)
         self.last = self._reached = seek.frame
 
-    def _show(self, data: str, deadline: float) -> None:
-        is_same = self._shown.take(data)
+    def _show(self, picture: bytes, deadline: float) -> None:
+        is_same = picture == self._shown
+        if not is_same:
+            self._shown = picture
         if self._repeats and self._repeats.drew(is_same=is_same):
             self._camera.watch(deadline)
 
@@ -271,7 +270,7 @@ class Session:
             self._repeats.moved()
             return False
         if self._repeats.stood_still(is_last=is_last):
-            if self._shoot(seek.deadline) != self._shown.data:
+            if self._shoot(seek.deadline) != self._shown:
                 raise RepeatIsWrong(seek.frame)
             self._camera.watch(seek.deadline)
         return True
@@ -280,7 +279,7 @@ class Session:
         self._camera.paint(deadline)
         replies.value(self._camera.reply(self._evaluate("__fleet.draw()"), deadline), FaultCode.SEEK_FAILED)
 
-    def _settle(self, seek: "_Seek") -> str:
+    def _settle(self, seek: "_Seek") -> bytes:
         self._camera.commit(seek.deadline)
         before = self._shoot(seek.deadline, is_last=False)
         for _ in range(SETTLE_PICTURES_MAX - 2):
@@ -293,7 +292,7 @@ class Session:
             self._notes.add(Note("warning", "page", text))
         return self._shoot(seek.deadline)
 
-    def _shoot(self, deadline: float, *, is_last: bool = True) -> str:
+    def _shoot(self, deadline: float, *, is_last: bool = True) -> bytes:
         if picture := self._camera.shoot(deadline, is_last=is_last):
             return picture
         self._connection.linger(CRASH_NEWS_S)
@@ -350,28 +349,6 @@ class RepeatIsWrong(Exception):
     def __init__(self, frame: int) -> None:
         super().__init__(f"frame {frame} has changed although the browser told of no change")
         self.frame = frame
-
-
-@dataclass(slots=True)
-class _Shown:
-    """The last picture: as it came, and decoded when it is wanted, however often it is repeated."""
-
-    data: str = ""
-    _picture: bytes | None = None
-
-    def take(self, data: str) -> bool:
-        """Puts a picture in place of the last one; whether it is the same."""
-        if data == self.data:
-            return True
-        self.data, self._picture = data, None
-        return False
-
-    @property
-    def picture(self) -> bytes:
-        """The picture; the same object until another one is taken."""
-        if self._picture is None:
-            self._picture = shutter.decode(self.data)
-        return self._picture
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ Begin-frame mode owns the browser's frame clock. Its ticks depend on the absolut
 were captured before; what runs between two frames takes ticks of its own, strictly between theirs.
 """
 
-import base64
 import time
 from fractions import Fraction
 from typing import Any
@@ -102,17 +101,17 @@ class BeginFrames:
         with self._connection.meter.at(Stage.PAINT):
             self._begin({}, self._time_of(self._frame), deadline)
 
-    def shoot(self, deadline: float, *, is_last: bool = True) -> str:
-        """One picture in base64, or nothing; at the frame's own tick when it `is_last`, before it otherwise."""
+    def shoot(self, deadline: float, *, is_last: bool = True) -> bytes:
+        """One picture, or nothing; at the frame's own tick when it `is_last`, before it otherwise."""
         assert self._frame is not None
         tick = self._time_of(self._frame) if is_last else self._between()
         with self._connection.meter.at(Stage.SCREENSHOT):
-            return str(self._begin({"screenshot": self._screenshot}, tick, deadline).get("screenshotData", ""))
+            return bytes(self._begin({"screenshot": self._screenshot}, tick, deadline).get("screenshotData", b""))
 
-    def evidence(self, deadline: float) -> str:
-        """A PNG in base64 of whatever is there, for a person to look at."""
+    def evidence(self, deadline: float) -> bytes:
+        """A PNG of whatever is there, for a person to look at."""
         tick = self._between()
-        return str(self._begin({"screenshot": {"format": "png"}}, tick, deadline).get("screenshotData", ""))
+        return bytes(self._begin({"screenshot": {"format": "png"}}, tick, deadline).get("screenshotData", b""))
 
     def _time_of(self, frame: int) -> Fraction:
         return FIRST_FRAME_MS + frame * self._interval_ms
@@ -175,17 +174,17 @@ class Screenshots:
         """Has the frame drawn: nothing else makes the browser do so, and the smallest picture is the cheapest."""
         self.paint(deadline)
 
-    def shoot(self, deadline: float, *, is_last: bool = True) -> str:  # noqa: ARG002
-        """One picture in base64."""
+    def shoot(self, deadline: float, *, is_last: bool = True) -> bytes:  # noqa: ARG002
+        """One picture."""
         with self._connection.meter.at(Stage.SCREENSHOT):
             return self._take(self._screenshot, deadline)
 
-    def evidence(self, deadline: float) -> str:
-        """A PNG in base64 of whatever is there, for a person to look at."""
+    def evidence(self, deadline: float) -> bytes:
+        """A PNG of whatever is there, for a person to look at."""
         return self._take({"format": "png"}, deadline)
 
-    def _take(self, options: dict[str, Any], deadline: float) -> str:
-        return str(self._connection.reply(self._request(options, self._clip), deadline)["data"])
+    def _take(self, options: dict[str, Any], deadline: float) -> bytes:
+        return bytes(self._connection.reply(self._request(options, self._clip), deadline)["data"])
 
     def _request(self, options: dict[str, Any], clip: dict[str, int]) -> int:
         params = {**options, "clip": clip, "fromSurface": True}
@@ -197,11 +196,6 @@ SHUTTERS: dict[CaptureMode, type[Shutter]] = {
     CaptureMode.BEGIN_FRAME: BeginFrames,
     CaptureMode.SCREENSHOT: Screenshots,
 }
-
-
-def decode(data: str) -> bytes:
-    """The picture behind its base64."""
-    return base64.b64decode(data)
 
 
 def _image_options(spec: RenderSpec) -> dict[str, Any]:

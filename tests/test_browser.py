@@ -105,6 +105,35 @@ def test_a_browser_of_another_version_than_the_one_tried_is_a_fault(tmp_path: Pa
     assert not (tmp_path / "profile").exists()
 
 
+# JavaScript, and what it is here. Half a surrogate pair, a zero and what no byte holds come back as they are.
+VALUES = {
+    "null": None,
+    "[true, -1, 2 ** 31, -(2 ** 40), 1e300, 0.1, -0.5]": [True, -1, 2**31, -(2**40), 1e300, 0.1, -0.5],
+    "({a: {b: [{}, [], '']}})": {"a": {"b": [{}, [], ""]}},
+    "'\\ud83d' + 'x\\u0000é😀'": "\ud83dx\0é😀",
+    "'ż'.repeat(70000)": "ż" * 70_000,
+}
+
+
+@pytest.mark.browser
+def test_values_come_from_the_browser_and_go_to_it_as_they_are(tmp_path: Path) -> None:
+    with browser.start(
+        support.chromium(), mode=CaptureMode.SCREENSHOT, size=(64, 64), profile=tmp_path / "p", sandbox=True
+    ) as started:
+        ask = started.connection.call
+        tab = ask("Target.createTarget", {"url": "about:blank"}, timeout_s=20)["targetId"]
+        session = ask("Target.attachToTarget", {"targetId": tab, "flatten": True}, timeout_s=20)["sessionId"]
+        for script, value in VALUES.items():
+            asked = {"expression": f"[{script}, {script}]", "returnByValue": True}
+            assert ask("Runtime.evaluate", asked, session, timeout_s=20)["result"]["value"] == [value, value]
+        texts = ["\ud83dx\0é😀", "ż" * 70_000]
+        given = [{"value": text} for text in texts]
+        window = ask("Runtime.evaluate", {"expression": "window"}, session, timeout_s=20)["result"]["objectId"]
+        called = {"functionDeclaration": "(...texts) => texts", "arguments": given, "returnByValue": True}
+        answer = ask("Runtime.callFunctionOn", {**called, "objectId": window}, session, timeout_s=20)
+        assert answer["result"]["value"] == texts
+
+
 def open_files() -> list[str]:
     return sorted(path.name for path in Path("/proc/self/fd").iterdir())
 

@@ -1,6 +1,5 @@
 """The DevTools pipe with a peer that answers late, in pieces, wrongly or never."""
 
-import json
 import os
 import threading
 import time
@@ -9,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from capture import cdp
+from capture import cbor, cdp
 
 SOON_S = 0.2
 
@@ -26,16 +25,16 @@ class Peer:
         self._unread = b""
 
     def say(self, *messages: dict[str, Any]) -> None:
-        self._replies.write(b"".join(json.dumps(message).encode() + b"\0" for message in messages))
+        self._replies.write(b"".join(map(cbor.encode, messages)))
 
     def say_bytes(self, data: bytes) -> None:
         self._replies.write(data)
 
     def hear(self) -> dict[str, Any]:
-        while b"\0" not in self._unread:
+        while not 0 < (size := cbor.size(self._unread)) <= len(self._unread):
             self._unread += os.read(self._commands.fileno(), 1 << 16)
-        line, _, self._unread = self._unread.partition(b"\0")
-        message: dict[str, Any] = json.loads(line)
+        message: dict[str, Any] = cbor.decode(self._unread[:size])
+        self._unread = self._unread[size:]
         return message
 
     def leave(self) -> None:
@@ -127,22 +126,31 @@ def test_a_refusal_names_the_command(peer: Peer) -> None:
 def test_a_large_message_arrives_in_pieces_with_its_neighbours(peer: Peer) -> None:
     first = peer.connection.send("A.picture")
     second = peer.connection.send("A.next")
-    data = "x" * 3_000_000
+    data = b"x" * 3_000_000
     answers = b"".join(
-        json.dumps({"id": number, "result": {"data": text}}).encode() + b"\0"
-        for number, text in ((first, data), (second, "y"))
+        cbor.encode({"id": number, "result": {"data": picture}}) for number, picture in ((first, data), (second, b"y"))
     )
     writer = threading.Thread(target=peer.say_bytes, args=(answers,))
     writer.start()
     assert peer.connection.reply(first, time.monotonic() + 20) == {"data": data}
-    assert peer.connection.reply(second, time.monotonic() + 20) == {"data": "y"}
+    assert peer.connection.reply(second, time.monotonic() + 20) == {"data": b"y"}
     writer.join()
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [(b'{"id":1,"result":{}}\0', "no message begins"), (b"\xd8\x18\x5a\xff\xff\xff\xff", "exceeds")],
+)
+def test_a_browser_that_speaks_otherwise_or_without_end_is_left(peer: Peer, said: bytes, words: str) -> None:
+    peer.say_bytes(said)
+    with pytest.raises(cdp.Closed, match=words):
+        peer.connection.call("Browser.getVersion", timeout_s=5)
 
 
 def test_a_browser_that_reads_nothing_does_not_block_us_for_ever(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cdp, "SEND_TIMEOUT_S", SOON_S)
     with pytest.raises(cdp.TimedOut, match="taken no byte"):
-        peer.connection.send("Fetch.fulfillRequest", {"body": "x" * 1_000_000})
+        peer.connection.send("Fetch.fulfillRequest", {"body": b"x" * 1_000_000})
 
 
 def test_a_watched_file_is_served_while_a_reply_is_awaited(peer: Peer) -> None:

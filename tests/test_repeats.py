@@ -103,7 +103,7 @@ def test_a_page_that_stands_still_is_photographed_only_now_and_then(
     taken = []
     shoot = shutter.BeginFrames.shoot
 
-    def counted(camera: shutter.BeginFrames, deadline: float, *, is_last: bool = True) -> str:
+    def counted(camera: shutter.BeginFrames, deadline: float, *, is_last: bool = True) -> bytes:
         taken.append(is_last)
         return shoot(camera, deadline, is_last=is_last)
 
