@@ -189,8 +189,8 @@ def test_an_agent_tries_backends_on_the_frames_of_a_composition(tmp_path: Path) 
         tried = coordinator.ask(protocol.TryGl(spec, (GlBackend.VULKAN,), (100, 101, 102)), protocol.GlTried)
     (rendition,) = tried.renditions
     assert rendition.gl is GlBackend.VULKAN
-    # Nothing here is drawn by WebGL, so all backends agree, whichever of them this machine has.
-    assert rendition.fault or rendition.decibels == (EQUAL_DB,) * 3
+    # Nothing here is drawn by WebGL, so what has a driver on this machine agrees, and what has none draws nothing.
+    assert rendition.decibels == ((EQUAL_DB,) * 3 if rendition.is_as_asked else ()), rendition.fault
 
 
 def counting(wrapper: Path, launches: Path) -> Path:
