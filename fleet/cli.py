@@ -29,8 +29,20 @@ app = typer.Typer(
 )
 
 
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib import metadata
+
+        typer.echo(f"fleetrender {metadata.version('fleetrender')}")
+        raise typer.Exit
+
+
 @app.callback()
-def fleetrender() -> None:
+def fleetrender(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None:
     """Render HTML compositions to video on the machines you already reach by SSH."""
 
 
