@@ -380,7 +380,9 @@ def test_segments_make_the_video_that_frames_make(tmp_path: Path, reference: str
     assert ended.result["sha256"] == reference
     assert {host["returns"] for host in ended.result["hosts"]} == {"segments"}
     assert ended.result["seams"]["equal"] == ended.result["seams"]["drawn"]
-    assert sorted(came(tmp_path)) == [FIRST, THIRD]  # the one between lies in two chunks
+    # The one between lies in two chunks, and so does another when a host that is done takes over some of its frames.
+    assert came(tmp_path)
+    assert set(came(tmp_path)) <= {FIRST, THIRD}
 
 
 @pytest.mark.browser
