@@ -92,10 +92,11 @@ ORDER_FLAGS = (
     "--autoplay-policy=no-user-gesture-required",
     "--mute-audio",
 )
-# A layer is drawn in tiles, of 256 pixels a side unless told otherwise, and what crosses their edges is drawn, and its
-# shadows blurred, once for each: a page in which everything moves took a fifth less CPU in one tile, none took more.
-# So much larger than the page, because layers are that grow and turn.
-TILE_GROWTH = 1.25
+# A layer is drawn in tiles, of 256 pixels a side unless told otherwise. What crosses their edges is drawn once for
+# each, and all of a tile is drawn when a part of it has changed. Against those of 256, six tiles for a page of 1080p
+# took 17 % less CPU where everything moves, and 5 % more where a dot moves before 80 cards with shadows; one tile took
+# 26 % less and 69 % more (docs/performance.md).
+TILES = (3, 2)  # across and down
 TILE_STEP = 64
 BEGIN_FRAME_FLAGS = ("--deterministic-mode", "--enable-begin-frame-control")
 # A composition needs no network. Names resolve to nothing, and what needs no name ends at a proxy that is not there;
@@ -276,8 +277,8 @@ def _revision(build: Path) -> int:
 
 
 def _tile_flags(size: tuple[int, int]) -> Iterator[str]:
-    for side, length in zip(("width", "height"), size, strict=True):
-        tile = math.ceil(TILE_GROWTH * length / TILE_STEP) * TILE_STEP
+    for side, length, count in zip(("width", "height"), size, TILES, strict=True):
+        tile = math.ceil(length / count / TILE_STEP) * TILE_STEP
         yield f"--default-tile-{side}={tile}"
         yield f"--max-untiled-layer-{side}={tile}"  # a layer within both is one tile
 

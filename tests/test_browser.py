@@ -105,6 +105,15 @@ def test_a_browser_of_another_version_than_the_one_tried_is_a_fault(tmp_path: Pa
     assert not (tmp_path / "profile").exists()
 
 
+@pytest.mark.parametrize(
+    ("size", "tile"), [((1920, 1080), (640, 576)), ((1080, 1920), (384, 960)), ((64, 48), (64, 64))]
+)
+def test_a_page_is_drawn_in_six_tiles(tmp_path: Path, size: tuple[int, int], tile: tuple[int, int]) -> None:
+    flags = browser.flags(mode=CaptureMode.BEGIN_FRAME, size=size, profile=tmp_path, sandbox=True)
+    for name in ("default-tile", "max-untiled-layer"):
+        assert {f"--{name}-width={tile[0]}", f"--{name}-height={tile[1]}"} <= set(flags)
+
+
 # JavaScript, and what it is here. Half a surrogate pair, a zero and what no byte holds come back as they are.
 VALUES = {
     "null": None,
