@@ -93,9 +93,9 @@ ORDER_FLAGS = (
     "--mute-audio",
 )
 # A layer is drawn in tiles, of 256 pixels a side unless told otherwise. What crosses their edges is drawn once for
-# each, and all of a tile is drawn when a part of it has changed. Against those of 256, six tiles for a page of 1080p
-# took 17 % less CPU where everything moves, and 5 % more where a dot moves before 80 cards with shadows; one tile took
-# 26 % less and 69 % more (docs/performance.md).
+# each, and all of a tile is drawn when a part of it has changed. Against six for a page, tiles of 256 took 17 % more
+# CPU where everything moves, and 7 % less where a dot moves before 80 cards with shadows; one tile took 6 % less and
+# 41 % more (docs/performance.md).
 TILES = (3, 2)  # across and down
 TILE_STEP = 64
 BEGIN_FRAME_FLAGS = ("--deterministic-mode", "--enable-begin-frame-control")

@@ -1,4 +1,4 @@
-"""A worker that draws frames and keeps nothing, for `bench_floor`: a seek, a beginFrame with its picture, the next one.
+"""A worker that draws frames and keeps nothing, for `loops`: a seek, a beginFrame with its picture, the next one.
 
 Takes Setup and Blocks as a worker does, and answers with Ready and BlockDone. The browser, its flags and the page are
 those of a render; the loop knows no settling, no repeats, no checks, no files.
@@ -28,6 +28,7 @@ def main() -> None:
         size=(spec.width, spec.height),
         profile=Path(setup.profile_directory),
         sandbox=setup.sandbox,
+        extra=setup.chromium_args,
     ) as started:
         blobs = Path(setup.blobs_directory or setup.bundle_directory)
         session = Session(
