@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
@@ -22,3 +23,10 @@ def test_commands_beside_run_are_still_there() -> None:
     said = subprocess.run([sys.executable, "-m", "fleet", "--help"], capture_output=True, text=True, check=True).stdout
     for name in ("run", "doctor", "hosts", "inspect", "snapshot", "verify"):
         assert f" {name} " in said
+
+
+def test_the_version_is_said() -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "fleet", "--version"], capture_output=True, text=True, check=True
+    ).stdout
+    assert said == f"fleetrender {metadata.version('fleetrender')}\n"
