@@ -373,9 +373,9 @@ def _handshake(browser: Browser) -> str:
     deadline = time.monotonic() + START_TIMEOUT_S
     try:
         found = browser.connection.reply(browser.connection.send("Browser.getVersion"), deadline)
-    except cdp.Closed:
+    except cdp.Closed as error:
         ending = browser.ending()
-        message = NO_SANDBOX_MESSAGE if NO_SANDBOX_TEXT in ending else f"Chromium did not start: {ending}"
+        message = NO_SANDBOX_MESSAGE if NO_SANDBOX_TEXT in ending else f"Chromium did not start: {error}; {ending}"
         raise CaptureError(FaultCode.BROWSER_LAUNCH, message) from None
     except cdp.TimedOut:
         message = f"Chromium said nothing for {START_TIMEOUT_S:.0f} s after its start"

@@ -143,6 +143,20 @@ def test_values_come_from_the_browser_and_go_to_it_as_they_are(tmp_path: Path) -
         assert answer["result"]["value"] == texts
 
 
+def test_a_browser_that_speaks_otherwise_is_a_fault_that_says_so(tmp_path: Path) -> None:
+    other = tmp_path / "chromium"
+    other.write_text("#!/bin/sh\nprintf '{\"id\":1}\\0' >&4\nexec sleep 60\n")
+    other.chmod(0o755)
+    with (
+        pytest.raises(CaptureError, match=r"did not start: it does not speak DevTools' CBOR: .*still runs") as raised,
+        browser.start(
+            str(other), mode=CaptureMode.SCREENSHOT, size=(64, 64), profile=tmp_path / "profile", sandbox=True
+        ),
+    ):
+        pass
+    assert raised.value.code is FaultCode.BROWSER_LAUNCH
+
+
 def open_files() -> list[str]:
     return sorted(path.name for path in Path("/proc/self/fd").iterdir())
 
