@@ -29,6 +29,9 @@ PIPE_BYTES = 1 << 20  # a 1080p frame then comes in one or two reads instead of 
 SHM_BYTES_MIN = 256 << 20  # a 1080p worker was seen to use under 100 MiB; containers default to 64 MiB
 OOM_SCORE = b"500"  # the kernel then picks a browser before it picks the agent
 CHILD_FD_MIN = 10  # clear of 3 and 4, where Chromium expects its pipe
+# A folder of the profile, in which a browser is started: Chromium, unlike its headless shell, makes a socket in there,
+# and ends where the path of that is longer than 107 bytes.
+TMP = "/proc/self/cwd/tmp"
 
 # Debian's /usr/bin/chromium-headless-shell is a shell script that stays between us and the browser; a signal to
 # our child would then not reach Chromium, so the binary itself comes first.
@@ -141,7 +144,8 @@ NO_SANDBOX_MESSAGE = (
 def find(configured: str | None = None) -> str | None:
     """Absolute path of the Chromium to use: `configured` or nothing; else Playwright's own build, else the system's."""
     if configured is not None:
-        return shutil.which(configured)
+        path = shutil.which(configured)
+        return path and str(Path(path).absolute())
     return next(_candidates(), None)
 
 
@@ -231,7 +235,7 @@ def start(
     extra: Sequence[str] = (),
     version: str = "",
 ) -> Iterator[Browser]:
-    """A browser with a fresh profile in the directory `profile`; both are gone when the context ends.
+    """A browser with a fresh profile in `profile`, an absolute path; both are gone when the context ends.
 
     Raises CaptureError with BROWSER_MISSING or BROWSER_LAUNCH, also for another `version` than the one given. Starts
     a process from the calling thread: when that thread ends, the kernel kills the browser.
@@ -318,6 +322,7 @@ def _spawn(argv: list[str], log: Path, profile: Path) -> Browser:
                 stdin=subprocess.DEVNULL,
                 stdout=stderr,
                 stderr=stderr,
+                cwd=profile,
                 env=_environment(profile),
                 pass_fds=(3, 4),
                 start_new_session=True,
@@ -365,7 +370,7 @@ def _environment(profile: Path) -> dict[str, str]:
         re.IGNORECASE,
     )
     kept = {name: value for name, value in os.environ.items() if not dropped.fullmatch(name)}
-    own = {"TMPDIR": str(profile / "tmp"), "FONTCONFIG_FILE": str(_fonts(profile) / fonts.CONFIGURATION)}
+    own = {"TMPDIR": TMP, "FONTCONFIG_FILE": str(_fonts(profile) / fonts.CONFIGURATION)}
     return kept | {"TZ": "UTC", "LANG": "C.UTF-8", **own}
 
 

@@ -81,7 +81,7 @@ def _open(connection: cdp.Connection) -> tuple[str, str]:
         created = connection.call("Target.createTarget", {**tab, "enableBeginFrameControl": True}, timeout_s=TIMEOUT_S)
     except cdp.Refused as error:
         refusal = f"this browser has no begin-frame control ({error.message})"
-        created = connection.call("Target.createTarget", tab, timeout_s=TIMEOUT_S)
+        created = connection.call("Target.createTarget", {**tab, "newWindow": True}, timeout_s=TIMEOUT_S)
     target = {"targetId": created["targetId"], "flatten": True}
     return str(connection.call("Target.attachToTarget", target, timeout_s=TIMEOUT_S)["sessionId"]), refusal
 

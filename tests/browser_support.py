@@ -100,10 +100,11 @@ def session(
     note: Callable[[Note], None] = lambda _: None,
     limit_s: float = 60.0,
     watches_scripts: bool = False,
+    program: str | None = None,
 ) -> Iterator[Session]:
-    """A session on the bundle in `directory`, not yet opened."""
+    """A session on the bundle in `directory`, not yet opened; in the browser `program`, or the one that hosts use."""
     profile = directory.with_name(f"{directory.name}.profile")
-    with browser.start(chromium(), mode=mode, size=SIZE, profile=profile, sandbox=True) as started:
+    with browser.start(program or chromium(), mode=mode, size=SIZE, profile=profile, sandbox=True) as started:
         yield Session(
             started.connection,
             spec(mode, image),

@@ -19,6 +19,7 @@ from capture.protocol import BrowserFacts, CaptureMode
 
 ROOT = Path(__file__).parent.parent
 USER = "fleetrender-probe"
+FULL = shutil.which("chromium")
 
 
 def program(path: Path) -> str:
@@ -203,6 +204,19 @@ def test_a_browser_that_fails_the_begin_frame_test_takes_screenshots_and_the_rea
     )
     assert facts.mode is CaptureMode.SCREENSHOT
     assert facts.mode_why == "the picture of the test page measures 128x96 instead of 64x48"
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(FULL is None, reason="Chromium itself is not here; `scripts/install --test` installs it on Debian")
+def test_chromium_itself_takes_screenshots_from_a_folder_however_deep(tmp_path: Path) -> None:
+    # It makes a socket among its temporary files, whose path may have 107 bytes; a run's folder has nearly as many.
+    deep = tmp_path / ("deep" * 25)
+    facts = browser_probe.probe(str(FULL), (), sandbox=True, profile_dir=deep / "profile")
+    assert facts.mode is CaptureMode.SCREENSHOT
+    with support.session(support.bundle(deep / "bundle"), facts.mode, program=FULL) as opened:
+        opened.open(support.RUNTIME)
+        shown = {frame: support.barcode(picture) for frame, picture in opened.capture(range(5, 9))}
+    assert shown == {frame: frame for frame in range(5, 9)}
 
 
 @pytest.fixture
