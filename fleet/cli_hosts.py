@@ -7,7 +7,7 @@ import asyncio
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console, RenderableType
@@ -26,13 +26,14 @@ from fleet import (
     rundir,
     survey,
     transports,
-    trust,
 )
 from fleet import doctor as coordinator
 from fleet.checks import Examined
-from fleet.hostkeys import ScannedKey
 from fleet.hosts import keys
 from fleet.model import Finding, Host, Severity
+
+if TYPE_CHECKING:
+    from fleet.hostkeys import ScannedKey
 
 HOSTS_FILE = "hosts.toml"
 
@@ -115,6 +116,8 @@ def trust_hosts(
 
     On a host, its fingerprint is shown by: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub
     """
+    from fleet import trust  # asyncssh takes its time to import, also for the help of every command
+
     wanted = frozenset(fingerprint or ())
     if wrong := next((each for each in wanted if not each.startswith(trust.FINGERPRINT)), None):
         raise errors.ConfigError(f"--fingerprint: `{wrong}` is none", remedy="write it as SHA256:...")
@@ -222,11 +225,11 @@ def _fleet_screen(fleet: Sequence[Examined], findings: Sequence[Finding]) -> lis
     return [*screen, "", f"{usable} of {console.count(len(fleet), 'host')} can render"]
 
 
-def _asker() -> Callable[[ScannedKey], bool]:
+def _asker() -> "Callable[[ScannedKey], bool]":
     """Asks the person at the terminal about one key after the other; "all" answers for those that follow."""
     terminal, is_all = Console(stderr=True, highlight=False), False
 
-    def ask(key: ScannedKey) -> bool:
+    def ask(key: "ScannedKey") -> bool:
         nonlocal is_all
         terminal.print(f"\n{key.host} at {key.address} port {key.port} presents", markup=False)
         terminal.print(f"  {key.algorithm} {key.fingerprint}", markup=False, soft_wrap=True)

@@ -11,8 +11,12 @@ HEAVY = ("asyncssh", "cryptography", "email.message", "fabric", "http.client", "
 
 @pytest.mark.parametrize(
     "modules",
-    ["fleet.cli, fleet.render, fleet.progress", "capture.agent, capture.worker, capture.examine"],
-    ids=["a render on this machine", "an agent and its workers"],
+    [
+        "fleet.cli, fleet.render, fleet.progress",
+        "fleet.cli_bench, fleet.cli_hosts, fleet.cli_inspect, fleet.cli_verify",
+        "capture.agent, capture.worker, capture.examine",
+    ],
+    ids=["a render on this machine", "the help of every command", "an agent and its workers"],
 )
 def test_nothing_heavy_is_imported_that_is_not_used(modules: str) -> None:
     code = f"import {modules}, sys; print(*(name for name in {HEAVY} if name in sys.modules))"
