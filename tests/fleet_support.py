@@ -35,8 +35,9 @@ def hosts_toml(directory: Path, servers: list[Sshd], **values: str) -> Path:
 
 
 def run_directory(home: Path) -> Path:
-    (directory,) = (home / "state" / "runs").iterdir()
-    return directory
+    """The only run's; a render that was killed before it logged anything has left nothing to resume."""
+    (log,) = (log for log in (home / "state" / "runs").glob("*/events.jsonl") if log.stat().st_size)
+    return log.parent
 
 
 def logged(home: Path, kind: str) -> list[dict[str, Any]]:

@@ -5,8 +5,9 @@ import json
 import mimetypes
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -55,18 +56,16 @@ class PageFault(Exception):
 
 
 def npm(name: str) -> Path:
-    """The folder of a package, installed once into the cache."""
-    prefix = CACHE / "npm"
-    folder = prefix / "node_modules" / name
-    if not folder.exists():
-        prefix.mkdir(parents=True, exist_ok=True)
-        # Without a manifest npm would remove what earlier calls installed.
-        manifest = prefix / "package.json"
-        if not manifest.exists():
-            manifest.write_text('{"private": true}')
-        command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(prefix), PACKAGES[name]]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
-    return folder
+    """The folder of a package, installed once into the cache; whole, whichever test process comes first."""
+    modules = CACHE / "packages" / name.replace("/", "+")
+    if not modules.exists():
+        modules.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=modules.parent, prefix=".") as prefix:
+            command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", prefix, PACKAGES[name]]
+            subprocess.run(command, check=True, capture_output=True, timeout=120)
+            with suppress(OSError):  # another process was first
+                (Path(prefix) / "node_modules").rename(modules)
+    return modules / name
 
 
 def launch(chromium: BrowserType, flags: tuple[str, ...] = FLAGS) -> Browser:

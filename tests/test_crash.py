@@ -154,15 +154,20 @@ def captured_anew(home: Path, servers: list[Sshd]) -> set[int]:
     """
     lines = (run_directory(home) / "events.jsonl").read_text().splitlines()
     last: list[dict[str, Any]] = []
-    for event in map(json.loads, lines):
-        last = [] if event["type"] == "run.started" else [*last, event]
+    keepers: dict[str, str] = {}
     back: set[str] = set()
     early: set[str] = set()
-    for event in last:
-        if event["type"] == "host.ready":
+    for event in map(json.loads, lines):
+        last.append(event)
+        if event["type"] == "run.started":
+            for of_an_earlier_part in (last, back, early):
+                of_an_earlier_part.clear()
+        elif event["type"] == "host.ready":
             back.add(event["host"])
-        elif event["type"] == "chunk.ordered" and event["attempt"] == 1 and len(back) < len(servers):
-            early.add(event["chunk"])
+        elif event["type"] == "chunk.ordered":
+            if len(back) < len(servers) and keepers.get(event["chunk"]) != event["host"]:
+                early.add(event["chunk"])
+            keepers[event["chunk"]] = event["host"]
     files = [
         file
         for event in last

@@ -116,13 +116,15 @@ def test_hosts_of_other_classes_get_whole_scenes_when_that_is_allowed(tmp_path: 
     assert told["r19"]["frames"] % 6 == 0
 
 
-def test_every_seam_between_hosts_is_drawn_from_both_sides(tmp_path: Path, hosts: Path, page: Path) -> None:
+def test_every_seam_between_hosts_is_drawn_from_both_sides(tmp_path: Path, hosts: Path) -> None:
+    page = tmp_path / "long.html"  # enough that no host is done before the other begins
+    page.write_text(PAGE.replace('data-duration="0.4">', 'data-duration="4">'))
     arguments = ("--limit", "r17,r20", "--chunk-frames", "3", "--workers", "1")
     ended = fleetrender(tmp_path, "run", page, "--hosts", hosts, "-o", "out.mp4", "--json", *arguments)
     assert ended.code == 0, ended.stderr
     assert {each["name"] for each in ended.result["hosts"] if each["frames"]} == {"r17", "r20"}
     seams = ended.result["seams"]
-    assert 1 <= seams["equal"] == seams["drawn"] <= 3
+    assert 1 <= seams["equal"] == seams["drawn"] < 40
     assert ended.result["evidence"] == []
 
 
