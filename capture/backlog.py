@@ -1,5 +1,6 @@
 """The frames of a chunk that no worker has taken, front to back, and how many are taken at once. Pure: no I/O."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
@@ -39,17 +40,18 @@ class Backlog:
         """The next block; `frames_within` says how many frames a worker captures in so many seconds.
 
         Where frames take long, a short one: what is taken cannot be left to others any more. Where they take next to
-        nothing, for most are repeats, a long one: the last of a block is captured in any case.
+        nothing, for most are repeats, a long one: the last of a block is captured in any case. Never more than one
+        worker's share of what is left, so that all of them end at about the same time.
         """
         block = self._queue.popleft()
         if self._is_sequential:
             return block
-        count = frames_within(BLOCK_S)
+        left = len(block) + sum(map(len, self._queue))
+        count = min(frames_within(BLOCK_S), math.ceil(left / workers))
         if len(block) > count:
             self._queue.appendleft(FrameRange(block.start + count, block.stop))
             return FrameRange(block.start, block.start + count)
-        share = sum(map(len, self._queue)) // workers
-        limit = min(frames_within(QUICK_BLOCK_S), QUICK_BLOCK_FRAMES, share)
+        limit = min(frames_within(QUICK_BLOCK_S), QUICK_BLOCK_FRAMES, left // workers)
         while self._queue and self._queue[0].start == block.stop and len(block) + len(self._queue[0]) <= limit:
             block = FrameRange(block.start, self._queue.popleft().stop)
         return block

@@ -4,8 +4,9 @@ The browser can say whether anything on screen has changed since it was last ask
 a paint, so only a page that stands still is asked; believing it is checked against pictures now and then.
 """
 
-# Of consecutive repeats, and always the last one of a block: frames are announced only after it.
-CHECK_EVERY = 16
+# Of consecutive repeats, and always the last one of a block, the longest of which has as many frames: only after it are
+# they announced.
+CHECK_EVERY = 32
 # Frames that a page is left alone after it was asked in vain, doubled each time.
 REST_FRAMES_MAX = 64
 

@@ -24,6 +24,8 @@ TIMESCALE = 90000
 # Generous: a 4K frame at `high` on one shared core takes about 1 s. Only a hang comes here.
 START_TIMEOUT_S = 60
 FRAME_TIMEOUT_S = 10
+# FFmpeg learns of repeats by what comes after them. While it would wait, so many are worth one decoded picture.
+REPEATS_TOLD = 16
 
 # swscale rounds differently on each kind of CPU, and 4 values too dark, unless it is told not to.
 _EXACT = "bicubic+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
@@ -60,7 +62,7 @@ def gop_frames(segments: Iterable[FrameRange]) -> int:
 def command(plan: Plan, output: str, *, program: str = "ffmpeg") -> tuple[str, ...]:
     """Encodes the stills on standard input to `output`, and says on standard output how many frames that made.
 
-    They come as `ivf` has them: one that is shown in several frames is decoded and converted only once. No
+    They come as `ivf` has them: one that is shown in several frames is mostly decoded and converted only once. No
     `-frames:v`: it would hide that a damaged still was read as two, by dropping the last one.
     """
     row = FORMATS[plan.format]
@@ -178,9 +180,17 @@ async def _feed(plan: Plan, segment: FrameRange, file_of: FileOf, frames: list[P
     keeps_stills = FORMATS[plan.format].keeps_stills
     if not keeps_stills:
         yield ivf.header(plan.image, plan.image_width, plan.image_height, plan.fps)
-    shown = b""
+    shown, repeats = b"", 0
     for place, frame in enumerate(segment):
-        frames.append(await file_of(frame))
+        coming = asyncio.ensure_future(file_of(frame))
+        try:
+            await asyncio.sleep(0)  # one that is here comes at once
+            if repeats >= REPEATS_TOLD and not coming.done():
+                yield ivf.packet(place - 1, shown)
+                repeats = 0
+            frames.append(await coming)
+        finally:
+            coming.cancel()
         data = await asyncio.to_thread(_read, frames[-1])
         is_repeat = data == shown and bool(data)
         if not is_repeat and (
@@ -192,6 +202,9 @@ async def _feed(plan: Plan, segment: FrameRange, file_of: FileOf, frames: list[P
             yield data
         elif not is_repeat or frame == segment.stop - 1:  # the last one says how long it is shown
             yield ivf.packet(place, data)
+            repeats = 0
+        else:
+            repeats += 1
 
 
 def _read(file: Path) -> bytes:

@@ -106,8 +106,11 @@ def test_blocks_go_front_to_back_to_whoever_is_idle() -> None:
     assert chunk.ready(2, 1.0) == [Give(2, FrameRange(50, 58))]
     assert chunk.ready(1, 1.0) == [Give(1, FrameRange(58, 66))]
     assert write(chunk, 1, FrameRange(58, 66)) == [Give(1, FrameRange(66, 74))]
-    assert write(chunk, 1, FrameRange(66, 74)) == [Give(1, FrameRange(74, 82))]
-    assert write(chunk, 1, FrameRange(74, 82)) == []
+    assert write(chunk, 1, FrameRange(66, 74)) == [Give(1, FrameRange(74, 78))]  # its share of what is left
+    assert write(chunk, 1, FrameRange(74, 78)) == [Give(1, FrameRange(78, 80))]
+    assert write(chunk, 1, FrameRange(78, 80)) == [Give(1, FrameRange(80, 81))]
+    assert write(chunk, 1, FrameRange(80, 81)) == [Give(1, FrameRange(81, 82))]
+    assert write(chunk, 1, FrameRange(81, 82)) == []
     assert write(chunk, 2, FrameRange(50, 58)) == [Inspect()]
     told = tuple(file(index) for index in [*range(58, 82), *range(50, 58)])
     assert chunk.inspected([], 2.0) == [Tell(Captured("c1", 1, told)), Tell(Done("c1", 1))]
@@ -160,7 +163,7 @@ def test_long_blocks_leave_every_worker_its_share_of_the_end() -> None:
             chunk.wrote(1, dataclasses.replace(file(index), took_ms=2), 0.0)
         actions = chunk.finished(1, block, 0.0)
         block = next((action.block for action in actions if isinstance(action, Give)), None)
-    assert given == [8, 8, 8, 8, 8]
+    assert given == [8, 16, 8, 4, 2, 1, 1]
 
 
 def test_no_more_workers_are_hired_than_there_are_blocks() -> None:
@@ -411,9 +414,11 @@ class Simulation:
 def test_a_trimmed_chunk_ends_where_it_was_asked_to_and_says_so() -> None:
     chunk = running()
     assert chunk.trim(70, 1.0) == [Tell(Trimmed("c1", 1, 70))]
-    assert write(chunk, 1, FrameRange(50, 58)) == [Give(1, FrameRange(66, 70))]
-    assert write(chunk, 2, FrameRange(58, 66)) == []
-    assert write(chunk, 1, FrameRange(66, 70)) == [Inspect()]
+    assert write(chunk, 1, FrameRange(50, 58)) == [Give(1, FrameRange(66, 68))]
+    assert write(chunk, 2, FrameRange(58, 66)) == [Give(2, FrameRange(68, 69))]
+    assert write(chunk, 1, FrameRange(66, 68)) == [Give(1, FrameRange(69, 70))]
+    assert write(chunk, 2, FrameRange(68, 69)) == []
+    assert write(chunk, 1, FrameRange(69, 70)) == [Inspect()]
     assert chunk.order.todo == (FrameRange(50, 70),)
     assert chunk.inspected([], 2.0)[-1] == Tell(Done("c1", 1))
 
@@ -468,9 +473,8 @@ def test_a_bounded_chunk_goes_on_with_the_next_word_and_ends() -> None:
     write(chunk, 2, FrameRange(58, 66), 1.0)
     assert chunk.tick(10_000.0) == []  # nobody is at work, and nobody stands still
     assert chunk.allow(Allow("c1", 1, 17), 2.0) == [Give(1, FrameRange(66, 74))]
-    assert chunk.allow(Allow("c1", 1, 32), 2.0) == [Give(2, FrameRange(74, 82))]
-    write(chunk, 1, FrameRange(66, 74), 3.0)
-    assert write(chunk, 2, FrameRange(74, 82), 3.0) == [Inspect()]
+    assert chunk.allow(Allow("c1", 1, 32), 2.0) == [Give(2, FrameRange(74, 78))]
+    assert write(chunk, 1, FrameRange(66, 74), 3.0) == [Give(1, FrameRange(78, 80))]
 
 
 def test_frames_of_a_failed_worker_count_as_begun_no_more() -> None:

@@ -217,6 +217,30 @@ def test_frames_are_encoded_while_they_come(tmp_path: Path) -> None:
     assert sha256(tmp_path / "slow.mp4") == sha256(tmp_path / "whole.mp4")
 
 
+@pytest.mark.ffmpeg
+@pytest.mark.parametrize(("wait_at", "places"), [(10, [0, 59]), (20, [0, 19, 59]), (None, [0, 59])])
+def test_an_encoder_that_would_wait_is_told_of_many_repeats(
+    tmp_path: Path, wait_at: int | None, places: list[int]
+) -> None:
+    still = media.make_stills(tmp_path / "stills", 1)[0]
+    plan, span = media.make_plan(60), FrameRange(0, 60)
+
+    async def file_of(frame: int) -> Path:
+        if frame == wait_at:
+            await asyncio.sleep(0.05)
+        return still
+
+    async def pieces() -> list[bytes]:
+        return [piece async for piece in encode._feed(plan, span, file_of, [])]
+
+    header, *packets = asyncio.run(pieces())
+    assert packets == [ivf.packet(place, still.read_bytes()) for place in places]
+    assert header == ivf.header(plan.image, plan.width, plan.height, plan.fps)
+    asyncio.run(encode.stream(plan, span, file_of, tmp_path / "slow.mp4"))
+    asyncio.run(encode.run(plan, span, [still] * 60, tmp_path / "whole.mp4"))
+    assert sha256(tmp_path / "slow.mp4") == sha256(tmp_path / "whole.mp4")
+
+
 def damaged(data: bytes, kind: str) -> bytes:
     half = len(data) // 2
     return {
