@@ -11,6 +11,7 @@ from capture import protocol
 from capture.protocol import FrameFile, FrameRange, SegmentFile
 from fleet import events, frameset, orders
 from fleet.frameset import FrameSet
+from fleet.throttle import Room
 
 # Enough for one pull, however little it costs to wait for more.
 PULL_FRAMES = 64
@@ -71,10 +72,14 @@ class Delivery:
         self.promised |= fresh
         return tuple(sorted(fresh))
 
-    def allow(self, headroom: int) -> protocol.Allow | None:
-        """What to tell a host that may go on by so many frames beyond those that are here; None where it is no news."""
+    def allow(self, room: Room) -> protocol.Allow | None:
+        """What to tell a host that may go on by so much beyond the frames that are here; None where it is no news."""
+        headroom = room.frames
+        if room.stop is not None:
+            headroom = min(headroom, len(self.lacking & frameset.of([FrameRange(0, room.stop)])))
         frames = len(self.arrived) + max(headroom, len(self.announced))
-        is_news = self.allowed is None or frames >= self.allowed + ALLOWED_STEP
+        step = 1 if self.is_held else ALLOWED_STEP  # to one that waits, every frame is news
+        is_news = self.allowed is None or frames >= self.allowed + step
         if not self.is_begun or self.end is not None or not is_news:
             return None
         self.allowed = frames
@@ -150,6 +155,11 @@ class Delivery:
         return self.allowed is not None and len(self.arrived) + len(self.announced) >= self.allowed
 
     @property
-    def lacking(self) -> list[int]:
+    def ordered(self) -> FrameSet:
+        """All frames of the order."""
+        return frameset.of(self.order.todo)
+
+    @property
+    def lacking(self) -> FrameSet:
         """Ordered frames that are not here yet."""
-        return [frame for part in self.order.todo for frame in part if frame not in self.arrived]
+        return self.ordered - self.arrived

@@ -80,7 +80,7 @@ class Link:
             emit=emit,
             argv=argv,
             waiting_bytes=work.waiting_bytes,
-            headroom=work.headroom,
+            room_for=work.room_for,
         )
         self._workspace = ""
         self._pinged = self._ponged = 0

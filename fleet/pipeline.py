@@ -14,7 +14,8 @@ from pathlib import Path
 
 from capture import protocol
 from capture.protocol import FrameRange
-from fleet import encode, events, ingest, returns, throttle
+from fleet import encode, events, frameset, ingest, returns, throttle
+from fleet.frameset import FrameSet
 from fleet.halt import Halt
 from fleet.model import Plan
 from fleet.rundir import RunDirectory
@@ -54,7 +55,7 @@ class Pipeline:
         self._told: set[int] = set()
         self._received: dict[int, str] = {}  # segments that a host encoded, and the chunk that they came with
         self._settled: dict[int, events.StillsDropped] = {}  # to be said before it is done
-        self._is_closed = False
+        self._is_closed = self._was_retracted = False
         self._came_frames = self._came_bytes = 0
 
     def add_verified(self, event: events.FramesVerified, frames: FrameRange) -> None:
@@ -89,6 +90,7 @@ class Pipeline:
 
     def retract(self, event: events.FramesRetracted) -> None:
         """These frames are to come once more, from elsewhere: what was encoded of them is encoded again."""
+        self._was_retracted = True
         for frame in itertools.chain.from_iterable(event.frames):
             index = self._segment_of[frame]
             self._homes.pop(frame, None)
@@ -116,17 +118,35 @@ class Pipeline:
         frames = sum(len(self._plan.segments[index]) for index in ready)
         return frames * self._came_bytes // max(1, self._came_frames)
 
-    def headroom(self) -> int:
-        """How many more frames may come before encoders have got further, where they share cores with capture."""
+    def room(self, ordered: FrameSet) -> throttle.Room:
+        """What more of the frames `ordered` may come before encoders have got further, whose cores capture shares."""
+        if self._halt.is_asked:  # what is not begun any more is waited for by nobody
+            return throttle.Room(throttle.LEAST)
         coming = sum(map(len, self._lacking))
         most = throttle.most(segment_frames=encode.gop_frames(self._plan.segments), encoders=ENCODERS)
-        behind = 0 if self._halt.is_asked else self._behind()  # what is not begun any more is waited for by nobody
-        return throttle.headroom(behind=behind, coming=coming, most=most)
+        frames = throttle.headroom(behind=self._behind(), coming=coming, most=most)
+        return throttle.Room(frames, self._plan.segments[-1].start if self._is_last_held(ordered) else None)
+
+    def _is_last_held(self, ordered: FrameSet) -> bool:
+        """Whether the last segment waits for all others: it alone is to be encoded when its last frame is here.
+
+        Not one that its encoder could begin before it has all of it, and none that might wait for ever: what the others
+        lack has to come with these frames.
+        """
+        *others, _ = self._lacking
+        last = self._plan.segments[-1]
+        if len(last) > throttle.LOOKAHEAD or self._was_retracted or len(self._done) == len(others):
+            return False
+        first = next((min(lacking) for lacking in others if lacking), last.start)
+        return not frameset.of([FrameRange(first, last.stop)]) - ordered
 
     def _behind(self) -> int:
-        """Frames that encoders can go on with, whatever comes; none once they wait for one that is not here."""
+        """Frames that are here and not encoded.
+
+        Of those that wait for others to come, no more than what one encoder looks at: capture has to go on.
+        """
         waiting = {self._segment_of[frame] for frame in self._awaited}
-        behind = 0
+        behind = min(throttle.LOOKAHEAD, sum(self._fed.get(index, 0) for index in waiting))
         for index, (segment, lacking) in enumerate(zip(self._plan.segments, self._lacking, strict=True)):
             fed = self._fed.get(index, 0)
             if not lacking and index not in self._done:

@@ -4,7 +4,9 @@ Equal compositions and flags give equal plans, and equal plans give equal files,
 """
 
 import hashlib
+import itertools
 import json
+import math
 import re
 from fractions import Fraction
 
@@ -22,8 +24,12 @@ FPS_MIN = Fraction(1)
 FPS_MAX = Fraction(240)  # the composition format's own bound; every adapter is tested inside it
 BITRATE_MIN, BITRATE_MAX = 10_000, 2_000_000_000  # outside it, a unit was forgotten or typed twice
 DURATION_S_MAX = Fraction(24 * 3600)  # beyond a day it is a typing error far more often than a video
-# One closed GOP: short enough to seek in and to encode while the next is captured, long enough to compress well.
-SEGMENT_S = 2
+# One closed GOP: short enough to seek in and to encode while the next is captured, long enough to compress well. Each
+# one costs an FFmpeg to start, and half a gigabyte for it to clear: as long as a tenth of the render, within bounds.
+SEGMENT_S_MIN, SEGMENT_S_MAX = 2, 4
+SEGMENT_SHARE = 10
+# What is encoded after everything else, while whoever wants a long film waits: x264 begins when it has all of it.
+SEGMENT_LAST_S = Fraction(1, 4)
 
 
 def make(
@@ -113,10 +119,12 @@ def parse_frames(text: str) -> FrameRange:
 
 
 def segments(frames: FrameRange, fps: Fraction) -> tuple[FrameRange, ...]:
-    """The encoder's grid: about two seconds each, counted from the first frame of the render."""
-    length = max(1, round(SEGMENT_S * fps))
-    starts = range(frames.start, frames.stop, length)
-    return tuple(FrameRange(start, min(start + length, frames.stop)) for start in starts)
+    """The encoder's grid: two to four seconds each, counted from the first frame of the render, save the last one."""
+    shortest, longest = round(SEGMENT_S_MIN * fps), round(SEGMENT_S_MAX * fps)
+    length = min(max(shortest, math.ceil(len(frames) / SEGMENT_SHARE)), longest)
+    last = max(1, round(SEGMENT_LAST_S * fps)) if length > shortest else 0
+    starts = [*range(frames.start, frames.stop - last, length), *([frames.stop - last] if last else [])]
+    return tuple(FrameRange(start, stop) for start, stop in itertools.pairwise([*starts, frames.stop]))
 
 
 def spec(plan: Plan, mode: CaptureMode) -> RenderSpec:

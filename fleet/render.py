@@ -204,7 +204,7 @@ async def _render(
         allow_mixed=request.allow_mixed,
         rehearsal=await _rehearse(request, plan, directory),
         waiting_bytes=pipeline.waiting_bytes,
-        headroom=pipeline.headroom if _is_throttled(request) else None,
+        room_for=pipeline.room if _is_throttled(request) else None,
     )
     try:
         async with (

@@ -21,6 +21,7 @@ from fleet.formats import FORMATS
 from fleet.model import Plan
 from fleet.returns import Flow, Returns
 from fleet.rundir import RunDirectory
+from fleet.throttle import RoomFor
 from fleet.transports.base import Transport
 
 # What segments, sound and the file itself need beside the frames; and how long to wait for somebody to make room.
@@ -64,12 +65,12 @@ class Puller:
         returns: Returns = Returns.FRAMES,
         argv: tuple[str, ...] = (),
         waiting_bytes: Callable[[], int] = int,
-        headroom: Callable[[], int] | None = None,
+        room_for: RoomFor | None = None,
     ) -> None:
         """`returns` says what the host sends; FFmpeg's `argv` makes its segments.
 
-        `waiting_bytes` are those of frames here that encoders will take, whatever else comes, `headroom` says how many
-        more are welcome.
+        `waiting_bytes` are those of frames here that encoders will take, whatever else comes, `room_for` says how
+        many more of an order's are welcome.
         """
         self._host = host
         self._plan = plan
@@ -82,7 +83,7 @@ class Puller:
         self._flow = Flow()
         self._waiting_bytes = waiting_bytes
         self._is_shortage_told = False
-        self._headroom = headroom
+        self._room_for = room_for
         self._held_say_s = 0.0
 
     def set_returns(self, returns: Returns, why: str) -> None:
@@ -218,17 +219,17 @@ class Puller:
             await self._end_orders(transport)
             await self._throttle(send)
             try:
-                async with asyncio.timeout(LOOK_S if self._headroom is None else THROTTLE_LOOK_S):
+                async with asyncio.timeout(LOOK_S if self._room_for is None else THROTTLE_LOOK_S):
                     await self._news.wait()
             except TimeoutError:
                 continue
 
     async def _throttle(self, send: Callable[[protocol.Allow], Awaitable[None]]) -> None:
         """Tells the host how far it may go, where that is bounded."""
-        if self._headroom is None:
+        if self._room_for is None:
             return
         for delivery in self._deliveries.values():
-            if allowed := delivery.allow(self._headroom()):
+            if allowed := delivery.allow(self._room_for(delivery.ordered)):
                 await send(allowed)
         if any(one.is_held for one in self._deliveries.values()) and time.monotonic() >= self._held_say_s:
             self._held_say_s = time.monotonic() + HELD_SAY_S
@@ -368,8 +369,8 @@ class Puller:
         if isinstance(delivery.end, protocol.Failed):
             fault = await self._with_evidence(transport, delivery, delivery.end.fault)
         elif lacking := delivery.lacking:
-            message = f"the host said done, but {len(lacking)} frames never came, the first is {lacking[0]}"
-            fault = Fault(code=FaultCode.FRAME_REJECTED, message=message, frame=lacking[0])
+            message = f"the host said done, but {len(lacking)} frames never came, the first is {lacking.span.start}"
+            fault = Fault(code=FaultCode.FRAME_REJECTED, message=message, frame=lacking.span.start)
         else:
             return events.ChunkDone(chunk=order.chunk, host=self._host, attempt=order.attempt)
         return events.ChunkFailed(chunk=order.chunk, host=self._host, attempt=order.attempt, fault=fault)

@@ -12,6 +12,7 @@ from fleet.pagenotes import PageNotes
 from fleet.rehearsal import Rehearsal
 from fleet.rundir import RunDirectory
 from fleet.stills import Stills
+from fleet.throttle import RoomFor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,4 +33,4 @@ class Work:
     busy: Busy = busy.SKIP
     rehearsal: Rehearsal | None = None  # None: hosts return frames
     waiting_bytes: Callable[[], int] = int  # of frames here that encoders will take, whatever else comes
-    headroom: Callable[[], int] | None = None  # how far hosts may go ahead of encoders; None: as far as they like
+    room_for: RoomFor | None = None  # how far an order's frames may go ahead of encoders; None: as far as hosts like

@@ -10,7 +10,7 @@ import media_support as media
 import pytest
 
 from capture.protocol import FrameFile, FrameRange
-from fleet import events, resume, throttle
+from fleet import events, frameset, resume, throttle
 from fleet.halt import Halt
 from fleet.pipeline import ENCODERS, Pipeline
 from fleet.rundir import RunDirectory
@@ -218,14 +218,17 @@ def test_a_resumed_run_takes_frames_from_where_they_count(tmp_path: Path) -> Non
     assert list(resume.absent_frames(directory.chunks, plan, log(*liar))) == [0]
 
 
+EVERY = frameset.of([FrameRange(0, 200)])
+
+
 def test_what_is_not_encoded_any_more_holds_up_nothing(tmp_path: Path) -> None:
     halt = Halt()
     pipeline = Pipeline(media.make_plan(200, segment=50), RunDirectory(tmp_path / "run"), lambda _: None, halt)
     pipeline.add("c0001", FrameRange(0, 200), FrameRange(0, 150))
-    assert pipeline.headroom() == 0
+    assert pipeline.room(EVERY).frames == 0
     with halt.heard_by(lambda: None):
         halt.drain()
-    assert pipeline.headroom() == throttle.LEAST
+    assert pipeline.room(EVERY) == throttle.Room(throttle.LEAST)
 
 
 @pytest.mark.ffmpeg
@@ -238,14 +241,14 @@ def test_capture_may_not_go_far_ahead_of_encoders_unless_they_wait_for_it(tmp_pa
 
     async def scenario() -> None:
         pipeline = Pipeline(media.make_plan(count, segment=segment), directory, lambda _: None)
-        room["nothing is here"] = pipeline.headroom()
+        room["nothing is here"] = pipeline.room(EVERY).frames
         pipeline.add("c0001", every, FrameRange(0, 100))
-        room["two segments are"] = pipeline.headroom()
+        room["two segments are"] = pipeline.room(EVERY).frames
         pipeline.add("c0001", every, {*every} - {130})
-        room["all but one frame"] = pipeline.headroom()
+        room["all but one frame"] = pipeline.room(EVERY).frames
         running = asyncio.create_task(pipeline.run())
         async with asyncio.timeout(60):
-            while pipeline.headroom() < throttle.LEAST:  # noqa: ASYNC110  it tells nobody
+            while pipeline.room(EVERY).frames < throttle.LEAST - throttle.LOOKAHEAD:  # noqa: ASYNC110  it tells nobody
                 await asyncio.sleep(0.01)
         assert sorted(path.name for path in directory.segments.glob("*.mp4")) == [
             f"segment_{index:05d}.mp4" for index in (0, 1, 3)
@@ -258,3 +261,37 @@ def test_capture_may_not_go_far_ahead_of_encoders_unless_they_wait_for_it(tmp_pa
     assert room["nothing is here"] == min(throttle.most(segment_frames=segment, encoders=ENCODERS), count // 2)
     assert room["two segments are"] == 0
     assert room["all but one frame"] == 0
+
+
+def held(tmp_path: Path, *, count: int = 110, here: FrameRange | None = None, encoded: int = 0) -> Pipeline:
+    """Three segments, the last one of them short, when the frames `here` are and so many segments are encoded."""
+    plan = media.make_plan(count, segment=50)
+    pipeline = Pipeline(plan, RunDirectory(tmp_path / "run"), lambda _: None)
+    if here is not None:
+        pipeline.add("c0001", plan.frames, here)
+    for segment in plan.segments[:encoded]:
+        pipeline.receive("c0001", plan.frames, segment)
+    return pipeline
+
+
+def test_the_last_segment_waits_until_all_others_are_encoded(tmp_path: Path) -> None:
+    every = frameset.of([FrameRange(0, 110)])
+    assert held(tmp_path).room(every).stop == 100
+    assert held(tmp_path, here=FrameRange(0, 100), encoded=1).room(every).stop == 100
+    assert held(tmp_path, here=FrameRange(0, 100), encoded=2).room(every).stop is None
+
+
+def test_a_last_segment_waits_for_nothing_that_would_come_after_it(tmp_path: Path) -> None:
+    rest = frameset.of([FrameRange(80, 110)])
+    assert held(tmp_path, here=FrameRange(0, 80)).room(rest).stop == 100
+    assert held(tmp_path, here=FrameRange(0, 79)).room(rest).stop is None
+    pipeline = held(tmp_path, here=FrameRange(0, 100))
+    pipeline.retract(events.FramesRetracted(chunk="c0001", host="liar", frames=(FrameRange(3, 4),)))
+    assert pipeline.room(frameset.of([FrameRange(0, 110)])).stop is None
+
+
+def test_a_last_segment_that_can_be_encoded_while_it_comes_does_not_wait(tmp_path: Path) -> None:
+    every = frameset.of([FrameRange(0, 100 + throttle.LOOKAHEAD + 1)])
+    assert held(tmp_path, count=100 + throttle.LOOKAHEAD).room(every).stop == 100
+    assert held(tmp_path, count=100 + throttle.LOOKAHEAD + 1).room(every).stop is None
+    assert held(tmp_path, count=50).room(every).stop is None

@@ -121,8 +121,16 @@ def test_segments_cover_the_frames_once_in_order_and_start_with_them(start: int,
     grid = plan.segments(frames, fps)
     assert [grid[0].start, grid[-1].stop] == [frames.start, frames.stop]
     assert all(left.stop == right.start for left, right in itertools.pairwise(grid))
-    assert len({len(part) for part in grid[:-1]}) <= 1
-    assert all(abs(len(part) / fps - 2) <= Fraction(1, 2) for part in grid[:-1])
+    assert len({len(part) for part in grid[:-2]}) <= 1
+    assert all(Fraction(3, 2) <= len(part) / fps <= Fraction(9, 2) for part in grid[:-2])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "segments"), [(10, [60] * 5), (30, [*[90] * 9, 82, 8]), (60, [*[120] * 14, 112, 8])]
+)
+def test_segments_of_longer_films_are_longer_but_for_the_last(seconds: int, segments: list[int]) -> None:
+    grid = plan.segments(FrameRange(0, 30 * seconds), Fraction(30))
+    assert [len(part) for part in grid] == segments
 
 
 def test_stills_are_what_the_format_says() -> None:
