@@ -57,13 +57,14 @@ class Running:
         lines = self.events.read_text().splitlines(keepends=True) if self.events.exists() else []
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
-    def wait_for(self, host: str, kind: str) -> None:
-        """Returns when the event has been logged for the host; "" is any, or none."""
+    def wait_for(self, host: str, kind: str) -> str:
+        """Returns when the event has been logged for the host; "" is any, or none. The host that it was logged for."""
         deadline = time.monotonic() + RENDER_TIMEOUT_S
         while time.monotonic() < deadline:
             has_ended = self.process.poll() is not None  # asked first: the last events come before the end
-            if any(event["type"] == kind and host in ("", event.get("host")) for event in self.seen()):
-                return
+            for event in self.seen():
+                if event["type"] == kind and host in ("", event.get("host")):
+                    return str(event.get("host", ""))
             assert not has_ended, self.process.communicate()[1]
             time.sleep(0.02)
         raise AssertionError(f"{kind} of {host} never came")

@@ -1,4 +1,4 @@
-"""Runs the real `fleetrender` program, each time with a state and cache directory of its own."""
+"""Runs the real `fleetrender` program with a state and cache directory of each test's own."""
 
 import json
 import os
@@ -12,8 +12,10 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 # The longest render of these tests takes half a minute on two idle cores.
 RENDER_TIMEOUT_S = 280
-# Scripts fetched for the examples are shared between test runs; everything else of the cache is fresh.
+# Scripts fetched for the examples are shared between test runs.
 SHARED_CACHE = Path(os.environ.get("FLEETRENDER_TEST_CACHE") or Path.home() / ".cache" / "fleetrender-tests" / "cache")
+# So is what else is named by its content. What hosts and frames cost is not: each test says how its hosts are.
+_SHARED = ("agents", "blobs", "bundles", "urls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,19 @@ def environment(home: Path) -> dict[str, str]:
         "PATH": "/usr/bin:/bin",
         "HOME": str(home),
         "FLEETRENDER_STATE": str(home / "state"),
-        "FLEETRENDER_CACHE": str(SHARED_CACHE),
+        "FLEETRENDER_CACHE": str(_cache(home)),
     }
+
+
+def _cache(home: Path) -> Path:
+    cache = home / "cache"
+    for name in _SHARED:
+        shared, own = (root / "coordinator" / name for root in (SHARED_CACHE, cache))
+        for folder in (shared, own.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        if not own.is_symlink():
+            own.symlink_to(shared)
+    return cache
 
 
 def command(*arguments: str | Path) -> list[str]:

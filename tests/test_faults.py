@@ -33,10 +33,10 @@ from fleet_support import (
     start,
     wait_until_empty,
 )
-from fleetrender_support import RENDER_TIMEOUT_S, SHARED_CACHE, fleetrender
+from fleetrender_support import RENDER_TIMEOUT_S, fleetrender
 from sshd import Sshd
 
-from fleet import memory, render, request
+from fleet import render, request
 from fleet.stealing import STEAL_COST_S
 
 pytestmark = [
@@ -47,7 +47,7 @@ pytestmark = [
 ]
 
 by_hand = pytest.mark.skipif(os.environ.get("FLEETRENDER_FAULTS") != "all", reason="run with FLEETRENDER_FAULTS=all")
-FRAMES = 120
+FRAMES = 240
 # A silent connection is given up after three of these.
 KEEPALIVE = {"keepalive": '"1s x 3"'}
 
@@ -56,13 +56,6 @@ KEEPALIVE = {"keepalive": '"1s x 3"'}
 def servers() -> Iterator[list[Sshd]]:
     with sshd.start(number=14) as first, sshd.start(number=15) as second:
         yield [first, second]
-
-
-@pytest.fixture(autouse=True)
-def without_memory() -> None:
-    """No host is given little to do because it was frozen or lost in a test before."""
-    for file in (SHARED_CACHE / memory.FOLDER).glob("*.json"):
-        file.unlink(missing_ok=True)
 
 
 def begin(home: Path, hosts: Path, frames: int = FRAMES) -> Running:
@@ -94,28 +87,34 @@ def harm(server: Sshd, number: int) -> None:
         harmed |= found
 
 
+def first(running: Running, kind: str, servers: Sequence[Sshd]) -> Sshd:
+    """The host that is first to do something: it may have done all before another has begun."""
+    name = running.wait_for("", kind)
+    return next(server for server in servers if server.name == name)
+
+
 def test_a_host_that_freezes_is_replaced_and_thaws_without_harm(tmp_path: Path, servers: list[Sshd]) -> None:
     running = begin(tmp_path, hosts_toml(tmp_path, servers, **KEEPALIVE))
-    running.wait_for("r14", "chunk.captured")
-    harm(servers[0], signal.SIGSTOP)
-    servers[0].kill_sessions(signal.SIGSTOP)
+    frozen = first(running, "chunk.captured", servers)
+    harm(frozen, signal.SIGSTOP)
+    frozen.kill_sessions(signal.SIGSTOP)
     try:
-        running.wait_for("r14", "host.lost")
+        running.wait_for(frozen.name, "host.lost")
     finally:
-        servers[0].kill_sessions(signal.SIGCONT)
-        harm(servers[0], signal.SIGCONT)
+        frozen.kill_sessions(signal.SIGCONT)
+        harm(frozen, signal.SIGCONT)
     assert "host.lost" in check(tmp_path, running, servers)
 
 
 def test_a_host_without_power_is_replaced(tmp_path: Path, servers: list[Sshd]) -> None:
     running = begin(tmp_path, hosts_toml(tmp_path, servers))
-    running.wait_for("r14", "chunk.captured")
+    dead = first(running, "chunk.captured", servers)
     try:
-        servers[0].stop()
-        harm(servers[0], signal.SIGKILL)
-        check(tmp_path, running, servers)
+        dead.stop()
+        harm(dead, signal.SIGKILL)
+        assert "host.lost" in check(tmp_path, running, servers)
     finally:
-        servers[0].launch()
+        dead.launch()
 
 
 def test_a_link_that_falls_silent_and_comes_back_ends_the_same_chunk(tmp_path: Path, servers: list[Sshd]) -> None:
@@ -178,16 +177,18 @@ def shrink(disk: Path) -> None:
 
 def test_a_host_whose_disk_fills_up_leaves_its_frames_to_others(tmp_path: Path, servers: list[Sshd]) -> None:
     frames = 300  # or the host has captured its own before anybody sees the first of them
-    with small_disk(servers[0]) as disk:
-        hosts = hosts_toml(tmp_path, servers)
-        hosts.write_text(hosts.read_text().replace('name = "r14"', f'name = "r14"\nworkdir = "{disk}"'))
+    hosts = hosts_toml(tmp_path, servers)
+    with contextlib.ExitStack() as stack:
+        disks = {server.name: stack.enter_context(small_disk(server)) for server in servers}
+        for name, disk in disks.items():
+            hosts.write_text(hosts.read_text().replace(f'name = "{name}"', f'name = "{name}"\nworkdir = "{disk}"'))
         running = begin(tmp_path, hosts, frames)
-        running.wait_for("r14", "chunk.started")
-        harm(servers[0], signal.SIGSTOP)  # or it may have all its frames before the disk is full
+        victim = first(running, "chunk.started", servers)
+        harm(victim, signal.SIGSTOP)  # or it may have all its frames before the disk is full
         try:
-            shrink(disk)
+            shrink(disks[victim.name])
         finally:
-            harm(servers[0], signal.SIGCONT)
+            harm(victim, signal.SIGCONT)
         check(tmp_path, running, servers, frames)
     failed = [event["fault"]["code"] for event in running.seen() if event["type"] == "chunk.failed"]
     assert "disk_full" in failed
@@ -314,24 +315,25 @@ def test_a_frozen_host_costs_the_time_to_notice_and_one_steal(
     undisturbed = begin(usual, hosts_toml(usual, servers, **KEEPALIVE), 300)
     check(usual, undisturbed, servers, 300)
     running = begin(frozen, hosts_toml(frozen, servers, **KEEPALIVE), 300)
-    running.wait_for("r14", "chunk.captured")
-    harm(servers[0], signal.SIGSTOP)
-    servers[0].kill_sessions(signal.SIGSTOP)
+    victim = first(running, "chunk.captured", servers)
+    (other,) = (server.name for server in servers if server is not victim)
+    harm(victim, signal.SIGSTOP)
+    victim.kill_sessions(signal.SIGSTOP)
     began_s = time.monotonic()
     try:
-        running.wait_for("r14", "host.lost")
+        running.wait_for(victim.name, "host.lost")
         noticed_s = time.monotonic() - began_s
         running.process.wait(RENDER_TIMEOUT_S)
     finally:
-        servers[0].kill_sessions(signal.SIGCONT)
-        harm(servers[0], signal.SIGCONT)
+        victim.kill_sessions(signal.SIGCONT)
+        harm(victim, signal.SIGCONT)
     check(frozen, running, servers, 300)
     seen = running.seen()
     lost_at = next(place for place, event in enumerate(seen) if event["type"] == "host.lost")
-    begun_s = next(event["elapsed_s"] for event in seen if event["type"] == "chunk.started" and event["host"] == "r15")
+    begun_s = next(event["elapsed_s"] for event in seen if event["type"] == "chunk.started" and event["host"] == other)
     after = sum(len(event["frames"]) for event in seen[lost_at:] if event["type"] == "chunk.verified")
     ended_s = max(event["elapsed_s"] for event in seen if event["type"] == "chunk.verified")
-    captured_s = frames_by(running, "r15") / (ended_s - begun_s)
+    captured_s = frames_by(running, other) / (ended_s - begun_s)
     cost_s, steal_s = wall_s(running) - wall_s(undisturbed), STEAL_COST_S + after / captured_s
     say(
         capsys,
