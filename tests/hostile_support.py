@@ -17,7 +17,7 @@ import media_support as media
 import pytest
 from rich.console import Console
 
-from fleet import agentzip, events, model, progress, render, request
+from fleet import agentzip, events, model, progress, render, request, terminal
 from fleet.errors import FleetError
 
 PACKAGE = "hostile_agent_package"
@@ -127,7 +127,7 @@ async def render_with(
     names = tuple(host.name for host in hosts)
     screens: list[progress.Screen] = [
         progress.PlainScreen(plain, names),
-        progress.RichScreen(Console(file=coloured, force_terminal=True, width=200, height=100), names),
+        terminal.RichScreen(Console(file=coloured, force_terminal=True, width=200, height=100), names),
     ]
     error: BaseException | None = None
     runs: list[str] = []

@@ -16,7 +16,7 @@ from rich.cells import cell_len
 from capture import cores as host_cores
 from capture.cores import CoreMeter, Cores
 from capture.protocol import CoreUse
-from fleet import cores, events, progress, report, view
+from fleet import cores, events, progress, report, telling, view
 from fleet.cores import Load
 
 STAT = """cpu  300 30 300 900 90 0 30 60 0 0
@@ -202,8 +202,8 @@ def test_the_log_becomes_numbers_in_the_report_and_bars_at_the_end() -> None:
         }
     ]
     it = functools.reduce(view.fold, [*log, record(2, RUN[-1].event)], view.View())
-    assert progress.cores_lines(it, "utf-8") == ["cores  local  " + "█" * 15 + "▃" * 15 + "   62 % of 2 busy"]
-    assert progress.cores_lines(it, None) == ["cores  local  " + "#" * 15 + ":" * 15 + "   62 % of 2 busy"]
+    assert telling.core_bars(it, "utf-8") == ["cores  local  " + "█" * 15 + "▃" * 15 + "   62 % of 2 busy"]
+    assert telling.core_bars(it, None) == ["cores  local  " + "#" * 15 + ":" * 15 + "   62 % of 2 busy"]
 
 
 def test_without_a_terminal_bars_are_lines_too() -> None:

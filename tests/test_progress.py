@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from capture.protocol import FrameRange
-from fleet import events, progress, view
+from fleet import events, progress, terminal, view
 from fleet.errors import ConfigError
 from fleet.progress import EventLines, PlainScreen
 from fleet.view import View
@@ -60,7 +60,7 @@ def fleet(names: list[str], count: int = 1_800) -> View:
 
 def test_the_screen_at_eighty_columns() -> None:
     it = folded(RUN[:18], hosts=("studio-1", "studio-2", "nuc-3"))
-    assert progress.screen_text(it, 9.0, width=80, height=24).plain.splitlines() == [
+    assert terminal.screen_text(it, 9.0, width=80, height=24).plain.splitlines() == [
         "launch 1920x1080 30 fps frames 0:60 plan 7f3a91c2                               ",
         "host     range done                     fps wrk note                            ",
         "studio-1 -     25 frames                        lost: connection reset          ",
@@ -83,13 +83,13 @@ def test_the_screen_at_eighty_columns() -> None:
 def test_every_line_is_exactly_as_wide_as_the_terminal_and_all_of_them_fit(
     names: list[str], width: int, height: int, count: int
 ) -> None:
-    lines = progress.screen_text(fleet(names, count), 6.0, width=width, height=height).plain.split("\n")
+    lines = terminal.screen_text(fleet(names, count), 6.0, width=width, height=height).plain.split("\n")
     assert {cell_len(line) for line in lines} == {width}
     assert len(lines) < height
 
 
 def test_hosts_that_do_not_fit_are_counted() -> None:
-    lines = progress.screen_text(fleet([f"h{at}" for at in range(40)]), 6.0, width=80, height=24).plain.splitlines()
+    lines = terminal.screen_text(fleet([f"h{at}" for at in range(40)]), 6.0, width=80, height=24).plain.splitlines()
     assert lines[-2].strip() == "and 24 more hosts, see `--events`"
     assert len(lines) == 20
 

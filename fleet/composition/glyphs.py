@@ -1,4 +1,7 @@
-"""What font files can draw, read from the files themselves, and small fonts made out of large ones. No I/O."""
+"""What font files can draw, read from the files themselves, and small fonts made out of large ones. No I/O.
+
+What reads and writes fonts takes its time to import, and few compositions need it.
+"""
 
 import base64
 import binascii
@@ -6,12 +9,6 @@ import io
 import logging
 from collections.abc import Iterable
 
-import brotli
-import uharfbuzz
-from fontTools.ttLib import TTFont, TTLibError
-
-# What a damaged file makes the library raise.
-_DAMAGED = (TTLibError, brotli.error, ValueError, KeyError, IndexError, EOFError, AttributeError, AssertionError)
 _JOINERS = "\u200d\ufe0f\u20e3\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
 
 logging.getLogger("fontTools").setLevel(logging.ERROR)
@@ -19,10 +16,14 @@ logging.getLogger("fontTools").setLevel(logging.ERROR)
 
 def characters(data: bytes) -> frozenset[str] | None:
     """The characters that a font file has glyphs for; None when it cannot be read."""
+    import brotli
+    from fontTools.ttLib import TTFont, TTLibError
+
+    damaged = (TTLibError, brotli.error, ValueError, KeyError, IndexError, EOFError, AttributeError, AssertionError)
     try:
         with TTFont(io.BytesIO(data), lazy=True) as font:
             return frozenset(map(chr, font.getBestCmap() or ()))
-    except (*_DAMAGED, OSError):
+    except (*damaged, OSError):
         return None
 
 
@@ -31,6 +32,8 @@ def cut(data: bytes, wanted: Iterable[str]) -> bytes:
 
     For colour fonts: files of several megabytes of which a page shows a few pictures.
     """
+    import uharfbuzz
+
     asked = uharfbuzz.SubsetInput()
     asked.unicode_set.update(map(ord, {*wanted, *_JOINERS}))
     # All of them: its own choice, turned round, would be all but those that join.
@@ -41,6 +44,8 @@ def cut(data: bytes, wanted: Iterable[str]) -> bytes:
 
 def _plain(data: bytes) -> bytes:
     """A font file as TrueType, without what Chromium never draws."""
+    from fontTools.ttLib import TTFont
+
     output = io.BytesIO()
     with TTFont(io.BytesIO(data), lazy=True, recalcTimestamp=False, recalcBBoxes=False) as font:
         if "SVG " in font:
